@@ -1,0 +1,210 @@
+"""The cart: found or created, filled, changed, and added up. A converted cart is locked for good."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from domain import locks, pricing, stock
+from domain.errors import DomainError, InvalidInput, NotFound, raise_all
+from domain.money import ZERO
+from storefront.models import Cart, CartLine, CartState, Order, ProductVariant, User
+
+MAX_LINES = 200
+
+
+class CartLocked(DomainError):
+    """The cart became `order` (or was merged into another), and can no longer change."""
+
+    code: ClassVar[str] = "CART_LOCKED"
+
+    def __init__(self, *, order: Order | None) -> None:
+        what = f"order {order.number}" if order else "part of another cart"
+        super().__init__(f"This cart has become {what}.", field=["cart_code"])
+        self.order = order
+
+
+class NotForSale(DomainError):
+    """The variant does not exist, or its product is not published."""
+
+    code: ClassVar[str] = "NOT_FOR_SALE"
+
+
+@dataclass(frozen=True, slots=True)
+class CartKey:
+    """How a request names its cart: by the code it states; else it is the user's active cart; else, for a
+    guest, the one whose code the browser remembers."""
+
+    code: str | None = None
+    user: User | None = None
+    remembered: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewLine:
+    variant_id: int
+    quantity: int
+
+
+def candidates(key: CartKey) -> QuerySet[Cart]:
+    """The one cart that the key opens, or none. An account's cart opens to nobody else, even with its code."""
+    owner = Q(user=None) | Q(user=key.user) if key.user else Q(user=None)
+    if key.code is not None:
+        return Cart.objects.filter(owner, code=key.code)
+    if key.user:
+        return Cart.objects.filter(user=key.user, state=CartState.ACTIVE)
+    if key.remembered:
+        return Cart.objects.filter(owner, code=key.remembered)
+    return Cart.objects.none()
+
+
+def open_or_create(key: CartKey, *, now: datetime) -> tuple[Cart, bool]:
+    """Locks the key's cart, or creates it, and says whether it is new. A code that was stated must exist."""
+    if key.code is not None:
+        return open_existing(key), False
+    active, fresh = candidates(key).filter(state=CartState.ACTIVE), None
+    while (cart := locks.cart(active)) is None:
+        # Two first requests of one user: the constraint lets one cart in, and both go on with that one.
+        fresh = Cart(user=key.user, updated_at=now)
+        Cart.objects.bulk_create([fresh], ignore_conflicts=key.user is not None)
+        if key.user is None:
+            return fresh, True
+    return cart, fresh is not None and fresh.pk == cart.pk
+
+
+def open_existing(key: CartKey) -> Cart:
+    """Locks the key's active cart. Raises NotFound or CartLocked."""
+    cart = locks.cart(candidates(key))
+    if cart is None:
+        raise NotFound("There is no such cart.", field=["cart_code"])
+    if cart.state != CartState.ACTIVE:
+        raise CartLocked(order=Order.objects.filter(cart=cart).first())
+    return cart
+
+
+def _check_quantity(quantity: int, *, least: int, field: Sequence[str]) -> None:
+    if not least <= quantity <= CartLine.MAX_QUANTITY:
+        raise InvalidInput(f"A quantity is from {least} to {CartLine.MAX_QUANTITY}.", field=field)
+
+
+def _refusal(
+    variant: ProductVariant | None, quantity: int, *, field: Sequence[str], now: datetime
+) -> DomainError | None:
+    if variant is None or not is_for_sale(variant, now=now):
+        return NotForSale("This is not for sale.", field=[*field, "variant_id"])
+    if quantity > CartLine.MAX_QUANTITY:
+        return InvalidInput(f"At most {CartLine.MAX_QUANTITY} a line.", field=[*field, "quantity"])
+    return stock.shortage(variant=variant, quantity=quantity, field=[*field, "quantity"])
+
+
+def is_for_sale(variant: ProductVariant, *, now: datetime) -> bool:
+    published_at = variant.product.published_at
+    return published_at is not None and published_at <= now
+
+
+@transaction.atomic(durable=True)
+def add_lines(*, key: CartKey, lines: Sequence[NewLine], now: datetime) -> Cart:
+    """Adds units to the key's cart, which is created at need; a variant that is in it already gets more.
+
+    All or nothing. Raises, one for each line that cannot be: InvalidInput, NotForSale, InsufficientStock;
+    for the cart: NotFound, CartLocked.
+    """
+    if not 1 <= len(lines) <= MAX_LINES:
+        raise InvalidInput(f"Add 1 to {MAX_LINES} lines at a time.", field=["lines"])
+    wanted: dict[int, int] = {}
+    fields: dict[int, list[str]] = {}
+    for index, line in enumerate(lines):
+        _check_quantity(line.quantity, least=1, field=["lines", str(index), "quantity"])
+        wanted[line.variant_id] = wanted.get(line.variant_id, 0) + line.quantity
+        fields.setdefault(line.variant_id, ["lines", str(index)])
+
+    cart, is_new = open_or_create(key, now=now)
+    variants = ProductVariant.objects.select_related("product", "stock").in_bulk(list(wanted))
+    present = {} if is_new else {line.variant_id: line for line in cart.lines.all()}
+    if len(present.keys() | wanted.keys()) > MAX_LINES:
+        raise InvalidInput(f"A cart holds at most {MAX_LINES} lines.", field=["lines"])
+
+    changed, refusals = [], []
+    position = max((line.position for line in present.values()), default=0)
+    for variant_id, quantity in wanted.items():
+        line = present.get(variant_id)
+        if line is None:
+            position += 1
+            line = CartLine(cart=cart, variant_id=variant_id, quantity=0, position=position)
+        line.quantity += quantity
+        refusal = _refusal(variants.get(variant_id), line.quantity, field=fields[variant_id], now=now)
+        refusals += [refusal] if refusal else []
+        changed.append(line)
+    raise_all(refusals)
+
+    CartLine.objects.bulk_create(
+        changed, update_conflicts=True, unique_fields=["cart", "variant"], update_fields=["quantity"]
+    )
+    if not is_new:
+        _touch(cart, now)
+    return cart
+
+
+@transaction.atomic(durable=True)
+def set_quantity(*, key: CartKey, line_id: UUID, quantity: int, now: datetime) -> Cart:
+    """Makes a line hold exactly so many units; 0 removes it. The same call again changes nothing."""
+    _check_quantity(quantity, least=0, field=["quantity"])
+    cart = open_existing(key)
+    line = cart.lines.filter(pk=line_id).select_related("variant__product", "variant__stock").first()
+    if line is None:
+        raise NotFound("There is no such line in the cart.", field=["line_id"])
+    if quantity == 0:
+        line.delete()
+    else:
+        # Fewer is always allowed: a buyer must be able to lower a line whose stock fell.
+        refusal = _refusal(line.variant, quantity, field=[], now=now) if quantity > line.quantity else None
+        raise_all([refusal] if refusal else [])
+        cart.lines.filter(pk=line_id).update(quantity=quantity)
+    _touch(cart, now)
+    return cart
+
+
+@transaction.atomic(durable=True)
+def remove_lines(*, key: CartKey, line_ids: Sequence[UUID], now: datetime) -> Cart:
+    """Takes lines out of the cart. Raises NotFound, and removes none, when one of them is not in it."""
+    cart = open_existing(key)
+    present = set(cart.lines.values_list("pk", flat=True))
+    raise_all(
+        [
+            NotFound("There is no such line in the cart.", field=["line_ids", str(index)])
+            for index, line_id in enumerate(line_ids)
+            if line_id not in present
+        ]
+    )
+    cart.lines.filter(pk__in=line_ids).delete()
+    _touch(cart, now)
+    return cart
+
+
+@transaction.atomic(durable=True)
+def clear(*, key: CartKey, now: datetime) -> Cart:
+    """Takes every line out of the cart; e-mail, addresses and shipping method stay."""
+    cart = open_existing(key)
+    cart.lines.all().delete()
+    _touch(cart, now)
+    return cart
+
+
+def _touch(cart: Cart, now: datetime) -> None:
+    Cart.objects.filter(pk=cart.pk).update(updated_at=now)
+
+
+def totals(cart: Cart) -> pricing.Totals:
+    """What the cart costs now, in the shop's currency, with the shipping method that was chosen so far."""
+    checkout = getattr(cart, "checkout", None)
+    method = checkout.shipping_method if checkout else None
+    return pricing.totals(
+        lines=[(line.variant.price, line.quantity) for line in cart.lines.all()],
+        shipping=method.price if method else ZERO,
+        currency=settings.SHOP_CURRENCY,
+    )

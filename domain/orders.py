@@ -1,0 +1,241 @@
+"""Orders: placed exactly once, moved only along TRANSITIONS, every step told by an event."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import ClassVar
+from uuid import UUID
+
+from django.conf import settings
+from django.core import signing
+from django.db import transaction
+from django.db.models import QuerySet
+
+from domain import cart as carts
+from domain import checkout, locks, pricing, stock
+from domain.errors import DomainError, InvalidInput, NotFound, raise_all
+from domain.money import quantize
+from storefront.models import (
+    Cart,
+    CartLine,
+    CartState,
+    Order,
+    OrderEvent,
+    OrderEventKind,
+    OrderLine,
+    OrderState,
+    Payment,
+    PaymentState,
+    ShippingMethod,
+    User,
+)
+
+
+class TotalChanged(DomainError):
+    """The cart no longer costs what the buyer saw: `actual`, not `expected`, in `currency`."""
+
+    code: ClassVar[str] = "TOTAL_CHANGED"
+
+    def __init__(self, *, expected: Decimal, actual: Decimal, currency: str) -> None:
+        super().__init__(f"The total is now {actual} {currency}.", field=["expected_total"])
+        self.expected = expected
+        self.actual = actual
+        self.currency = currency
+
+
+class OrderStateConflict(DomainError):
+    """The order is not in a state that allows this."""
+
+    code: ClassVar[str] = "ORDER_STATE"
+
+
+# From each state, what may follow.
+TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
+    OrderState.AWAITING_PAYMENT: frozenset({OrderState.PAID, OrderState.CANCELLED, OrderState.EXPIRED}),
+    OrderState.PAID: frozenset({OrderState.SHIPPED, OrderState.REFUNDED}),
+    OrderState.SHIPPED: frozenset({OrderState.DELIVERED, OrderState.REFUNDED}),
+    OrderState.DELIVERED: frozenset({OrderState.REFUNDED}),
+    OrderState.CANCELLED: frozenset(),
+    OrderState.EXPIRED: frozenset(),
+    OrderState.REFUNDED: frozenset(),
+}
+_GIVES_STOCK_BACK = {OrderState.CANCELLED, OrderState.EXPIRED}
+
+_MAX_NOTE = 2000
+# Without letters that are misread (I, L, O, U). Ten of them at random: a number tells nothing of the volume.
+_NUMBER_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_receipts = signing.Signer(salt="commercia.order-receipt")
+
+
+def _new_number() -> str:
+    return "".join(secrets.choice(_NUMBER_ALPHABET) for _ in range(10))
+
+
+def receipt(order: Order) -> str:
+    """The signed text by which a guest, who has no account, shows that the order is theirs."""
+    return _receipts.sign(order.number)
+
+
+def candidates(*, order_id: UUID | None, viewer: User | None, receipt: str | None = None) -> QuerySet[Order]:
+    """The order, if the viewer may see it by who they are or by the receipt; else none."""
+    if receipt is None:
+        orders = Order.objects.visible_to(viewer)
+    else:
+        try:
+            orders = Order.objects.filter(number=_receipts.unsign(receipt))
+        except signing.BadSignature:
+            orders = Order.objects.none()
+    return orders if order_id is None else orders.filter(pk=order_id)
+
+
+def lock(*, order_id: UUID, viewer: User | None, receipt: str | None) -> Order:
+    """Locks an order that the viewer may see. Raises NotFound."""
+    order = locks.order(candidates(order_id=order_id, viewer=viewer, receipt=receipt))
+    if order is None:
+        raise NotFound("There is no such order.", field=["order_id"])
+    return order
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """`replayed`: the cart had been placed before, and this is the order it became then."""
+
+    order: Order
+    replayed: bool
+
+
+@transaction.atomic(durable=True)
+def place(*, key: carts.CartKey, expected_total: Decimal, note: str = "", now: datetime) -> Placed:
+    """Turns the cart into an order that holds its stock and awaits payment. Twice is once: see `Placed`.
+
+    `expected_total` is what the buyer saw, in the shop's currency. Raises TotalChanged, and all that
+    `checkout.problems` finds; InvalidInput for the note; NotFound for the cart.
+    """
+    if len(note) > _MAX_NOTE:
+        raise InvalidInput(f"At most {_MAX_NOTE} characters.", field=["note"])
+    cart = _cart_to_place(key)
+    if cart.state != CartState.ACTIVE:
+        order = Order.objects.filter(cart=cart).first()
+        if order is None:
+            raise carts.CartLocked(order=None)
+        return Placed(order=order, replayed=True)
+
+    cart = Cart.objects.select_related("checkout__shipping_method").get(pk=cart.pk)
+    lines = list(cart.lines.select_related("variant__product", "variant__stock"))
+    cart._prefetched_objects_cache = {"lines": lines}
+    raise_all([_as_input(problem) for problem in checkout.problems(cart, now=now)])
+    totals = carts.totals(cart)
+    currency = settings.SHOP_CURRENCY
+    if expected_total != totals.total:
+        raise TotalChanged(expected=quantize(expected_total, currency), actual=totals.total, currency=currency)
+
+    order = _written(cart, lines, totals, note=note, now=now)
+    stock.reserve(order=order, variants={line.variant: line.quantity for line in lines}, now=now)
+    Cart.objects.filter(pk=cart.pk).update(state=CartState.CONVERTED, updated_at=now)
+    if not order.total:
+        _move(order, OrderState.PAID, kind=OrderEventKind.PAID, message="Nothing to pay.", actor=None, now=now)
+    return Placed(order=order, replayed=False)
+
+
+def _cart_to_place(key: carts.CartKey) -> Cart:
+    cart = locks.cart(carts.candidates(key))
+    if cart is None and key.code is None and key.user is not None:
+        # The retry of an account that states no code: its active cart has just become its last order.
+        converted = Cart.objects.filter(user=key.user, state=CartState.CONVERTED)
+        cart = converted.order_by("-updated_at").first()
+    if cart is None:
+        raise NotFound("There is no such cart.", field=["cart_code"])
+    return cart
+
+
+def _as_input(problem: DomainError) -> DomainError:
+    """A problem's `field` is a path into the cart, which `placeOrder` does not take as an input."""
+    problem.field = ("cart", *problem.field)
+    return problem
+
+
+def _written(cart: Cart, lines: Sequence[CartLine], totals: pricing.Totals, *, note: str, now: datetime) -> Order:
+    terms = cart.checkout
+    method: ShippingMethod = terms.shipping_method  # `problems` has seen to it.
+    order = Order.objects.create(
+        number=_new_number(),
+        cart=cart,
+        user_id=cart.user_id,
+        email=terms.email,
+        currency=settings.SHOP_CURRENCY,
+        subtotal=totals.subtotal,
+        discount=totals.discount,
+        shipping=totals.shipping,
+        tax=totals.tax,
+        total=totals.total,
+        shipping_address=terms.shipping_address,
+        billing_address=terms.billing_address or terms.shipping_address,
+        shipping_method=method.name,
+        note=note,
+        placed_at=now,
+    )
+    OrderLine.objects.bulk_create(
+        OrderLine(
+            order=order,
+            variant=line.variant,
+            sku=line.variant.sku,
+            title=line.variant.product.title,
+            variant_title=line.variant.title,
+            quantity=line.quantity,
+            unit_price=quantize(line.variant.price, order.currency),
+            total=pricing.line_total(unit_price=line.variant.price, quantity=line.quantity, currency=order.currency),
+            position=position,
+        )
+        for position, line in enumerate(lines, start=1)
+    )
+    tell(order, OrderEventKind.PLACED, now=now, actor=cart.user)
+    return order
+
+
+@transaction.atomic(durable=True)
+def cancel(
+    *, order_id: UUID, viewer: User | None, receipt: str | None = None, reason: str = "", now: datetime
+) -> Order:
+    """Cancels an order that is not paid and gives its stock back. Cancelled already: nothing happens.
+
+    Raises OrderStateConflict once it is paid, and while a gateway has been asked for its money and has not
+    answered; NotFound; InvalidInput for the reason.
+    """
+    if len(reason) > _MAX_NOTE:
+        raise InvalidInput(f"At most {_MAX_NOTE} characters.", field=["reason"])
+    order = lock(order_id=order_id, viewer=viewer, receipt=receipt)
+    if order.state == OrderState.CANCELLED:
+        return order
+    if order.payments.filter(state=PaymentState.PENDING).exists():
+        raise OrderStateConflict("A payment is under way: try again when it has ended.", field=["order_id"])
+    _move(order, OrderState.CANCELLED, kind=OrderEventKind.CANCELLED, message=reason, actor=viewer, now=now)
+    order.payments.filter(state=PaymentState.REQUIRES_ACTION).update(state=PaymentState.CANCELLED)
+    return order
+
+
+def mark_paid(*, order: Order, payment: Payment, now: datetime) -> None:
+    """Moves a locked order to PAID by a payment that succeeded."""
+    message = f"{quantize(payment.amount, payment.currency)} {payment.currency} by {payment.get_provider_display()}"
+    _move(order, OrderState.PAID, kind=OrderEventKind.PAID, message=message, actor=None, now=now)
+
+
+def _move(
+    order: Order, to: OrderState, *, kind: OrderEventKind, message: str, actor: User | None, now: datetime
+) -> None:
+    """The one way an order changes state. The caller holds the order's lock."""
+    if to not in TRANSITIONS[OrderState(order.state)]:
+        raise OrderStateConflict(
+            f"An order that is {order.get_state_display()} cannot become {to.label}.", field=["order_id"]
+        )
+    order.state = to
+    order.save(update_fields=["state"])
+    if to in _GIVES_STOCK_BACK:
+        stock.release(order=order, now=now)
+    tell(order, kind, message=message, actor=actor, now=now)
+
+
+def tell(order: Order, kind: OrderEventKind, *, now: datetime, message: str = "", actor: User | None = None) -> None:
+    """Adds a step to the order's history."""
+    OrderEvent.objects.create(order=order, kind=kind, message=message, actor=actor, at=now)

@@ -1,0 +1,123 @@
+"""Payments: commit the intent, ask the gateway outside any transaction, record its answer.
+
+A crash between the steps leaves a PENDING payment; asking again with the same key finds out how it ended.
+"""
+
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from django.db import transaction
+
+from domain import gateways, locks, orders
+from domain.errors import DomainError, InvalidInput
+from domain.money import quantize
+from storefront.models import (
+    Order,
+    OrderEventKind,
+    OrderState,
+    Payment,
+    PaymentProvider,
+    PaymentState,
+    User,
+)
+
+
+class PaymentDeclined(DomainError):
+    """The gateway refused to take the money; the order still awaits payment, by another method."""
+
+    code: ClassVar[str] = "PAYMENT_DECLINED"
+
+
+class PaymentUnavailable(DomainError):
+    """The shop does not take money this way, or the gateway gave no answer: try the same again."""
+
+    code: ClassVar[str] = "PAYMENT_UNAVAILABLE"
+
+
+_OPEN = (PaymentState.PENDING, PaymentState.REQUIRES_ACTION)
+
+
+def start(
+    *,
+    order_id: UUID,
+    viewer: User | None,
+    receipt: str | None = None,
+    provider: PaymentProvider,
+    method: str = "",
+    return_url: str = "",
+    now: datetime,
+) -> Payment:
+    """Takes the order's total by a gateway, or goes on with the payment that is open: an order has one at most.
+
+    A paid order returns the payment that paid it. Raises PaymentDeclined, PaymentUnavailable, InvalidInput,
+    NotFound, OrderStateConflict.
+    """
+    if provider not in gateways.enabled():
+        raise PaymentUnavailable("The shop does not take money this way.", field=["provider"])
+    if len(method) > 500 or len(return_url) > 2000:
+        raise InvalidInput("Too long.", field=["payment_method" if len(method) > 500 else "return_url"])
+    if return_url and not return_url.startswith(("https://", "http://")):
+        raise InvalidInput("An absolute http or https address.", field=["return_url"])
+    payment = _intend(order_id=order_id, viewer=viewer, receipt=receipt, provider=provider, now=now)
+    if payment.state not in _OPEN:
+        return payment
+    charge = gateways.Charge(
+        key=payment.pk,
+        amount=quantize(payment.amount, payment.currency),
+        currency=payment.currency,
+        method=method,
+        return_url=return_url,
+        reference=payment.reference,
+    )
+    try:
+        outcome = gateways.by_provider(PaymentProvider(payment.provider)).charge(charge)
+    except gateways.GatewayUnavailable:
+        raise PaymentUnavailable("The gateway gave no answer: try again.", field=["provider"]) from None
+    payment = _record(payment_id=payment.pk, order_id=order_id, outcome=outcome, now=now)
+    if payment.state == PaymentState.FAILED:
+        raise PaymentDeclined(payment.failure, field=["payment_method"])
+    return payment
+
+
+@transaction.atomic(durable=True)
+def _intend(
+    *, order_id: UUID, viewer: User | None, receipt: str | None, provider: PaymentProvider, now: datetime
+) -> Payment:
+    """The order's open payment, marked PENDING so that nothing else moves the order until the answer is in."""
+    order = orders.lock(order_id=order_id, viewer=viewer, receipt=receipt)
+    if order.state != OrderState.AWAITING_PAYMENT:
+        paid = order.payments.filter(state=PaymentState.SUCCEEDED).first()
+        if paid and order.state in {OrderState.PAID, OrderState.SHIPPED, OrderState.DELIVERED}:
+            return paid
+        raise orders.OrderStateConflict(f"The order is {order.get_state_display()}.", field=["order_id"])
+    payment = order.payments.filter(state__in=_OPEN).first()
+    if payment is None:
+        payment = Payment.objects.create(
+            order=order, provider=provider, amount=order.total, currency=order.currency, created_at=now
+        )
+        orders.tell(order, OrderEventKind.PAYMENT_STARTED, message=provider.label, actor=viewer, now=now)
+    elif payment.state != PaymentState.PENDING:
+        payment.state = PaymentState.PENDING
+        payment.save(update_fields=["state"])
+    return payment
+
+
+@transaction.atomic(durable=True)
+def _record(*, payment_id: UUID, order_id: UUID, outcome: gateways.Outcome, now: datetime) -> Payment:
+    locks.order(Order.objects.filter(pk=order_id))
+    payment = Payment.objects.select_related("order").get(pk=payment_id)
+    order = payment.order
+    if payment.state not in _OPEN:  # A twin of this request was first.
+        return payment
+    payment.state = outcome.state
+    payment.reference = outcome.reference
+    payment.client_secret = outcome.client_secret
+    payment.redirect_url = outcome.redirect_url
+    payment.failure = outcome.failure
+    payment.save()
+    if outcome.state == PaymentState.SUCCEEDED:
+        orders.mark_paid(order=order, payment=payment, now=now)
+    elif outcome.state == PaymentState.FAILED:
+        orders.tell(order, OrderEventKind.PAYMENT_FAILED, message=outcome.failure, now=now)
+    return payment

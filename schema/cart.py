@@ -1,0 +1,239 @@
+"""The cart and what a buyer does with it."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import strawberry
+import strawberry_django
+from django.conf import settings
+from django.db.models import Prefetch
+
+from domain import cart as carts
+from domain import checkout as checkouts
+from domain import pricing
+from schema import ids
+from schema.catalog import ProductVariant
+from schema.context import Info
+from schema.errors import UserError, refusals, user_error
+from schema.loading import load
+from schema.scalars import Money
+from storefront import models
+
+if TYPE_CHECKING:
+    from schema.checkout import Checkout
+    from schema.orders import Order
+
+CartState = strawberry.enum(
+    models.CartState,
+    name="CartState",
+    description="ACTIVE can change; MERGED went into another cart, CONVERTED became an order; ABANDONED was left.",
+)
+
+_PRICED = {
+    "prefetch_related": [Prefetch("lines", models.CartLine.objects.select_related("variant"))],
+    "select_related": ["checkout__shipping_method"],
+}
+_CHECKED = {
+    "prefetch_related": [
+        Prefetch("lines", models.CartLine.objects.select_related("variant__product", "variant__stock"))
+    ],
+    "select_related": ["checkout__shipping_method"],
+}
+
+
+def _money(amount: Any) -> Money:
+    return Money.of(amount, settings.SHOP_CURRENCY)
+
+
+# ── types ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@strawberry_django.type(models.CartLine, description="Units of one variant in a cart.")
+class CartLine(ids.Node):
+    variant: ProductVariant
+    quantity: int
+
+    @strawberry_django.field(select_related=["variant"], description="What one unit costs now.")
+    def unit_price(self: Any) -> Money:
+        return _money(self.variant.price)
+
+    @strawberry_django.field(select_related=["variant"], description="`unitPrice` times `quantity`.")
+    def total(self: Any) -> Money:
+        price, currency = self.variant.price, settings.SHOP_CURRENCY
+        return _money(pricing.line_total(unit_price=price, quantity=self.quantity, currency=currency))
+
+
+@strawberry_django.type(models.Cart, description="What somebody means to buy, at today's prices.")
+class Cart(ids.Node):
+    code: strawberry.ID = strawberry_django.field(
+        description="Secret: whoever knows a guest cart's code holds the cart."
+    )
+    state: CartState
+    lines: list[CartLine] = strawberry_django.field(description="In the order in which they were added.")
+    updated_at: datetime
+    checkout: Annotated["Checkout", strawberry.lazy("schema.checkout")] | None = strawberry_django.field(
+        description="Null until `checkout` is first called."
+    )
+    order: Annotated["Order", strawberry.lazy("schema.orders")] | None = strawberry_django.field(
+        description="What it became; null while it is not CONVERTED."
+    )
+
+    @strawberry_django.field(prefetch_related=["lines"], description="Units in all lines together.")
+    def total_quantity(self: Any) -> int:
+        return sum(line.quantity for line in self.lines.all())
+
+    @strawberry_django.field(**_PRICED, description="The lines' totals together.")
+    def subtotal(self: Any) -> Money:
+        return _money(carts.totals(self).subtotal)
+
+    @strawberry_django.field(**_PRICED, description="What is taken off the subtotal.")
+    def discount(self: Any) -> Money:
+        return _money(carts.totals(self).discount)
+
+    @strawberry_django.field(**_PRICED, description="Of the chosen shipping option; zero until one is chosen.")
+    def shipping(self: Any) -> Money:
+        return _money(carts.totals(self).shipping)
+
+    @strawberry_django.field(**_PRICED, description="What is added for tax.")
+    def tax(self: Any) -> Money:
+        return _money(carts.totals(self).tax)
+
+    @strawberry_django.field(
+        **_PRICED, description="`subtotal` - `discount` + `shipping` + `tax`: what `placeOrder` expects."
+    )
+    def total(self: Any) -> Money:
+        return _money(carts.totals(self).total)
+
+    @strawberry_django.field(
+        **_CHECKED,
+        description="Everything that would stop `placeOrder` now; `field` is a path into this cart.",
+    )
+    def problems(self: Any, info: Info) -> list[UserError]:
+        if self.state != models.CartState.ACTIVE:
+            return []
+        return [user_error(problem) for problem in checkouts.problems(self, now=info.context.now)]
+
+
+# ── inputs ───────────────────────────────────────────────────────────────────────────────────────────
+
+_CODE = "The cart's `code`; without it, the viewer's active cart, or the one of the cookie."
+
+
+@strawberry.input(description="Units of a variant.")
+class CartLineInput:
+    variant_id: strawberry.ID
+    quantity: int = strawberry.field(default=1, description="1 to 9999.")
+
+
+@strawberry.input
+class AddToCartInput:
+    lines: list[CartLineInput] = strawberry.field(description="1 to 200.")
+    cart_code: strawberry.ID | None = strawberry.field(
+        default=None, description=_CODE + " Where there is none, a new cart."
+    )
+
+
+@strawberry.input
+class UpdateCartLineInput:
+    line_id: strawberry.ID
+    quantity: int = strawberry.field(description="What the line shall hold, 0 to 9999; 0 removes it.")
+    cart_code: strawberry.ID | None = strawberry.field(default=None, description=_CODE)
+
+
+@strawberry.input
+class RemoveFromCartInput:
+    line_ids: list[strawberry.ID]
+    cart_code: strawberry.ID | None = strawberry.field(default=None, description=_CODE)
+
+
+@strawberry.input
+class ClearCartInput:
+    cart_code: strawberry.ID | None = strawberry.field(default=None, description=_CODE)
+
+
+# ── payloads ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@strawberry.type(description="The cart as it is now, or why nothing was done.")
+class CartPayload:
+    cart_id: strawberry.Private[UUID | None] = None
+    user_errors: list[UserError] = strawberry.field(
+        default_factory=list, description="Why nothing was done; empty on success."
+    )
+
+    @strawberry.field(graphql_type=Cart | None, description="Null when nothing was done.")
+    def cart(self, info: Info) -> models.Cart | None:
+        return load(models.Cart.objects.filter(pk=self.cart_id), info).first() if self.cart_id else None
+
+
+# ── queries and mutations ────────────────────────────────────────────────────────────────────────────
+
+
+@strawberry.type
+class CartQuery:
+    @strawberry.field(
+        graphql_type=Cart | None,
+        description="A guest's cart by its code, or one's own; without a code, the viewer's active cart or the "
+        "cookie's. Null when there is none, or it is somebody else's.",
+    )
+    def cart(self, info: Info, code: strawberry.ID | None = None) -> models.Cart | None:
+        found = carts.candidates(info.context.cart_key(code))
+        if code is None:
+            found = found.filter(state=models.CartState.ACTIVE)
+        return load(found, info).first()
+
+
+@strawberry.type
+class CartMutation:
+    @strawberry.mutation(
+        description="Puts units into the cart, which is created on first use; what is in it already gets more. All "
+        "lines or none. Errors: INVALID, NOT_FOUND, NOT_FOR_SALE, INSUFFICIENT_STOCK, CART_LOCKED."
+    )
+    def add_to_cart(self, info: Info, input: AddToCartInput) -> CartPayload:
+        with refusals() as errors:
+            lines = [
+                carts.NewLine(
+                    ids.number(line.variant_id, "ProductVariant", field=["lines", str(index), "variant_id"]),
+                    line.quantity,
+                )
+                for index, line in enumerate(input.lines)
+            ]
+            key = info.context.cart_key(input.cart_code)
+            cart = carts.add_lines(key=key, lines=lines, now=info.context.now)
+            info.context.remember_cart(cart)
+            return CartPayload(cart_id=cart.pk)
+        return CartPayload(user_errors=errors)
+
+    @strawberry.mutation(
+        description="Sets a line's quantity; the same call again changes nothing. "
+        "Errors: INVALID, NOT_FOUND, NOT_FOR_SALE, INSUFFICIENT_STOCK, CART_LOCKED."
+    )
+    def update_cart_line(self, info: Info, input: UpdateCartLineInput) -> CartPayload:
+        with refusals() as errors:
+            line_id = ids.uuid(input.line_id, "CartLine", field=["line_id"])
+            key = info.context.cart_key(input.cart_code)
+            cart = carts.set_quantity(key=key, line_id=line_id, quantity=input.quantity, now=info.context.now)
+            return CartPayload(cart_id=cart.pk)
+        return CartPayload(user_errors=errors)
+
+    @strawberry.mutation(description="Takes lines out, all or none. Errors: NOT_FOUND, CART_LOCKED.")
+    def remove_from_cart(self, info: Info, input: RemoveFromCartInput) -> CartPayload:
+        with refusals() as errors:
+            line_ids = [
+                ids.uuid(line_id, "CartLine", field=["line_ids", str(index)])
+                for index, line_id in enumerate(input.line_ids)
+            ]
+            key = info.context.cart_key(input.cart_code)
+            cart = carts.remove_lines(key=key, line_ids=line_ids, now=info.context.now)
+            return CartPayload(cart_id=cart.pk)
+        return CartPayload(user_errors=errors)
+
+    @strawberry.mutation(
+        description="Takes every line out; what `checkout` noted stays. Errors: NOT_FOUND, CART_LOCKED."
+    )
+    def clear_cart(self, info: Info, input: ClearCartInput | None = None) -> CartPayload:
+        with refusals() as errors:
+            key = info.context.cart_key(input.cart_code if input else None)
+            return CartPayload(cart_id=carts.clear(key=key, now=info.context.now).pk)
+        return CartPayload(user_errors=errors)

@@ -1,0 +1,344 @@
+"""The public catalogue: the same answer for everyone, so that it can be cached for everyone."""
+
+from decimal import Decimal
+from typing import Annotated, Any, TypeVar
+
+import strawberry
+import strawberry_django
+from django.conf import settings
+from django.db.models import Model, Prefetch, QuerySet
+
+from domain import catalog, facets, gateways, stock
+from domain.errors import NotFound
+from domain.search import Question, understand
+from schema import ids
+from schema.connections import MAX_PAGE, Connection, Keyset, Page
+from schema.context import Info
+from schema.errors import bad_user_input
+from schema.loading import load, load_nodes
+from schema.scalars import Money
+from storefront import models
+
+Availability = strawberry.enum(
+    stock.Availability,
+    description="How well a thing can be had, coarsely: LOW_STOCK is the last few, BACKORDER ships later.",
+)
+PaymentProvider = strawberry.enum(models.PaymentProvider, description="Who takes the money.")
+FacetKind = strawberry.enum(facets.FacetKind, description="Which part of `ProductFilter` a facet's values go to.")
+ProductSort = strawberry.enum(
+    catalog.Sort,
+    name="ProductSort",
+    description="RELEVANCE is the best match of a search, and NEWEST without one. Prices are the lowest variant's.",
+)
+
+_SORTS = {
+    catalog.Sort.RELEVANCE: Keyset("-score", "id"),
+    catalog.Sort.NEWEST: Keyset("-published_at", "id"),
+    catalog.Sort.PRICE_ASC: Keyset("min_price", "id"),
+    catalog.Sort.PRICE_DESC: Keyset("-min_price", "id"),
+    catalog.Sort.TITLE: Keyset("title", "id"),
+}
+Row = TypeVar("Row", bound=Model)
+
+_VARIANTS = Prefetch("variants", models.ProductVariant.objects.select_related("stock"))
+
+
+def _money(amount: Decimal) -> Money:
+    return Money.of(amount, settings.SHOP_CURRENCY)
+
+
+# ── types ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@strawberry.type(description="The shop itself: what a front end needs before anything else.")
+class Shop:
+    name: str
+    currency: str = strawberry.field(description="ISO 4217 code of every price.")
+    countries: list[str] = strawberry.field(description="ISO 3166-1 alpha-2 codes of where it sells to.")
+    payment_providers: list[PaymentProvider] = strawberry.field(description="The enabled ones, preferred first.")
+
+
+@strawberry_django.type(models.Image, description="A picture.")
+class Image(ids.Node):
+    alt: str = strawberry_django.field(description="What it shows, for those who cannot see it; may be empty.")
+    width: int = strawberry_django.field(description="Pixels.")
+    height: int = strawberry_django.field(description="Pixels.")
+
+    @strawberry_django.field(description="Absolute address of the file.")
+    def url(self: Any, info: Info) -> str:
+        return info.context.request.build_absolute_uri(self.file.url)
+
+
+@strawberry.type(description="A choice that a product offers.")
+class ProductOption:
+    name: str = strawberry.field(description='"Size".')
+    values: list[str] = strawberry.field(description='In the order of the variants: "S", "M", "L".')
+
+
+@strawberry.type(description="What was chosen for one option.")
+class SelectedOption:
+    name: str
+    value: str
+
+
+@strawberry.type(description="The lowest and the highest price among a product's variants.")
+class PriceRange:
+    min: Money
+    max: Money
+
+
+@strawberry_django.type(models.Category, description="A node of the category tree.")
+class Category(ids.Node):
+    slug: str = strawberry_django.field(description="Unique; for addresses.")
+    name: str
+    description: str
+    parent: "Category | None" = strawberry_django.field(description="Null for a root.")
+    children: list["Category"] = strawberry_django.field(description="In the shop's order.")
+
+    @strawberry.field(description="From the root down to the parent; empty for a root.")
+    def ancestors(self: Any, info: Info) -> list["Category"]:
+        return catalog.ancestors(self, among=info.context.categories)
+
+
+@strawberry_django.type(models.ProductVariant, description="What is put in a cart: one choice of a product's options.")
+class ProductVariant(ids.Node):
+    sku: str = strawberry_django.field(description="The shop's own article number; unique.")
+    product: "Product"
+    image: Image | None = strawberry_django.field(description="Its own picture; null when the product's will do.")
+    barcode: str = strawberry_django.field(description="GTIN as printed (EAN, UPC, ISBN); may be empty.")
+    weight_grams: int | None = strawberry_django.field(description="Null when unknown.")
+
+    @strawberry_django.field(description='The options chosen: "M / Sand"; empty where there is nothing to choose.')
+    def title(self: Any) -> str:
+        return self.title
+
+    @strawberry_django.field(description="Of one unit.")
+    def price(self: Any) -> Money:
+        return _money(self.price)
+
+    @strawberry_django.field(description="What it cost before, or elsewhere; null when there is nothing to compare.")
+    def compare_at_price(self: Any) -> Money | None:
+        return None if self.compare_at_price is None else _money(self.compare_at_price)
+
+    @strawberry_django.field(select_related=["product"], description="In the order of the product's options.")
+    def selected_options(self: Any) -> list[SelectedOption]:
+        return [
+            SelectedOption(name=name, value=value)
+            for name, value in zip(self.product.option_names, self.option_values, strict=False)
+        ]
+
+    @strawberry_django.field(select_related=["stock"], description="Whether it can be had.")
+    def availability(self: Any) -> Availability:
+        return stock.availability(self.stock)
+
+
+@strawberry_django.type(models.Product, description="What the shop sells, in one or more variants.")
+class Product(ids.Node):
+    slug: str = strawberry_django.field(description="Unique; for addresses.")
+    title: str
+    description_html: str = strawberry_django.field(description="Sanitised HTML, safe to show; may be empty.")
+    vendor: str = strawberry_django.field(description="Who makes it; may be empty.")
+    product_type: str = strawberry_django.field(description="What kind of thing it is; may be empty.")
+    categories: list[Category]
+    images: list[Image] = strawberry_django.field(description="In the shop's order.")
+    published_at: strawberry.auto = strawberry_django.field(description="Since when it is for sale.")
+    variants: list[ProductVariant] = strawberry_django.field(description="In the shop's order; at least one.")
+
+    @strawberry_django.field(prefetch_related=["tags"], description="In alphabetical order.")
+    def tags(self: Any) -> list[str]:
+        return [tag.name for tag in self.tags.all()]
+
+    @strawberry_django.field(prefetch_related=["images"], description="The first picture; null when there is none.")
+    def featured_image(self: Any) -> Image | None:
+        return next(iter(self.images.all()), None)
+
+    @strawberry_django.field(
+        prefetch_related=["variants"], description="Up to three; empty where there is nothing to choose."
+    )
+    def options(self: Any) -> list[ProductOption]:
+        columns = zip(*(variant.option_values for variant in self.variants.all()), strict=False)
+        return [
+            ProductOption(name=name, values=list(dict.fromkeys(values)))
+            for name, values in zip(self.option_names, columns, strict=False)
+        ]
+
+    @strawberry_django.field(
+        prefetch_related=["variants"],
+        description="The variant with this SKU; null when it is another product's.",
+    )
+    def variant(self: Any, sku: str) -> ProductVariant | None:
+        return next((variant for variant in self.variants.all() if variant.sku == sku), None)
+
+    @strawberry_django.field(description="The lowest and the highest price of its variants.")
+    def price_range(self: Any) -> PriceRange:
+        return PriceRange(min=_money(self.min_price), max=_money(self.max_price))
+
+    @strawberry_django.field(
+        prefetch_related=["variants"],
+        description="The lowest earlier price among its variants; null without one.",
+    )
+    def compare_at_price(self: Any) -> Money | None:
+        before = [v.compare_at_price for v in self.variants.all() if v.compare_at_price is not None]
+        return _money(min(before)) if before else None
+
+    @strawberry_django.field(prefetch_related=[_VARIANTS], description="That of its most available variant.")
+    def availability(self: Any) -> Availability:
+        return stock.best_availability([variant.stock for variant in self.variants.all()])
+
+
+@strawberry.type(description="How many products a value would leave, were it chosen.")
+class FacetValue:
+    value: str
+    count: int
+
+
+@strawberry.type(description="One way to narrow a list further, counted under all the other filters.")
+class Facet:
+    kind: FacetKind
+    name: str = strawberry.field(description="For OPTION the option's name, as `OptionFilter.name` takes it.")
+    values: list[FacetValue] = strawberry.field(description="The most frequent first, at most 100.")
+
+
+@strawberry.type(description="A page of products.")
+class ProductConnection(Connection[Product]):
+    filter: strawberry.Private[catalog.ProductFilter]
+    question: strawberry.Private[Question | None]
+
+    @strawberry.field(description="What the list can be narrowed by. Counted when asked for.")
+    def facets(self, info: Info) -> list[Facet]:
+        return facets.count(filter=self.filter, question=self.question, now=info.context.now)
+
+
+# ── inputs ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@strawberry.input(description="Bounds, each included.")
+class DecimalRange:
+    gte: Decimal | None = None
+    lte: Decimal | None = None
+
+
+@strawberry.input(description="An option with the values that will do.")
+class OptionFilter:
+    name: str
+    values: list[str]
+
+
+@strawberry.input(description="Every part given has to hold; within one part, one of the values.")
+class ProductFilter:
+    category_id: strawberry.ID | None = strawberry.field(default=None, description="With all below it.")
+    category_slug: str | None = strawberry.field(default=None, description="With all below it.")
+    vendor: list[str] | None = None
+    tags: list[str] | None = None
+    product_type: list[str] | None = None
+    price: DecimalRange | None = strawberry.field(default=None, description="Of the lowest-priced variant.")
+    available: bool | None = strawberry.field(default=None, description="Whether one of its variants can be had.")
+    options: list[OptionFilter] | None = strawberry.field(default=None, description="For one and the same variant.")
+    ids: list[strawberry.ID] | None = strawberry.field(default=None, description="At most 100.")
+
+
+def _decoded(filter: ProductFilter) -> catalog.ProductFilter:
+    if filter.ids is not None and len(filter.ids) > MAX_PAGE:
+        raise bad_user_input(f"At most {MAX_PAGE} `ids`.")
+    price = filter.price or DecimalRange()
+    return catalog.ProductFilter(
+        category_ids=_categories(filter),
+        vendors=tuple(filter.vendor or ()),
+        product_types=tuple(filter.product_type or ()),
+        tags=tuple(filter.tags or ()),
+        price_gte=price.gte,
+        price_lte=price.lte,
+        available=filter.available,
+        options=tuple(catalog.OptionFilter(option.name, tuple(option.values)) for option in filter.options or ()),
+        ids=None if filter.ids is None else tuple(_known(filter.ids)),
+    )
+
+
+def _categories(filter: ProductFilter) -> tuple[int, ...] | None:
+    if filter.category_id is None and filter.category_slug is None:
+        return None
+    chosen = _one(models.Category.objects.all(), "Category", filter.category_id, filter.category_slug)
+    return catalog.with_all_below(chosen.first())
+
+
+def _known(product_ids: list[strawberry.ID]) -> list[int]:
+    """The keys of those that are ids of products; the others match nothing."""
+    keys = []
+    for product_id in product_ids:
+        try:
+            keys.append(ids.number(product_id, "Product"))
+        except NotFound:
+            continue
+    return keys
+
+
+# ── queries ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@strawberry.type
+class CatalogQuery:
+    @strawberry.field(description="The shop itself.")
+    def shop(self) -> Shop:
+        return Shop(
+            name=settings.SHOP_NAME,
+            currency=settings.SHOP_CURRENCY,
+            countries=settings.SHOP_COUNTRIES,
+            payment_providers=gateways.enabled(),
+        )
+
+    @strawberry.field(
+        graphql_type=Product | None,
+        description="One published product, by id or by slug; null when there is none.",
+    )
+    def product(self, info: Info, id: strawberry.ID | None = None, slug: str | None = None) -> models.Product | None:
+        published = models.Product.objects.published(now=info.context.now)
+        return load(_one(published, "Product", id, slug), info).first()
+
+    @strawberry.field(description="Published products, by default 24 from the first on.")
+    def products(
+        self,
+        info: Info,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+        search: Annotated[
+            str | None,
+            strawberry.argument(description="Words or their beginnings; misspellings are forgiven."),
+        ] = None,
+        filter: ProductFilter | None = None,
+        sort: ProductSort = catalog.Sort.RELEVANCE,
+    ) -> ProductConnection:
+        question = understand(search) if search and search.strip() else None
+        if sort is catalog.Sort.RELEVANCE and question is None:
+            sort = catalog.Sort.NEWEST
+        wanted = _decoded(filter or ProductFilter())
+        page = Page(
+            catalog.browse(filter=wanted, question=question, now=info.context.now),
+            _SORTS[sort],
+            load=lambda rows: load_nodes(rows, info),
+            first=first,
+            after=after,
+            last=last,
+            before=before,
+        )
+        return ProductConnection(page=page, filter=wanted, question=question)
+
+    @strawberry.field(graphql_type=Category | None, description="By id or by slug; null when there is none.")
+    def category(self, info: Info, id: strawberry.ID | None = None, slug: str | None = None) -> models.Category | None:
+        return load(_one(models.Category.objects.all(), "Category", id, slug), info).first()
+
+    @strawberry.field(graphql_type=list[Category], description="The roots of the tree; descend by `children`.")
+    def categories(self, info: Info) -> QuerySet[models.Category]:
+        return load(models.Category.objects.filter(parent=None), info)
+
+
+def _one(rows: QuerySet[Row], type_name: str, id: str | None, slug: str | None) -> QuerySet[Row]:
+    if id is None and slug is None:
+        raise bad_user_input("Give `id` or `slug`.")
+    if slug is not None:
+        rows = rows.filter(slug=slug)
+    try:
+        return rows if id is None else rows.filter(pk=ids.number(id, type_name))
+    except NotFound:
+        return rows.none()

@@ -1,0 +1,126 @@
+"""A document and its variables in, the answer out: parsed and validated once, every error with its code."""
+
+import logging
+import uuid
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    NoSchemaIntrospectionCustomRule,
+    OperationDefinitionNode,
+    OperationType,
+    execute_sync,
+    get_operation_ast,
+    parse,
+    specified_rules,
+    validate,
+)
+
+from schema.context import Context
+from schema.root import schema
+
+logger = logging.getLogger(__name__)
+
+MAX_TOKENS = 2_000
+# graphql-core's own executor: Strawberry's picks the first operation where the specification wants an error.
+_SCHEMA = schema._schema
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The response map. `is_request_error`: nothing was executed, so there is no `data`."""
+
+    body: dict[str, Any]
+    is_request_error: bool
+
+
+class NotAllowedByGet(Exception):
+    """A GET asked for more than a query."""
+
+
+def answer(
+    *,
+    query: str,
+    operation_name: str | None,
+    variables: dict[str, Any] | None,
+    context: Context,
+    queries_only: bool,
+) -> Answer:
+    """Runs one operation. Raises NotAllowedByGet."""
+    document, errors = _checked(query, introspection=settings.INTROSPECTION)
+    if document is None or errors:
+        return _refused(errors)
+    operation = get_operation_ast(document, operation_name)
+    if operation is None:
+        message = f"There is no operation {operation_name!r}." if operation_name else "Name one of the operations."
+        return _refused([GraphQLError(message, extensions={"code": "OPERATION_RESOLUTION_FAILURE"})])
+    if queries_only and not _is_query(operation):
+        raise NotAllowedByGet
+    result = execute_sync(
+        _SCHEMA,
+        document,
+        variable_values=variables,
+        operation_name=operation_name,
+        context_value=context,
+    )
+    return _answered(result, operation)
+
+
+def _is_query(operation: OperationDefinitionNode) -> bool:
+    return operation.operation is OperationType.QUERY
+
+
+@lru_cache(maxsize=1_000)
+def _checked(query: str, *, introspection: bool) -> tuple[DocumentNode | None, list[GraphQLError]]:
+    try:
+        document = parse(query, max_tokens=MAX_TOKENS)
+    except GraphQLError as error:
+        return None, [_coded(error, "GRAPHQL_PARSE_FAILED")]
+    except RecursionError:
+        return None, [_coded(GraphQLError("The document is nested too deeply."), "GRAPHQL_PARSE_FAILED")]
+    rules = [*specified_rules] if introspection else [*specified_rules, NoSchemaIntrospectionCustomRule]
+    errors = validate(_SCHEMA, document, rules, max_errors=20)
+    if not introspection:
+        for error in errors:
+            error.message = error.message.partition(" Did you mean")[0]
+    return document, [_coded(error, "GRAPHQL_VALIDATION_FAILED") for error in errors]
+
+
+def _coded(error: GraphQLError, code: str) -> GraphQLError:
+    error.extensions = {"code": code, **(error.extensions or {})}
+    return error
+
+
+def _refused(errors: list[GraphQLError]) -> Answer:
+    return Answer({"errors": [error.formatted for error in errors]}, is_request_error=True)
+
+
+def _answered(result: ExecutionResult, operation: OperationDefinitionNode) -> Answer:
+    if not result.errors:
+        return Answer({"data": result.data}, is_request_error=False)
+    if result.data is None and not any(error.path for error in result.errors):
+        return _refused([_coded(error, "BAD_USER_INPUT") for error in result.errors])
+    name = operation.name.value if operation.name else "an unnamed operation"
+    return Answer(
+        {"errors": [_shown(error, name).formatted for error in result.errors], "data": result.data},
+        is_request_error=False,
+    )
+
+
+def _shown(error: GraphQLError, operation: str) -> GraphQLError:
+    """An error as a client may see it: those that were meant for it, and of the others an id to ask us by."""
+    if error.original_error is None or isinstance(error.original_error, GraphQLError):
+        return _coded(error, "BAD_USER_INPUT")
+    error_id = uuid.uuid4().hex
+    logger.error("Error %s in %s at %s", error_id, operation, error.path, exc_info=error.original_error)
+    return GraphQLError(
+        "Something went wrong on our side.",
+        nodes=error.nodes,
+        path=error.path,
+        extensions={"code": "INTERNAL_SERVER_ERROR", "id": error_id},
+    )

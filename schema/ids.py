@@ -1,0 +1,48 @@
+"""Global ids: opaque to clients, the type's name and the row's key inside, both checked when decoded."""
+
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import strawberry
+
+from domain.errors import NotFound
+
+
+def encode(type_name: str, key: object) -> strawberry.ID:
+    return strawberry.ID(b64encode(f"{type_name}:{key}".encode()).decode())
+
+
+def _key(value: str, type_name: str, field: Sequence[str]) -> str:
+    try:
+        name, _, key = b64decode(value, validate=True).decode().partition(":")
+    except ValueError:
+        name, key = "", ""
+    if name != type_name:
+        raise NotFound(f"There is no such {type_name}.", field=field)
+    return key
+
+
+def number(value: str, type_name: str, *, field: Sequence[str] = ()) -> int:
+    """The numeric key of an id of that type. Raises NotFound for anything else."""
+    key = _key(value, type_name, field)
+    if not (key.isascii() and key.isdigit() and len(key) <= 18):
+        raise NotFound(f"There is no such {type_name}.", field=field)
+    return int(key)
+
+
+def uuid(value: str, type_name: str, *, field: Sequence[str] = ()) -> UUID:
+    """The UUID key of an id of that type. Raises NotFound for anything else."""
+    key = _key(value, type_name, field)
+    try:
+        return UUID(key)
+    except ValueError:
+        raise NotFound(f"There is no such {type_name}.", field=field) from None
+
+
+@strawberry.interface(description="Something with an id that is unique in the whole shop, for a client's cache.")
+class Node:
+    @strawberry.field(description="Opaque; stays the same for as long as the thing exists.")
+    def id(self: Any, info: strawberry.Info) -> strawberry.ID:
+        return encode(info._raw_info.parent_type.name, self.pk)

@@ -1,0 +1,40 @@
+"""Rows with all that a request selects of them, in a number of statements that does not grow with the rows."""
+
+from typing import TypeVar
+
+from django.db.models import Model, QuerySet
+from graphql import GraphQLObjectType, GraphQLResolveInfo, get_named_type
+from graphql.execution.collect_fields import collect_sub_fields
+from graphql.language import FieldNode
+from strawberry_django.optimizer import OptimizerConfig, optimize
+
+from schema.context import Info
+
+Row = TypeVar("Row", bound=Model)
+
+# Whole rows: a column that a resolver needs and nobody selected would cost a statement a row.
+_CONFIG = OptimizerConfig(enable_only=False)
+
+
+def load(rows: QuerySet[Row], info: Info) -> QuerySet[Row]:
+    """For a field whose type is that of the rows."""
+    return optimize(rows, info, config=_CONFIG)
+
+
+def load_nodes(rows: QuerySet[Row], info: Info) -> QuerySet[Row]:
+    """For a field whose type is a connection of the rows, by what is selected of `nodes` and `edges.node`."""
+    return optimize(rows, _of_nodes(info._raw_info), config=_CONFIG)
+
+
+def _of_nodes(info: GraphQLResolveInfo) -> GraphQLResolveInfo:
+    """The info as it would be if the connection's field were a plain list of its nodes."""
+    connection = get_named_type(info.return_type)
+    edge = get_named_type(connection.fields["edges"].type)
+
+    def below(parent: GraphQLObjectType, fields: list[FieldNode], name: str) -> list[FieldNode]:
+        selected = collect_sub_fields(info.schema, info.fragments, info.variable_values, parent, fields)
+        return [node for nodes in selected.values() for node in nodes if node.name.value == name]
+
+    edges = below(connection, info.field_nodes, "edges")
+    nodes = below(connection, info.field_nodes, "nodes") + below(edge, edges, "node")
+    return info._replace(field_nodes=nodes, return_type=connection.fields["nodes"].type)

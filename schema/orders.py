@@ -1,0 +1,205 @@
+"""Orders: placing one, following it, cancelling it."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import strawberry
+import strawberry_django
+
+from domain import cart as carts
+from domain import orders
+from domain.errors import NotFound
+from schema import ids
+from schema.catalog import Image, ProductVariant
+from schema.checkout import Address
+from schema.context import Info
+from schema.errors import UserError, refusals
+from schema.loading import load
+from schema.scalars import Money
+from storefront import models
+
+if TYPE_CHECKING:
+    from schema.payments import Payment
+
+OrderState = strawberry.enum(
+    models.OrderState,
+    name="OrderState",
+    description="AWAITING_PAYMENT holds its stock; then PAID, SHIPPED, DELIVERED. CANCELLED and EXPIRED were never "
+    "paid and gave the stock back; REFUNDED got its money back.",
+)
+OrderEventKind = strawberry.enum(models.OrderEventKind, name="OrderEventKind", description="What happened.")
+
+# ── types ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@strawberry_django.type(models.OrderLine, description="Units of one variant, as they were sold.")
+class OrderLine(ids.Node):
+    sku: str
+    title: str = strawberry_django.field(description="The product's, when it was sold.")
+    variant_title: str = strawberry_django.field(description='"M / Sand"; empty where there was nothing to choose.')
+    quantity: int
+
+    @strawberry_django.field(select_related=["order"])
+    def unit_price(self: Any) -> Money:
+        return Money.of(self.unit_price, self.order.currency)
+
+    @strawberry_django.field(select_related=["order"])
+    def total(self: Any) -> Money:
+        return Money.of(self.total, self.order.currency)
+
+    @strawberry_django.field(
+        select_related=["variant__product"], description="As it is sold today; null when it no longer is."
+    )
+    def variant(self: Any, info: Info) -> ProductVariant | None:
+        return self.variant if carts.is_for_sale(self.variant, now=info.context.now) else None
+
+    @strawberry_django.field(
+        select_related=["variant__image"],
+        prefetch_related=["variant__product__images"],
+        description="The variant's picture today, or else its product's; null without one.",
+    )
+    def image(self: Any) -> Image | None:
+        return self.variant.image or next(iter(self.variant.product.images.all()), None)
+
+
+@strawberry_django.type(models.OrderEvent, description="A step of an order's history.")
+class OrderEvent:
+    kind: OrderEventKind
+    message: str = strawberry_django.field(description="For people; may be empty.")
+    at: datetime
+
+
+@strawberry_django.type(models.Order, description="A sale as it was agreed: its prices and addresses never change.")
+class Order(ids.Node):
+    number: str = strawberry_django.field(description="For people: on the invoice, on the phone.")
+    state: OrderState
+    placed_at: datetime
+    email: str
+    lines: list[OrderLine] = strawberry_django.field(description="In the order of the cart.")
+    shipping_address: Address
+    billing_address: Address
+    shipping_method: str = strawberry_django.field(description="The name of the chosen way of shipping.")
+    note: str = strawberry_django.field(description="What the buyer wrote; may be empty.")
+    payments: list[Annotated["Payment", strawberry.lazy("schema.payments")]] = strawberry_django.field(
+        description="Every attempt to pay, the first one first."
+    )
+    events: list[OrderEvent] = strawberry_django.field(description="Its history, the first step first.")
+
+    @strawberry_django.field(description="The lines' totals together.")
+    def subtotal(self: Any) -> Money:
+        return Money.of(self.subtotal, self.currency)
+
+    @strawberry_django.field(description="What was taken off the subtotal.")
+    def discount(self: Any) -> Money:
+        return Money.of(self.discount, self.currency)
+
+    @strawberry_django.field(description="For shipping.")
+    def shipping(self: Any) -> Money:
+        return Money.of(self.shipping, self.currency)
+
+    @strawberry_django.field(description="What was added for tax.")
+    def tax(self: Any) -> Money:
+        return Money.of(self.tax, self.currency)
+
+    @strawberry_django.field(description="`subtotal` - `discount` + `shipping` + `tax`.")
+    def total(self: Any) -> Money:
+        return Money.of(self.total, self.currency)
+
+    @strawberry_django.field(description="Secret: shows to `order` and `startPayment` that a guest's order is theirs.")
+    def receipt(self: Any) -> str:
+        return orders.receipt(self)
+
+
+# ── inputs ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@strawberry.input
+class PlaceOrderInput:
+    expected_total: Decimal = strawberry.field(description="The `Cart.total` that the buyer saw.")
+    cart_code: strawberry.ID | None = strawberry.field(
+        default=None,
+        description="Without it, the viewer's active cart, or the one of the cookie. Give it wherever you can: a "
+        "retry with it is sure to mean the same cart.",
+    )
+    note: str | None = strawberry.field(default=None, description="From the buyer to the shop; 2000 characters.")
+
+
+@strawberry.input
+class CancelOrderInput:
+    order_id: strawberry.ID
+    receipt: str | None = strawberry.field(default=None, description="`Order.receipt`, for a guest.")
+    reason: str | None = strawberry.field(default=None, description="2000 characters.")
+
+
+# ── payloads ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@strawberry.type(description="The order as it is now, or why nothing was done.")
+class OrderPayload:
+    order_id: strawberry.Private[UUID | None] = None
+    replayed: bool = strawberry.field(
+        default=False, description="The cart had been placed before; `order` is the one it became then."
+    )
+    user_errors: list[UserError] = strawberry.field(
+        default_factory=list, description="Why nothing was done; empty on success."
+    )
+
+    @strawberry.field(graphql_type=Order | None, description="Null when nothing was done.")
+    def order(self, info: Info) -> models.Order | None:
+        return load(models.Order.objects.filter(pk=self.order_id), info).first() if self.order_id else None
+
+
+# ── queries and mutations ────────────────────────────────────────────────────────────────────────────
+
+
+@strawberry.type
+class OrderQuery:
+    @strawberry.field(
+        graphql_type=Order | None,
+        description="An order of the viewer's by id, or a guest's by receipt; null when there is none.",
+    )
+    def order(self, info: Info, id: strawberry.ID | None = None, receipt: str | None = None) -> models.Order | None:
+        if id is None and receipt is None:
+            return None
+        try:
+            order_id = ids.uuid(id, "Order") if id is not None else None
+        except NotFound:
+            return None
+        visible = orders.candidates(order_id=order_id, viewer=info.context.viewer, receipt=receipt)
+        return load(visible, info).first()
+
+
+@strawberry.type
+class OrderMutation:
+    @strawberry.mutation(
+        description="Turns the cart into an order, exactly once: it holds its stock, and awaits payment. The cart is "
+        "locked for good. Errors: everything in `Cart.problems`, and TOTAL_CHANGED, INVALID, NOT_FOUND."
+    )
+    def place_order(self, info: Info, input: PlaceOrderInput) -> OrderPayload:
+        with refusals() as errors:
+            placed = orders.place(
+                key=info.context.cart_key(input.cart_code),
+                expected_total=input.expected_total,
+                note=input.note or "",
+                now=info.context.now,
+            )
+            return OrderPayload(order_id=placed.order.pk, replayed=placed.replayed)
+        return OrderPayload(user_errors=errors)
+
+    @strawberry.mutation(
+        description="Cancels an order that is not paid; once more changes nothing. "
+        "Errors: NOT_FOUND, ORDER_STATE, INVALID."
+    )
+    def cancel_order(self, info: Info, input: CancelOrderInput) -> OrderPayload:
+        with refusals() as errors:
+            order = orders.cancel(
+                order_id=ids.uuid(input.order_id, "Order", field=["order_id"]),
+                viewer=info.context.viewer,
+                receipt=input.receipt,
+                reason=input.reason or "",
+                now=info.context.now,
+            )
+            return OrderPayload(order_id=order.pk)
+        return OrderPayload(user_errors=errors)

@@ -1,0 +1,110 @@
+"""Paying for an order."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import strawberry
+import strawberry_django
+
+from domain import payments
+from schema import ids
+from schema.catalog import PaymentProvider
+from schema.context import Info
+from schema.errors import UserError, refusals
+from schema.loading import load
+from schema.orders import Order
+from schema.scalars import Money
+from storefront import models
+
+PaymentState = strawberry.enum(
+    models.PaymentState,
+    name="PaymentState",
+    description="PENDING: asked, no answer yet. REQUIRES_ACTION: the buyer has to confirm. The others are final.",
+)
+
+# ── types ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@strawberry_django.type(models.Payment, description="One attempt to pay an order.")
+class Payment(ids.Node):
+    provider: PaymentProvider
+    state: PaymentState
+    created_at: datetime
+
+    @strawberry_django.field(description="What is taken.")
+    def amount(self: Any) -> Money:
+        return Money.of(self.amount, self.currency)
+
+    @strawberry_django.field(description="For the provider's client library, while the payment is open; else null.")
+    def client_secret(self: Any) -> str | None:
+        return self.client_secret or None
+
+    @strawberry_django.field(description="Where to send the buyer to confirm; null when there is nothing to confirm.")
+    def redirect_url(self: Any) -> str | None:
+        return self.redirect_url or None
+
+    @strawberry_django.field(description="Why it failed, for people; null when it did not.")
+    def failure(self: Any) -> str | None:
+        return self.failure or None
+
+
+# ── inputs ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@strawberry.input
+class StartPaymentInput:
+    order_id: strawberry.ID
+    provider: PaymentProvider
+    receipt: str | None = strawberry.field(default=None, description="`Order.receipt`, for a guest.")
+    payment_method: str | None = strawberry.field(
+        default=None,
+        description="A token that the provider's client library made; never card data. TEST takes `ok`, `decline`, "
+        "`action` (then `confirm`) and `timeout`, or goes by the amount: 02 at its end declines, 03 asks for action.",
+    )
+    return_url: str | None = strawberry.field(default=None, description="Where the buyer goes on after confirming.")
+
+
+# ── payloads ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@strawberry.type(description="The payment and its order as they are now, or why nothing was done.")
+class PaymentPayload:
+    payment_id: strawberry.Private[UUID | None] = None
+    order_id: strawberry.Private[UUID | None] = None
+    user_errors: list[UserError] = strawberry.field(
+        default_factory=list, description="Why nothing was done; empty on success."
+    )
+
+    @strawberry.field(graphql_type=Payment | None, description="Null when nothing was done.")
+    def payment(self, info: Info) -> models.Payment | None:
+        payments = models.Payment.objects.filter(pk=self.payment_id)
+        return load(payments, info).first() if self.payment_id else None
+
+    @strawberry.field(graphql_type=Order | None, description="Null when nothing was done.")
+    def order(self, info: Info) -> models.Order | None:
+        return load(models.Order.objects.filter(pk=self.order_id), info).first() if self.order_id else None
+
+
+# ── mutations ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@strawberry.type
+class PaymentMutation:
+    @strawberry.mutation(
+        description="Pays an order, or goes on with the payment that is open: there is one at most, so a second call "
+        "never charges twice. Errors: PAYMENT_DECLINED, PAYMENT_UNAVAILABLE, ORDER_STATE, NOT_FOUND, INVALID."
+    )
+    def start_payment(self, info: Info, input: StartPaymentInput) -> PaymentPayload:
+        with refusals() as errors:
+            payment = payments.start(
+                order_id=ids.uuid(input.order_id, "Order", field=["order_id"]),
+                viewer=info.context.viewer,
+                receipt=input.receipt,
+                provider=input.provider,
+                method=input.payment_method or "",
+                return_url=input.return_url or "",
+                now=info.context.now,
+            )
+            return PaymentPayload(payment_id=payment.pk, order_id=payment.order_id)
+        return PaymentPayload(user_errors=errors)

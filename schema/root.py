@@ -1,0 +1,22 @@
+"""The schema: one Query and one Mutation class a context, merged."""
+
+from decimal import Decimal
+
+import strawberry
+from strawberry.schema.config import StrawberryConfig
+from strawberry.tools import merge_types
+
+from schema.cart import CartMutation, CartQuery
+from schema.catalog import CatalogQuery
+from schema.checkout import CheckoutMutation
+from schema.errors import CartLocked, InsufficientStock, InvalidInput, TotalChanged
+from schema.orders import OrderMutation, OrderQuery
+from schema.payments import PaymentMutation
+from schema.scalars import DECIMAL
+
+schema = strawberry.Schema(
+    query=merge_types("Query", (CatalogQuery, CartQuery, OrderQuery)),
+    mutation=merge_types("Mutation", (CartMutation, CheckoutMutation, OrderMutation, PaymentMutation)),
+    types=[InvalidInput, InsufficientStock, TotalChanged, CartLocked],
+    config=StrawberryConfig(scalar_map={Decimal: DECIMAL}),
+)

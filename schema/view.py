@@ -1,0 +1,172 @@
+"""The HTTP side of the endpoint, after the GraphQL-over-HTTP specification.
+
+https://graphql.github.io/graphql-over-http/draft/
+"""
+
+import json
+import re
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.csrf import csrf_exempt
+
+from schema import examples
+from schema.context import CART_COOKIE, Context
+from schema.execution import NotAllowedByGet, answer
+
+RESPONSE_TYPE = "application/graphql-response+json"
+_PREFLIGHT_HEADERS = ("apollo-require-preflight", "x-apollo-operation-name")
+# Escapes of NUL, in JSON or in GraphQL: no database column holds it.
+_NUL = re.compile(r"\x00|\\u0000|\\u\{0+\}")
+
+
+class BadRequest(Exception):
+    """A request that no GraphQL executor can be asked to run. `status` is the HTTP status."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+
+
+@csrf_exempt  # Replaced by the rule of `_trusts_cookies`.
+def graphql(request: HttpRequest) -> HttpResponse:
+    """`/graphql/`: operations by POST, queries by GET too; GraphiQL for a browser that asks for a page."""
+    if settings.GRAPHIQL and request.method == "GET" and _wants_page(request) and "query" not in request.GET:
+        config = {"endpoint": request.path, "tabs": examples.tabs()}
+        return render(request, "graphiql.html", {"config": config})
+    try:
+        media_type = _negotiated(request)
+    except BadRequest as error:
+        return _error(error, "application/json")
+    context = Context(request=request, trusts_cookies=_trusts_cookies(request))
+    try:
+        result = answer(**_parameters(request), context=context, queries_only=request.method == "GET")
+    except BadRequest as error:
+        return _error(error, media_type)
+    except NotAllowedByGet:
+        return _error(BadRequest("A mutation is sent by POST.", 405), media_type)
+    # With the older media type, whatever is well-formed JSON is answered by 200, errors and all.
+    status = 400 if result.is_request_error and media_type == RESPONSE_TYPE else 200
+    response = _json(result.body, status, media_type)
+    if context.new_cart_code:
+        _set_cart_cookie(response, context.new_cart_code)
+    return response
+
+
+def _wants_page(request: HttpRequest) -> bool:
+    return "text/html" in request.headers.get("Accept", "")
+
+
+def _negotiated(request: HttpRequest) -> str:
+    """The media type to answer in."""
+    if request.method not in ("GET", "POST"):
+        raise BadRequest("GraphQL is spoken by GET and POST.", 405)
+    if "Accept" not in request.headers:
+        return "application/json"
+    preferred = request.get_preferred_type([RESPONSE_TYPE, "application/json"])
+    if preferred is None:
+        raise BadRequest(f"This endpoint answers in {RESPONSE_TYPE} or application/json.", 406)
+    return preferred
+
+
+def _trusts_cookies(request: HttpRequest) -> bool:
+    """Whether a browser would have asked us first before sending this from another site.
+
+    https://www.apollographql.com/docs/apollo-server/security/cors#preventing-cross-site-request-forgery-csrf
+    """
+    return request.content_type == "application/json" or any(header in request.headers for header in _PREFLIGHT_HEADERS)
+
+
+def _parameters(request: HttpRequest) -> dict[str, Any]:
+    """`query`, `operation_name` and `variables`, of the right types and free of what no database can store."""
+    given = _from_address(request) if request.method == "GET" else _from_body(request)
+    for name, kind, what in _TYPES:
+        if given.get(name) is not None and not isinstance(given[name], kind):
+            raise BadRequest(f"`{name}` has to be {what}.")
+    if not given.get("query"):
+        raise BadRequest("`query` is missing.")
+    return {
+        "query": given["query"],
+        "operation_name": given.get("operationName") or None,
+        "variables": given.get("variables"),
+    }
+
+
+_TYPES: tuple[tuple[str, type, str], ...] = (
+    ("query", str, "a text"),
+    ("operationName", str, "a text"),
+    ("variables", dict, "an object"),
+    ("extensions", dict, "an object"),
+)
+
+
+def _from_address(request: HttpRequest) -> dict[str, Any]:
+    given: dict[str, Any] = {name: request.GET[name] for name, _, _ in _TYPES if name in request.GET}
+    _refuse_unstorable("".join(given.values()))
+    for name in ("variables", "extensions"):
+        if name in given:
+            given[name] = _parsed(given[name])
+    return given
+
+
+def _from_body(request: HttpRequest) -> dict[str, Any]:
+    if request.content_type != "application/json":
+        raise BadRequest("The body has to be application/json.", 415)
+    try:
+        text = request.body.decode()
+    except RequestDataTooBig:
+        raise BadRequest("The body is too long.", 413) from None
+    except UnicodeDecodeError:
+        raise BadRequest("The body is not UTF-8.") from None
+    _refuse_unstorable(text)
+    given = _parsed(text)
+    if not isinstance(given, dict):
+        raise BadRequest("The body has to be an object with a `query`.")
+    return given
+
+
+def _parsed(text: str) -> Any:
+    try:
+        parsed = json.loads(text, parse_constant=_no_number)
+        if "\\ud" in text.lower():
+            json.dumps(parsed, ensure_ascii=False).encode()  # Half a surrogate pair is no text.
+    except (ValueError, RecursionError):
+        raise BadRequest("This is not JSON.") from None
+    return parsed
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(name)
+
+
+def _refuse_unstorable(text: str) -> None:
+    if _NUL.search(text):
+        raise BadRequest("A text cannot hold the character NUL.")
+
+
+def _error(error: BadRequest, media_type: str) -> HttpResponse:
+    body = {"errors": [{"message": error.message, "extensions": {"code": "BAD_REQUEST"}}]}
+    return _json(body, error.status, media_type)
+
+
+def _json(body: dict[str, Any], status: int, media_type: str) -> HttpResponse:
+    response = JsonResponse(body, status=status, content_type=f"{media_type}; charset=utf-8")
+    response["Cache-Control"] = "private, no-store"
+    if status == 405:
+        response["Allow"] = "GET, POST"
+    return response
+
+
+def _set_cart_cookie(response: HttpResponse, code: str) -> None:
+    response.set_signed_cookie(
+        CART_COOKIE,
+        code,
+        max_age=settings.CART_COOKIE_DAYS * 86_400,
+        secure=settings.HTTPS,
+        httponly=True,
+        samesite="Lax",
+    )

@@ -1,0 +1,148 @@
+"""The staff's pages. What has rules (stock, orders, payments) is shown here and changed by the domain."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+
+from domain import catalog
+from storefront import models
+
+
+class ReadOnlyInline(admin.TabularInline[Any, Any]):
+    extra = 0
+    can_delete = False
+    show_change_link = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class ReadOnlyAdmin(admin.ModelAdmin[Any]):
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(models.User)
+class UserAdmin(BaseUserAdmin):
+    list_display = ["email", "name", "is_staff", "is_active", "joined_at"]
+    ordering = ["email"]
+    search_fields = ["email", "name"]
+    list_filter = ["is_staff", "is_active"]
+    readonly_fields = ["joined_at", "last_login"]
+    fieldsets = (
+        (None, {"fields": ("email", "name", "password")}),
+        ("What they may do", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        ("When", {"fields": ("joined_at", "last_login")}),
+    )
+    add_fieldsets = ((None, {"fields": ("email", "name", "password1", "password2")}),)
+
+
+@admin.register(models.Category)
+class CategoryAdmin(admin.ModelAdmin[models.Category]):
+    list_display = ["name", "parent", "slug", "position"]
+    list_select_related = ["parent"]
+    search_fields = ["name", "slug"]
+    prepopulated_fields = {"slug": ["name"]}
+    autocomplete_fields = ["parent"]
+
+
+class VariantInline(admin.TabularInline[models.ProductVariant, models.Product]):
+    model = models.ProductVariant
+    fields = ["sku", "option1", "option2", "option3", "price", "compare_at_price", "barcode", "weight_grams", "left"]
+    readonly_fields = ["sku", "option1", "option2", "option3", "left"]
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[models.ProductVariant]":
+        return super().get_queryset(request).select_related("stock")
+
+    @admin.display(description="stock")
+    def left(self, variant: models.ProductVariant) -> str:
+        return str(variant.stock)
+
+
+class ImageInline(ReadOnlyInline):
+    model = models.Image
+    fields = ["picture", "alt", "position"]
+    readonly_fields = ["picture", "alt", "position"]
+
+    @admin.display(description="picture")
+    def picture(self, image: models.Image) -> str:
+        return format_html('<img src="{}" alt="{}" height="80">', image.file.url, image.alt)
+
+
+@admin.register(models.Product)
+class ProductAdmin(admin.ModelAdmin[models.Product]):
+    list_display = ["title", "vendor", "product_type", "min_price", "max_price", "published_at"]
+    list_filter = ["vendor", "product_type"]
+    search_fields = ["title", "slug", "variants__sku"]
+    date_hierarchy = "published_at"
+    autocomplete_fields = ["categories", "tags"]
+    inlines = [VariantInline, ImageInline]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False  # A product comes with its variants and their stock: by import.
+
+    def save_related(self, request: HttpRequest, form: forms.BaseForm, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        catalog.refresh(form.instance)
+
+
+@admin.register(models.Tag)
+class TagAdmin(admin.ModelAdmin[models.Tag]):
+    search_fields = ["name"]
+
+
+@admin.register(models.ShippingMethod)
+class ShippingMethodAdmin(admin.ModelAdmin[models.ShippingMethod]):
+    list_display = ["name", "price", "estimate", "is_active", "position"]
+
+
+@admin.register(models.Stock)
+class StockAdmin(ReadOnlyAdmin):
+    list_display = ["variant", "policy", "on_hand", "reserved"]
+    list_select_related = ["variant"]
+    search_fields = ["variant__sku", "variant__product__title"]
+    list_filter = ["policy"]
+
+
+class OrderLineInline(ReadOnlyInline):
+    model = models.OrderLine
+    fields = ["sku", "title", "variant_title", "quantity", "unit_price", "total"]
+
+
+class PaymentInline(ReadOnlyInline):
+    model = models.Payment
+    fields = ["created_at", "provider", "state", "amount", "currency", "reference", "failure"]
+
+
+class OrderEventInline(ReadOnlyInline):
+    model = models.OrderEvent
+    fields = ["at", "kind", "message", "actor"]
+
+
+@admin.register(models.Order)
+class OrderAdmin(ReadOnlyAdmin):
+    list_display = ["number", "state", "email", "total", "currency", "placed_at"]
+    list_filter = ["state"]
+    search_fields = ["number", "email"]
+    ordering = ["-placed_at"]
+    exclude = ["cart"]
+    inlines = [OrderLineInline, PaymentInline, OrderEventInline]

@@ -1,0 +1,102 @@
+"""The shop to try out: products with pictures that are drawn here, ways of shipping, people and orders."""
+
+import contextlib
+import csv
+import tempfile
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from domain import cart as carts
+from domain import checkout, orders, payments
+from domain.shopify_csv import Note, import_products
+from storefront import demo
+from storefront.demo.pictures import draw_all
+from storefront.models import Address, Order, PaymentProvider, Product, ProductVariant, ShippingMethod, User
+
+PRODUCTS = Path(demo.__file__).parent / "products.csv"
+PASSWORD = "demo-shop-1234"  # noqa: S105 (public, and refused where DEBUG is off)
+STAFF, CUSTOMER = "owner@example.com", "ada@example.com"
+
+_SHIPPING: dict[str, dict[str, Any]] = {
+    "Standard": {"price": Decimal("4.90"), "estimate": "2-4 days", "position": 1},
+    "Express": {
+        "price": Decimal("12.50"),
+        "estimate": "the next day",
+        "countries": ["DE", "AT", "NL", "BE"],
+        "position": 2,
+    },
+    "Pick-up in the shop": {"price": Decimal(0), "estimate": "today", "countries": ["DE"], "position": 3},
+}
+_ADDRESS = Address(name="Ada Example", line1="Am Hafen 1", postal_code="20457", city="Hamburg", country_code="DE")
+# What was ordered, how many days ago, and the payment's token; without one, the order was cancelled.
+_ORDERS: list[tuple[dict[str, int], int, list[str]]] = [
+    ({"HLS-SAND-M": 1, "MUG-ENAMEL": 2}, 12, ["ok"]),
+    ({"MUG-ENAMEL": 4}, 9, []),
+    ({"HLS-INDIGO-S": 1}, 5, ["decline", "ok"]),
+    ({"HLS-SAND-M": 2}, 1, ["decline"]),
+    ({"MUG-ENAMEL": 1}, 0, ["action"]),
+]
+
+
+class Command(BaseCommand):
+    help = "Loads the demo shop. Run again, it adds what is missing and changes nothing else."
+
+    def handle(self, **options: Any) -> None:
+        if not settings.DEBUG:
+            raise CommandError("The demo's passwords are public: it loads only where DEBUG is on.")
+        now = timezone.now()
+        for name, values in _SHIPPING.items():
+            ShippingMethod.objects.get_or_create(name=name, defaults=values)
+        self._load_products(now - timedelta(days=30))
+        if not User.objects.filter(email=STAFF).exists():
+            User.objects.create_superuser(STAFF, PASSWORD, name="Olive Owner")
+        customer = User.objects.filter(email=CUSTOMER).first() or User.objects.create_user(
+            CUSTOMER, PASSWORD, name="Ada Example"
+        )
+        if not Order.objects.exists():
+            for wanted, days_ago, tokens in _ORDERS:
+                _buy(customer, wanted, tokens, now=now - timedelta(days=days_ago))
+        self.stdout.write(
+            f"Demo shop: {Product.objects.count()} products, {ProductVariant.objects.count()} variants, "
+            f"{Order.objects.count()} orders.\n"
+            f"Log in at /admin/ as {STAFF} (staff) with the password {PASSWORD}; the customer is {CUSTOMER}."
+        )
+
+    def _load_products(self, now: datetime) -> None:
+        with PRODUCTS.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        if Product.objects.filter(slug__in={row["Handle"] for row in rows}).exists():
+            return
+        with tempfile.TemporaryDirectory() as pictures:
+            draw_all(Path(pictures), rows)
+            with PRODUCTS.open(encoding="utf-8", newline="") as file:
+                for outcome in import_products(file, images=Path(pictures), dry_run=False, actor=None, now=now):
+                    if isinstance(outcome, Note):
+                        raise CommandError(f"{PRODUCTS.name}, line {outcome.line}: {outcome.message}")
+
+
+def _buy(customer: User, wanted: dict[str, int], tokens: list[str], *, now: datetime) -> None:
+    """A customer's whole way to an order, through the domain as any buyer's."""
+    ids = dict(ProductVariant.objects.filter(sku__in=wanted).values_list("sku", "pk"))
+    key = carts.CartKey(user=customer)
+    carts.add_lines(key=key, lines=[carts.NewLine(ids[sku], n) for sku, n in wanted.items()], now=now)
+    cart = checkout.update(
+        key=key,
+        email=customer.email,
+        shipping_address=_ADDRESS,
+        shipping_method_id=ShippingMethod.objects.get(name="Standard").pk,
+        now=now,
+    )
+    cart.refresh_from_db()
+    order = orders.place(key=key, expected_total=carts.totals(cart).total, now=now).order
+    if not tokens:
+        orders.cancel(order_id=order.pk, viewer=customer, reason="Ordered by mistake.", now=now)
+    for token in tokens:
+        with contextlib.suppress(payments.PaymentDeclined):  # A declined payment is a part of the story.
+            payments.start(order_id=order.pk, viewer=customer, provider=PaymentProvider.TEST, method=token, now=now)

@@ -1,0 +1,64 @@
+import sys
+from argparse import ArgumentParser
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import rich.progress
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+from rich.console import Console
+
+from domain.catalog import Saved
+from domain.shopify_csv import NotAnExport, Note, PicturesLeft, import_products
+
+
+class Command(BaseCommand):
+    help = "Takes products out of a Shopify product export. Run again, it changes only what has changed."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path, help="the CSV, in UTF-8")
+        parser.add_argument("--images", type=Path, metavar="DIR", help="where the pictures are, by their file names")
+        parser.add_argument("--dry-run", action="store_true", help="do it all, report it, and take it back")
+
+    def handle(self, *, file: Path, images: Path | None, dry_run: bool, **options: Any) -> None:
+        if images is not None and not images.is_dir():
+            raise CommandError(f"{images} is not a folder.")
+        counts: Counter[Saved] = Counter()
+        failed = pictures_left = 0
+        console = Console(file=sys.stderr)
+        try:
+            # What is not UTF-8 is read as lone surrogates, so that its own line can be named.
+            with rich.progress.open(
+                file,
+                "r",
+                encoding="utf-8",
+                errors="surrogateescape",
+                newline="",
+                description="Importing",
+                console=console,
+                disable=not console.is_terminal,
+            ) as lines:
+                for outcome in import_products(lines, images=images, dry_run=dry_run, actor=None, now=timezone.now()):
+                    match outcome:
+                        case Saved():
+                            counts[outcome] += 1
+                        case PicturesLeft(count):
+                            pictures_left += count
+                        case Note():
+                            failed += outcome.failed
+                            self._tell(outcome)
+        except OSError as error:
+            raise CommandError(f"{file}: {error.strerror}.") from None
+        except NotAnExport as error:
+            raise CommandError(f"{file}: {error}") from None
+        told = ", ".join(f"{counts[saved]} {saved.value}" for saved in Saved)
+        self.stdout.write(f"Products: {told}. Lines that failed: {failed}." + " (Dry run.)" * dry_run)
+        if pictures_left:
+            self.stdout.write(f"Pictures left out: {pictures_left}. Give their folder by --images.")
+        if failed:
+            sys.exit(1)
+
+    def _tell(self, note: Note) -> None:
+        kind = "failed" if note.failed else "note"
+        self.stderr.write(f"line {note.line} ({note.handle}): {kind}: {note.message}")

@@ -1,0 +1,62 @@
+import secrets
+import uuid
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+
+from storefront.models.accounts import User
+from storefront.models.catalog import ProductVariant
+
+
+class CartState(models.TextChoices):
+    ACTIVE = "ACTIVE", "active"
+    MERGED = "MERGED", "merged into another"
+    CONVERTED = "CONVERTED", "became an order"
+    ABANDONED = "ABANDONED", "abandoned"
+
+
+def new_cart_code() -> str:
+    """192 random bits: whoever knows a guest cart's code holds the cart."""
+    return secrets.token_urlsafe(24)
+
+
+class Cart(models.Model):
+    """What somebody means to buy. A guest's cart is held by its code, an account's by its user."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    code = models.CharField(max_length=64, unique=True, default=new_cart_code, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, blank=True, related_name="carts")
+    state = models.CharField(max_length=10, choices=CartState, default=CartState.ACTIVE)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user"], condition=Q(state=CartState.ACTIVE), name="cart_is_one_active_a_user"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_state_display()} cart of {self.user or 'a guest'}"
+
+
+class CartLine(models.Model):
+    MAX_QUANTITY = 9999
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    cart = models.ForeignKey(Cart, on_delete=models.CASCADE, related_name="lines")
+    variant = models.ForeignKey(ProductVariant, on_delete=models.CASCADE, related_name="+")
+    quantity = models.PositiveIntegerField(validators=[MinValueValidator(1), MaxValueValidator(MAX_QUANTITY)])
+    position = models.PositiveIntegerField(help_text="Lines keep the order in which they were added.")
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["cart", "variant"], name="cartline_variant_has_one_line"),
+            models.CheckConstraint(condition=Q(quantity__gte=1, quantity__lte=9999), name="cartline_quantity_is_sane"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} × {self.variant}"

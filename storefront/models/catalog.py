@@ -1,0 +1,166 @@
+from datetime import datetime
+from typing import Self
+
+from django.db import models
+from django.db.models import F, Q
+from tree_queries.fields import TreeNodeForeignKey
+from tree_queries.query import TreeQuerySet
+
+from storefront.models.fields import amount_field, non_negative
+
+
+class Category(models.Model):
+    """A node of the category tree; a product may hang on several."""
+
+    parent = TreeNodeForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="children")
+    slug = models.SlugField(max_length=100, unique=True)
+    name = models.CharField(max_length=100)
+    description = models.TextField(blank=True)
+    position = models.PositiveIntegerField(default=0)
+
+    objects = TreeQuerySet.as_manager(with_tree_fields=False)
+
+    class Meta:
+        ordering = ["position", "name"]
+        verbose_name_plural = "categories"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Tag(models.Model):
+    name = models.CharField(max_length=100, unique=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ProductQuerySet(models.QuerySet["Product"]):
+    def published(self, *, now: datetime) -> Self:
+        """What buyers may see: drafts (no date) and scheduled products (a later date) are left out."""
+        return self.filter(published_at__lte=now)
+
+
+class Product(models.Model):
+    """What the shop sells. Up to three options (Size, Colour …) tell its variants apart."""
+
+    slug = models.SlugField(max_length=200, unique=True)
+    title = models.CharField(max_length=300)
+    description_html = models.TextField(blank=True)
+    vendor = models.CharField(max_length=200, blank=True)
+    product_type = models.CharField(max_length=200, blank=True)
+    option1_name = models.CharField(max_length=100, blank=True)
+    option2_name = models.CharField(max_length=100, blank=True)
+    option3_name = models.CharField(max_length=100, blank=True)
+    categories = models.ManyToManyField(Category, related_name="products", blank=True)
+    tags = models.ManyToManyField(Tag, related_name="products", blank=True)
+    published_at = models.DateTimeField(null=True, blank=True)
+    # The variants' prices in brief, written by domain.catalog with them: a list sorts and filters by an index.
+    min_price = amount_field(default=0, editable=False)
+    max_price = amount_field(default=0, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = ProductQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=non_negative("min_price") & Q(max_price__gte=F("min_price")),
+                name="product_price_range_is_ordered",
+            ),
+        ]
+        # Each serves a sort of `products`, walked by keyset; docs/indexes.md names the queries.
+        indexes = [
+            models.Index(fields=["-published_at", "id"], name="product_newest"),
+            models.Index(fields=["min_price", "id"], name="product_price"),
+            models.Index(fields=["title", "id"], name="product_title"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def option_names(self) -> list[str]:
+        return [name for name in (self.option1_name, self.option2_name, self.option3_name) if name]
+
+
+class Image(models.Model):
+    """A picture of a product, in the media storage."""
+
+    product = models.ForeignKey(Product, on_delete=models.CASCADE, related_name="images")
+    file = models.FileField(upload_to="products/", max_length=300)
+    alt = models.CharField(max_length=500, blank=True)
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    position = models.PositiveIntegerField(default=0)
+    source = models.CharField(max_length=1000, blank=True, help_text="Where an import took it from.")
+
+    class Meta:
+        ordering = ["position", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["product", "source"], condition=~Q(source=""), name="image_source_is_taken_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.alt or self.file.name or ""
+
+
+class ProductVariant(models.Model):
+    """What is put in a cart: one choice of the product's options, with its SKU and price."""
+
+    product = models.ForeignKey(Product, on_delete=models.CASCADE, related_name="variants")
+    sku = models.CharField("SKU", max_length=100, unique=True)
+    option1 = models.CharField(max_length=200, blank=True)
+    option2 = models.CharField(max_length=200, blank=True)
+    option3 = models.CharField(max_length=200, blank=True)
+    price = amount_field()
+    compare_at_price = amount_field(null=True, blank=True)
+    weight_grams = models.PositiveIntegerField(null=True, blank=True)
+    barcode = models.CharField(max_length=50, blank=True)
+    image = models.ForeignKey(Image, on_delete=models.SET_NULL, null=True, blank=True, related_name="variants")
+    position = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["position", "id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=non_negative("price") & (Q(compare_at_price=None) | non_negative("compare_at_price")),
+                name="productvariant_price_is_not_negative",
+            ),
+            models.UniqueConstraint(
+                fields=["product", "option1", "option2", "option3"], name="productvariant_options_are_unique"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.sku
+
+    @property
+    def option_values(self) -> list[str]:
+        return [value for value in (self.option1, self.option2, self.option3) if value]
+
+    @property
+    def title(self) -> str:
+        """The options chosen, as a buyer reads them: "M / Sand"; empty for a product without options."""
+        return " / ".join(self.option_values)
+
+
+class SearchDocument(models.Model):
+    """The words that a product is found by, most telling first; `domain.search` writes and reads them.
+
+    Each database derives its own full-text index from these columns (migration 0002).
+    """
+
+    product = models.OneToOneField(Product, on_delete=models.CASCADE, primary_key=True, related_name="search_document")
+    title = models.TextField()
+    keywords = models.TextField()
+    body = models.TextField()
+
+    def __str__(self) -> str:
+        return self.title

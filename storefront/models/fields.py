@@ -1,0 +1,47 @@
+"""Column types that the shop's models share."""
+
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any
+
+from django.db import models
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A postal address as it was given: a value, never shared between rows, so an order's never changes.
+
+    `country_code` is ISO 3166-1 alpha-2; every other part is free text and may be empty where the
+    country has no use for it.
+    """
+
+    name: str
+    line1: str
+    city: str
+    country_code: str
+    line2: str = ""
+    region: str = ""
+    postal_code: str = ""
+    phone: str = ""
+
+
+class AddressField(models.JSONField[Any, Any]):
+    """Holds one `Address` as a JSON object."""
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Address | None:
+        stored = super().from_db_value(value, expression, connection)
+        return None if stored is None else Address(**stored)
+
+    def get_prep_value(self, value: Address | None) -> Any:
+        return None if value is None else super().get_prep_value(asdict(value))
+
+
+def amount_field(**options: Any) -> "models.DecimalField[Decimal, Decimal]":
+    """A money amount. Three decimals hold every currency of ISO 4217 that a shop prices in (KWD has three);
+    `domain.money` rounds to the currency's own."""
+    return models.DecimalField(max_digits=14, decimal_places=3, **options)
+
+
+def non_negative(*names: str) -> models.Q:
+    """The condition that none of these amounts is below zero."""
+    return models.Q(**{f"{name}__gte": 0 for name in names})

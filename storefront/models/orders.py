@@ -1,0 +1,117 @@
+import uuid
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+
+from storefront.models.accounts import User
+from storefront.models.cart import Cart
+from storefront.models.catalog import ProductVariant
+from storefront.models.fields import AddressField, amount_field, non_negative
+
+
+class OrderState(models.TextChoices):
+    AWAITING_PAYMENT = "AWAITING_PAYMENT", "awaiting payment"
+    PAID = "PAID", "paid"
+    SHIPPED = "SHIPPED", "shipped"
+    DELIVERED = "DELIVERED", "delivered"
+    CANCELLED = "CANCELLED", "cancelled"
+    EXPIRED = "EXPIRED", "expired"
+    REFUNDED = "REFUNDED", "refunded"
+
+
+class OrderQuerySet(models.QuerySet["Order"]):
+    def visible_to(self, viewer: User | None) -> Self:
+        """Staff who may view orders see all, a customer sees their own, a guest none (a receipt shows one)."""
+        if viewer is None:
+            return self.none()
+        return self if viewer.has_perm("storefront.view_order") else self.filter(user=viewer)
+
+
+class Order(models.Model):
+    """A sale, as it was agreed: prices, names and addresses are copies and never change."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    number = models.CharField(max_length=20, unique=True, editable=False)
+    state = models.CharField(max_length=20, choices=OrderState, default=OrderState.AWAITING_PAYMENT)
+    cart = models.OneToOneField(Cart, on_delete=models.PROTECT, related_name="order")
+    user = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="orders")
+    email = models.EmailField()
+    currency = models.CharField(max_length=3)
+    subtotal = amount_field()
+    discount = amount_field(default=0)
+    shipping = amount_field()
+    tax = amount_field(default=0)
+    total = amount_field()
+    shipping_address = AddressField()
+    billing_address = AddressField()
+    shipping_method = models.CharField(max_length=100)
+    note = models.TextField(blank=True)
+    placed_at = models.DateTimeField()
+
+    objects = OrderQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=non_negative("subtotal", "discount", "shipping", "tax", "total"),
+                name="order_amounts_are_not_negative",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class OrderLine(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="lines")
+    # PROTECT: a variant that was sold is withdrawn from sale (its product unpublished), never deleted.
+    variant = models.ForeignKey(ProductVariant, on_delete=models.PROTECT, related_name="order_lines")
+    sku = models.CharField("SKU", max_length=100)
+    title = models.CharField(max_length=300)
+    variant_title = models.CharField(max_length=700, blank=True)
+    quantity = models.PositiveIntegerField()
+    unit_price = amount_field()
+    total = amount_field()
+    position = models.PositiveIntegerField()
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(quantity__gte=1) & non_negative("unit_price", "total"), name="orderline_is_sane"
+            ),
+            models.UniqueConstraint(fields=["order", "variant"], name="orderline_variant_has_one_line"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} × {self.sku}"
+
+
+class OrderEventKind(models.TextChoices):
+    PLACED = "PLACED", "placed"
+    PAYMENT_STARTED = "PAYMENT_STARTED", "payment started"
+    PAYMENT_FAILED = "PAYMENT_FAILED", "payment failed"
+    PAID = "PAID", "paid"
+    SHIPPED = "SHIPPED", "shipped"
+    DELIVERED = "DELIVERED", "delivered"
+    CANCELLED = "CANCELLED", "cancelled"
+    EXPIRED = "EXPIRED", "expired"
+    REFUNDED = "REFUNDED", "refunded"
+
+
+class OrderEvent(models.Model):
+    """One step of an order's history, in the order they happened."""
+
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="events")
+    kind = models.CharField(max_length=20, choices=OrderEventKind)
+    message = models.TextField(blank=True)
+    actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.message}".strip()

@@ -1,0 +1,63 @@
+from django.db import models
+from django.db.models import F, Q
+
+from storefront.models.accounts import User
+from storefront.models.catalog import ProductVariant
+from storefront.models.orders import Order
+
+
+class StockPolicy(models.TextChoices):
+    DENY = "DENY", "sell what is there"
+    BACKORDER = "BACKORDER", "sell on when none is left"
+    UNTRACKED = "UNTRACKED", "not counted (a voucher, a service)"
+
+
+class Stock(models.Model):
+    """How many units of a variant there are: `on_hand` in the warehouse, `reserved` of them by orders."""
+
+    variant = models.OneToOneField(ProductVariant, on_delete=models.CASCADE, primary_key=True, related_name="stock")
+    policy = models.CharField(max_length=10, choices=StockPolicy, default=StockPolicy.DENY)
+    on_hand = models.IntegerField(default=0)
+    reserved = models.IntegerField(default=0)
+
+    class Meta:
+        verbose_name_plural = "stock"
+        constraints = [
+            models.CheckConstraint(condition=Q(on_hand__gte=0, reserved__gte=0), name="stock_is_not_negative"),
+            models.CheckConstraint(
+                condition=~Q(policy=StockPolicy.DENY) | Q(reserved__lte=F("on_hand")),
+                name="stock_is_not_oversold",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.on_hand} on hand, {self.reserved} reserved"
+
+    @property
+    def available(self) -> int:
+        """Units that can still be promised, never below zero."""
+        return max(self.on_hand - self.reserved, 0)
+
+
+class MovementReason(models.TextChoices):
+    COUNTED = "COUNTED", "counted"
+    RESERVED = "RESERVED", "reserved by an order"
+    RELEASED = "RELEASED", "given back by an order"
+
+
+class StockMovement(models.Model):
+    """One move of a variant's stock. The sums over a variant's movements are its stock."""
+
+    variant = models.ForeignKey(ProductVariant, on_delete=models.CASCADE, related_name="stock_movements")
+    on_hand_change = models.IntegerField(default=0)
+    reserved_change = models.IntegerField(default=0)
+    reason = models.CharField(max_length=10, choices=MovementReason)
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, null=True, blank=True, related_name="stock_movements")
+    actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.get_reason_display()}: {self.on_hand_change:+d} / {self.reserved_change:+d}"

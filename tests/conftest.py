@@ -1,0 +1,83 @@
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.http import HttpResponse
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from domain import cart as carts
+from domain import checkout
+from storefront import models
+from tests import factories
+
+
+@dataclass
+class Api:
+    """A front end: posts operations to the endpoint, keeps cookies as a browser does."""
+
+    client: Client
+
+    def post(self, query: str, operation: str | None = None, **variables: Any) -> HttpResponse:
+        body = {"query": query, "operationName": operation, "variables": variables}
+        return self.client.post("/graphql/", json.dumps(body), content_type="application/json")
+
+    def __call__(self, query: str, operation: str | None = None, **variables: Any) -> dict[str, Any]:
+        """The `data` of an operation that must not have failed."""
+        answer = self.post(query, operation, **variables).json()
+        assert "errors" not in answer, answer["errors"]
+        return answer["data"]
+
+    def errors(self, query: str, **variables: Any) -> list[dict[str, Any]]:
+        return self.post(query, **variables).json()["errors"]
+
+
+@pytest.fixture
+def api() -> Api:
+    return Api(Client(headers={"accept": "application/graphql-response+json"}))
+
+
+@pytest.fixture
+def statements() -> Callable[[], CaptureQueriesContext]:
+    """`with statements() as counted:`, then `len(counted)`: SQL statements, transactions' own not counted."""
+    return Statements
+
+
+class Statements(CaptureQueriesContext):
+    _OWN = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA")
+
+    def __init__(self) -> None:
+        super().__init__(connection)
+
+    @property
+    def captured_queries(self) -> list[dict[str, Any]]:
+        return [query for query in super().captured_queries if not query["sql"].startswith(self._OWN)]
+
+
+@pytest.fixture
+def ready_cart(db) -> Callable[..., models.Cart]:
+    """A cart that can be placed, for a user or a guest: `ready_cart({variant: 2}, user=None)`."""
+
+    def make(
+        lines: dict[models.ProductVariant, int], user: models.User | None = None, shipping: Any = None
+    ) -> models.Cart:
+        wanted = [carts.NewLine(variant.pk, quantity) for variant, quantity in lines.items()]
+        cart = carts.add_lines(key=carts.CartKey(user=user), lines=wanted, now=factories.NOW)
+        method = shipping or factories.ShippingMethodFactory()
+        return checkout.update(
+            key=carts.CartKey(code=cart.code, user=user),
+            email="ada@example.com",
+            shipping_address=factories.ADDRESS,
+            shipping_method_id=method.pk,
+            now=factories.NOW,
+        )
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def _media(settings, tmp_path):
+    settings.MEDIA_ROOT = tmp_path / "media"
