@@ -1,9 +1,12 @@
 """Every setting of the shop. Each variable read here has its line in `.env.example`."""
 
+import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import django_stubs_ext
 import environ
+from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 
 django_stubs_ext.monkeypatch()
@@ -17,18 +20,24 @@ env.read_env(BASE_DIR / ".env")
 
 def env_list(name: str, default: str = "") -> list[str]:
     """A list whose items are parted by commas, spaces or both."""
-    return env.str(name, default).replace(",", " ").split()
+    text: str = env.str(name, default)
+    return text.replace(",", " ").split()
 
 
 DEBUG = env.bool("DEBUG", False)
 SECRET_KEY = env.str("SECRET_KEY", "")
 SECRET_KEY_FALLBACKS = env_list("SECRET_KEY_FALLBACKS")
+if not DEBUG and len(SECRET_KEY) < 32:
+    raise ImproperlyConfigured("Set SECRET_KEY to a long random text, or DEBUG=true for a shop to try out.")
 if not SECRET_KEY:
-    if not DEBUG:
-        raise ImproperlyConfigured("Set SECRET_KEY to a long random text, or DEBUG=true for a shop to try out.")
     SECRET_KEY = "not-a-secret:for-development-only:" + "0" * 32
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost 127.0.0.1 [::1]" if DEBUG else "")
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
+# The storefronts that may call the API from a browser, with the cart's cookie.
+CORS_ALLOWED_ORIGINS = env_list("CORS_ALLOWED_ORIGINS", "http://localhost:5173 http://localhost:3000" if DEBUG else "")
+CORS_ALLOW_CREDENTIALS = True
+CORS_ALLOW_HEADERS = [*default_headers, "apollo-require-preflight", "x-apollo-operation-name"]
+CORS_URLS_REGEX = r"^/graphql/$"
 
 # ── The shop ─────────────────────────────────────────────────────────────────────────────────────────
 SHOP_NAME = env.str("SHOP_NAME", "Commercia")
@@ -42,6 +51,10 @@ SHOP_COUNTRIES = [
 ]
 SHOP_LOW_STOCK = env.int("SHOP_LOW_STOCK", 3)
 PAYMENT_PROVIDERS = [name.upper() for name in env_list("PAYMENT_PROVIDERS", "TEST" if DEBUG else "")]
+if unknown := set(PAYMENT_PROVIDERS) - {"TEST"}:
+    raise ImproperlyConfigured(f"PAYMENT_PROVIDERS names what is not there: {', '.join(sorted(unknown))}.")
+if not re.fullmatch("[A-Z]{3}", SHOP_CURRENCY):
+    raise ImproperlyConfigured("SHOP_CURRENCY is an ISO 4217 code of three letters, such as EUR.")
 
 # ── The API ──────────────────────────────────────────────────────────────────────────────────────────
 GRAPHIQL = env.bool("GRAPHIQL", DEBUG)
@@ -64,10 +77,13 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
-    "tree_queries",
+    "corsheaders",
     "storefront",
 ]
+if DEBUG and find_spec("django_extensions"):
+    INSTALLED_APPS.append("django_extensions")  # For `make erd`.
 MIDDLEWARE = [
+    "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -101,7 +117,7 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
     }
     # A file, since each thread of a test has a connection of its own, as each thread of the server has.
-    _database["TEST"] = {"NAME": DATA_DIR / "test.sqlite3"}
+    _database["TEST"] = {"NAME": f"{_database['NAME']}.test"}
     DATA_DIR.mkdir(exist_ok=True)
 else:
     _database["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE", 60)
@@ -170,5 +186,9 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO"},
+        "django.request": {"level": "ERROR"},  # A client's 4xx is no news to the shop.
+    },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
 }

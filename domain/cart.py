@@ -118,10 +118,10 @@ def add_lines(*, key: CartKey, lines: Sequence[NewLine], now: datetime) -> Cart:
         raise InvalidInput(f"Add 1 to {MAX_LINES} lines at a time.", field=["lines"])
     wanted: dict[int, int] = {}
     fields: dict[int, list[str]] = {}
-    for index, line in enumerate(lines):
-        _check_quantity(line.quantity, least=1, field=["lines", str(index), "quantity"])
-        wanted[line.variant_id] = wanted.get(line.variant_id, 0) + line.quantity
-        fields.setdefault(line.variant_id, ["lines", str(index)])
+    for index, new in enumerate(lines):
+        _check_quantity(new.quantity, least=1, field=["lines", str(index), "quantity"])
+        wanted[new.variant_id] = wanted.get(new.variant_id, 0) + new.quantity
+        fields.setdefault(new.variant_id, ["lines", str(index)])
 
     cart, is_new = open_or_create(key, now=now)
     variants = ProductVariant.objects.select_related("product", "stock").in_bulk(list(wanted))

@@ -18,7 +18,7 @@ from PIL import Image as Picture
 
 from domain import search, stock
 from domain.errors import InvalidInput, raise_all
-from storefront.models import Category, Image, Product, ProductVariant, StockPolicy, Tag, User
+from storefront.models import Category, Image, Product, ProductVariant, Stock, StockPolicy, Tag, User
 
 MAX_OPTIONS = 3
 MAX_VARIANTS = 500
@@ -161,7 +161,7 @@ def _write_variants(product: Product, draft: ProductDraft, *, actor: User | None
         variant = present.get(wanted.sku)
         if variant is None:
             position += 1
-            variant = ProductVariant(product=product, sku=wanted.sku, price=-1, position=position)
+            variant = ProductVariant(product=product, sku=wanted.sku, price=Decimal(-1), position=position)
         values: dict[str, Any] = {
             "price": wanted.price,
             "compare_at_price": wanted.compare_at_price,
@@ -276,10 +276,13 @@ def browse(*, filter: ProductFilter, question: search.Question | None, now: date
 
 def with_all_below(category: Category | None) -> tuple[int, ...]:
     """The keys of a category and of all its descendants; none of an unknown one."""
-    if category is None:
-        return ()
-    tree = Category.objects.descendants(category, include_self=True)
-    return tuple(tree.values_list("pk", flat=True))
+    children: dict[int | None, list[int]] = {}
+    for pk, parent in Category.objects.values_list("pk", "parent"):
+        children.setdefault(parent, []).append(pk)
+    keys = [] if category is None else [category.pk]
+    for key in keys:  # It grows while it is walked.
+        keys += children.get(key, [])
+    return tuple(keys)
 
 
 def ancestors(category: Category, *, among: Mapping[int, Category]) -> list[Category]:
@@ -322,7 +325,7 @@ def _has_variant(wanted: ProductFilter) -> db.Q:
         )
     if wanted.available is None:
         return db.Q(db.Exists(variants))
-    sellable = stock.Stock.objects.filter(stock.SELLABLE, variant=db.OuterRef("pk"))
+    sellable = Stock.objects.filter(stock.SELLABLE, variant=db.OuterRef("pk"))
     there = db.Q(db.Exists(variants.filter(db.Exists(sellable))))
     if wanted.available:
         return there

@@ -1,7 +1,6 @@
 """Orders: placed exactly once, moved only along TRANSITIONS, every step told by an event."""
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -11,7 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.core import signing
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 
 from domain import cart as carts
 from domain import checkout, locks, pricing, stock
@@ -28,7 +27,6 @@ from storefront.models import (
     OrderState,
     Payment,
     PaymentState,
-    ShippingMethod,
     User,
 )
 
@@ -122,17 +120,20 @@ def place(*, key: carts.CartKey, expected_total: Decimal, note: str = "", now: d
             raise carts.CartLocked(order=None)
         return Placed(order=order, replayed=True)
 
-    cart = Cart.objects.select_related("checkout__shipping_method").get(pk=cart.pk)
-    lines = list(cart.lines.select_related("variant__product", "variant__stock"))
-    cart._prefetched_objects_cache = {"lines": lines}
+    lines = CartLine.objects.select_related("variant__product", "variant__stock")
+    cart = (
+        Cart.objects.select_related("checkout__shipping_method")
+        .prefetch_related(Prefetch("lines", lines))
+        .get(pk=cart.pk)
+    )
     raise_all([_as_input(problem) for problem in checkout.problems(cart, now=now)])
     totals = carts.totals(cart)
     currency = settings.SHOP_CURRENCY
     if expected_total != totals.total:
         raise TotalChanged(expected=quantize(expected_total, currency), actual=totals.total, currency=currency)
 
-    order = _written(cart, lines, totals, note=note, now=now)
-    stock.reserve(order=order, variants={line.variant: line.quantity for line in lines}, now=now)
+    order = _written(cart, totals, note=note, now=now)
+    stock.reserve(order=order, variants={line.variant: line.quantity for line in cart.lines.all()}, now=now)
     Cart.objects.filter(pk=cart.pk).update(state=CartState.CONVERTED, updated_at=now)
     if not order.total:
         _move(order, OrderState.PAID, kind=OrderEventKind.PAID, message="Nothing to pay.", actor=None, now=now)
@@ -156,9 +157,8 @@ def _as_input(problem: DomainError) -> DomainError:
     return problem
 
 
-def _written(cart: Cart, lines: Sequence[CartLine], totals: pricing.Totals, *, note: str, now: datetime) -> Order:
+def _written(cart: Cart, totals: pricing.Totals, *, note: str, now: datetime) -> Order:
     terms = cart.checkout
-    method: ShippingMethod = terms.shipping_method  # `problems` has seen to it.
     order = Order.objects.create(
         number=_new_number(),
         cart=cart,
@@ -172,7 +172,7 @@ def _written(cart: Cart, lines: Sequence[CartLine], totals: pricing.Totals, *, n
         total=totals.total,
         shipping_address=terms.shipping_address,
         billing_address=terms.billing_address or terms.shipping_address,
-        shipping_method=method.name,
+        shipping_method=terms.shipping_method.name if terms.shipping_method else "",
         note=note,
         placed_at=now,
     )
@@ -188,7 +188,7 @@ def _written(cart: Cart, lines: Sequence[CartLine], totals: pricing.Totals, *, n
             total=pricing.line_total(unit_price=line.variant.price, quantity=line.quantity, currency=order.currency),
             position=position,
         )
-        for position, line in enumerate(lines, start=1)
+        for position, line in enumerate(cart.lines.all(), start=1)
     )
     tell(order, OrderEventKind.PLACED, now=now, actor=cart.user)
     return order

@@ -15,7 +15,7 @@ from domain import pricing
 from schema import ids
 from schema.catalog import ProductVariant
 from schema.context import Info
-from schema.errors import UserError, refusals, user_error
+from schema.errors import Refusals, UserError, user_error
 from schema.loading import load
 from schema.scalars import Money
 from storefront import models
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from schema.checkout import Checkout
     from schema.orders import Order
 
-CartState = strawberry.enum(
+strawberry.enum(
     models.CartState,
     name="CartState",
     description="ACTIVE can change; MERGED went into another cart, CONVERTED became an order; ABANDONED was left.",
 )
 
-_PRICED = {
+_PRICED: dict[str, Any] = {
     "prefetch_related": [Prefetch("lines", models.CartLine.objects.select_related("variant"))],
     "select_related": ["checkout__shipping_method"],
 }
-_CHECKED = {
+_CHECKED: dict[str, Any] = {
     "prefetch_related": [
         Prefetch("lines", models.CartLine.objects.select_related("variant__product", "variant__stock"))
     ],
@@ -69,7 +69,7 @@ class Cart(ids.Node):
     code: strawberry.ID = strawberry_django.field(
         description="Secret: whoever knows a guest cart's code holds the cart."
     )
-    state: CartState
+    state: models.CartState
     lines: list[CartLine] = strawberry_django.field(description="In the order in which they were added.")
     updated_at: datetime
     checkout: Annotated["Checkout", strawberry.lazy("schema.checkout")] | None = strawberry_django.field(
@@ -191,7 +191,7 @@ class CartMutation:
         "lines or none. Errors: INVALID, NOT_FOUND, NOT_FOR_SALE, INSUFFICIENT_STOCK, CART_LOCKED."
     )
     def add_to_cart(self, info: Info, input: AddToCartInput) -> CartPayload:
-        with refusals() as errors:
+        with Refusals() as errors:
             lines = [
                 carts.NewLine(
                     ids.number(line.variant_id, "ProductVariant", field=["lines", str(index), "variant_id"]),
@@ -210,7 +210,7 @@ class CartMutation:
         "Errors: INVALID, NOT_FOUND, NOT_FOR_SALE, INSUFFICIENT_STOCK, CART_LOCKED."
     )
     def update_cart_line(self, info: Info, input: UpdateCartLineInput) -> CartPayload:
-        with refusals() as errors:
+        with Refusals() as errors:
             line_id = ids.uuid(input.line_id, "CartLine", field=["line_id"])
             key = info.context.cart_key(input.cart_code)
             cart = carts.set_quantity(key=key, line_id=line_id, quantity=input.quantity, now=info.context.now)
@@ -219,7 +219,7 @@ class CartMutation:
 
     @strawberry.mutation(description="Takes lines out, all or none. Errors: NOT_FOUND, CART_LOCKED.")
     def remove_from_cart(self, info: Info, input: RemoveFromCartInput) -> CartPayload:
-        with refusals() as errors:
+        with Refusals() as errors:
             line_ids = [
                 ids.uuid(line_id, "CartLine", field=["line_ids", str(index)])
                 for index, line_id in enumerate(input.line_ids)
@@ -233,7 +233,7 @@ class CartMutation:
         description="Takes every line out; what `checkout` noted stays. Errors: NOT_FOUND, CART_LOCKED."
     )
     def clear_cart(self, info: Info, input: ClearCartInput | None = None) -> CartPayload:
-        with refusals() as errors:
+        with Refusals() as errors:
             key = info.context.cart_key(input.cart_code if input else None)
             return CartPayload(cart_id=carts.clear(key=key, now=info.context.now).pk)
         return CartPayload(user_errors=errors)

@@ -19,13 +19,13 @@ from schema.loading import load, load_nodes
 from schema.scalars import Money
 from storefront import models
 
-Availability = strawberry.enum(
+strawberry.enum(
     stock.Availability,
     description="How well a thing can be had, coarsely: LOW_STOCK is the last few, BACKORDER ships later.",
 )
-PaymentProvider = strawberry.enum(models.PaymentProvider, description="Who takes the money.")
-FacetKind = strawberry.enum(facets.FacetKind, description="Which part of `ProductFilter` a facet's values go to.")
-ProductSort = strawberry.enum(
+strawberry.enum(models.PaymentProvider, description="Who takes the money.")
+strawberry.enum(facets.FacetKind, description="Which part of `ProductFilter` a facet's values go to.")
+strawberry.enum(
     catalog.Sort,
     name="ProductSort",
     description="RELEVANCE is the best match of a search, and NEWEST without one. Prices are the lowest variant's.",
@@ -55,7 +55,7 @@ class Shop:
     name: str
     currency: str = strawberry.field(description="ISO 4217 code of every price.")
     countries: list[str] = strawberry.field(description="ISO 3166-1 alpha-2 codes of where it sells to.")
-    payment_providers: list[PaymentProvider] = strawberry.field(description="The enabled ones, preferred first.")
+    payment_providers: list[models.PaymentProvider] = strawberry.field(description="The enabled ones, preferred first.")
 
 
 @strawberry_django.type(models.Image, description="A picture.")
@@ -66,7 +66,7 @@ class Image(ids.Node):
 
     @strawberry_django.field(description="Absolute address of the file.")
     def url(self: Any, info: Info) -> str:
-        return info.context.request.build_absolute_uri(self.file.url)
+        return info.context.absolute(self.file.url)
 
 
 @strawberry.type(description="A choice that a product offers.")
@@ -95,8 +95,8 @@ class Category(ids.Node):
     parent: "Category | None" = strawberry_django.field(description="Null for a root.")
     children: list["Category"] = strawberry_django.field(description="In the shop's order.")
 
-    @strawberry.field(description="From the root down to the parent; empty for a root.")
-    def ancestors(self: Any, info: Info) -> list["Category"]:
+    @strawberry.field(graphql_type=list["Category"], description="From the root down to the parent; empty for a root.")
+    def ancestors(self: Any, info: Info) -> list[models.Category]:
         return catalog.ancestors(self, among=info.context.categories)
 
 
@@ -107,10 +107,9 @@ class ProductVariant(ids.Node):
     image: Image | None = strawberry_django.field(description="Its own picture; null when the product's will do.")
     barcode: str = strawberry_django.field(description="GTIN as printed (EAN, UPC, ISBN); may be empty.")
     weight_grams: int | None = strawberry_django.field(description="Null when unknown.")
-
-    @strawberry_django.field(description='The options chosen: "M / Sand"; empty where there is nothing to choose.')
-    def title(self: Any) -> str:
-        return self.title
+    title: str = strawberry_django.field(
+        description='The options chosen: "M / Sand"; empty where there is nothing to choose.'
+    )
 
     @strawberry_django.field(description="Of one unit.")
     def price(self: Any) -> Money:
@@ -128,7 +127,7 @@ class ProductVariant(ids.Node):
         ]
 
     @strawberry_django.field(select_related=["stock"], description="Whether it can be had.")
-    def availability(self: Any) -> Availability:
+    def availability(self: Any) -> stock.Availability:
         return stock.availability(self.stock)
 
 
@@ -182,7 +181,7 @@ class Product(ids.Node):
         return _money(min(before)) if before else None
 
     @strawberry_django.field(prefetch_related=[_VARIANTS], description="That of its most available variant.")
-    def availability(self: Any) -> Availability:
+    def availability(self: Any) -> stock.Availability:
         return stock.best_availability([variant.stock for variant in self.variants.all()])
 
 
@@ -194,7 +193,7 @@ class FacetValue:
 
 @strawberry.type(description="One way to narrow a list further, counted under all the other filters.")
 class Facet:
-    kind: FacetKind
+    kind: facets.FacetKind
     name: str = strawberry.field(description="For OPTION the option's name, as `OptionFilter.name` takes it.")
     values: list[FacetValue] = strawberry.field(description="The most frequent first, at most 100.")
 
@@ -204,8 +203,8 @@ class ProductConnection(Connection[Product]):
     filter: strawberry.Private[catalog.ProductFilter]
     question: strawberry.Private[Question | None]
 
-    @strawberry.field(description="What the list can be narrowed by. Counted when asked for.")
-    def facets(self, info: Info) -> list[Facet]:
+    @strawberry.field(graphql_type=list[Facet], description="What the list can be narrowed by. Counted when asked for.")
+    def facets(self, info: Info) -> list[facets.Facet]:
         return facets.count(filter=self.filter, question=self.question, now=info.context.now)
 
 
@@ -307,7 +306,7 @@ class CatalogQuery:
             strawberry.argument(description="Words or their beginnings; misspellings are forgiven."),
         ] = None,
         filter: ProductFilter | None = None,
-        sort: ProductSort = catalog.Sort.RELEVANCE,
+        sort: catalog.Sort = catalog.Sort.RELEVANCE,
     ) -> ProductConnection:
         question = understand(search) if search and search.strip() else None
         if sort is catalog.Sort.RELEVANCE and question is None:

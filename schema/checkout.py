@@ -10,7 +10,7 @@ from domain import checkout as checkouts
 from schema import ids
 from schema.cart import CartPayload
 from schema.context import Info
-from schema.errors import refusals
+from schema.errors import Refusals
 from schema.scalars import Money
 from storefront import models
 
@@ -48,8 +48,11 @@ class Checkout:
         field_name="shipping_method", description="The chosen one; null until it is chosen."
     )
 
-    @strawberry_django.field(description="What can be chosen for the shipping address; empty without one.")
-    def shipping_options(self: Any) -> list[ShippingOption]:
+    @strawberry_django.field(
+        graphql_type=list[ShippingOption],
+        description="What can be chosen for the shipping address; empty without one.",
+    )
+    def shipping_options(self: Any) -> list[models.ShippingMethod]:
         return checkouts.shipping_options(self.shipping_address)
 
     @strawberry_django.field(
@@ -101,7 +104,7 @@ class CheckoutMutation:
         "Errors: INVALID, ADDRESS_INCOMPLETE, SHIPPING_UNAVAILABLE, NOT_FOUND, CART_LOCKED."
     )
     def checkout(self, info: Info, input: CheckoutInput) -> CartPayload:
-        with refusals() as errors:
+        with Refusals() as errors:
             shipping, billing, option = (
                 input.shipping_address,
                 input.billing_address,

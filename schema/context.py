@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import strawberry
 from django.http import HttpRequest
@@ -29,8 +29,9 @@ class Context:
 
     @cached_property
     def viewer(self) -> models.User | None:
-        user = self.request.user if self.trusts_cookies else None
-        return cast("models.User", user) if user and user.is_authenticated else None
+        if not (self.trusts_cookies and self.request.user.is_authenticated):
+            return None
+        return self.request.user
 
     @cached_property
     def categories(self) -> dict[int, models.Category]:
@@ -41,6 +42,10 @@ class Context:
         """Which cart the request means: by its argument, its viewer or its cookie."""
         cookie = self.request.get_signed_cookie(CART_COOKIE, None) if self.trusts_cookies else None
         return CartKey(code=code, user=self.viewer, remembered=self.new_cart_code or cookie)
+
+    def absolute(self, url: str) -> str:
+        """The address as another site has to call it."""
+        return self.request.build_absolute_uri(url)
 
     def remember_cart(self, cart: models.Cart) -> None:
         """Has the answer set the cookie by which a guest's browser finds the cart again."""

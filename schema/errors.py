@@ -1,10 +1,8 @@
 """Refusals as clients see them: expected ones as `userErrors`, the rest as GraphQL errors with a code."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 from graphql import GraphQLError
@@ -91,16 +89,15 @@ def _camel(part: str) -> str:
 
 def user_error(error: DomainError) -> UserError:
     """The schema's form of a domain error."""
-    basics = {
+    basics: dict[str, Any] = {
         "code": ErrorCode(error.code),
         "message": error.message,
         "field": [_camel(part) for part in error.field] or None,
     }
     match error:
         case InsufficientStockError():
-            return InsufficientStock(
-                **basics, variant=error.variant, requested=error.requested, available=error.available
-            )
+            variant: Any = error.variant
+            return InsufficientStock(**basics, variant=variant, requested=error.requested, available=error.available)
         case TotalChangedError():
             return TotalChanged(
                 **basics,
@@ -108,24 +105,21 @@ def user_error(error: DomainError) -> UserError:
                 actual=Money.of(error.actual, error.currency),
             )
         case CartLockedError():
-            return CartLocked(**basics, order=error.order)
+            order: Any = error.order
+            return CartLocked(**basics, order=order)
         case _:
             return InvalidInput(**basics)
 
 
-@contextmanager
-def refusals() -> Iterator[list[UserError]]:
-    """Turns the domain errors raised inside into the user errors of a payload; call the domain in it, once."""
-    errors: list[UserError] = []
-    try:
-        yield errors
-    except* DomainError as group:
-        errors += [user_error(error) for error in _leaves(group)]
+class Refusals:
+    """`with Refusals() as errors:` turns the domain's errors into a payload's; call the domain in it, once."""
 
+    def __enter__(self) -> list[UserError]:
+        self._errors: list[UserError] = []
+        return self._errors
 
-def _leaves(group: BaseExceptionGroup[DomainError]) -> Iterator[DomainError]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        raised = error.exceptions if isinstance(error, ExceptionGroup) else (error,)
+        refusals = [each for each in raised if isinstance(each, DomainError)]
+        self._errors += [user_error(refusal) for refusal in refusals]
+        return len(refusals) == len(raised)

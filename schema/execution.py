@@ -86,9 +86,9 @@ def _checked(query: str, *, introspection: bool) -> tuple[DocumentNode | None, l
     rules = [*specified_rules] if introspection else [*specified_rules, NoSchemaIntrospectionCustomRule]
     errors = validate(_SCHEMA, document, rules, max_errors=20)
     if not introspection:
-        for error in errors:
-            error.message = error.message.partition(" Did you mean")[0]
-    return document, [_coded(error, "GRAPHQL_VALIDATION_FAILED") for error in errors]
+        for found in errors:
+            found.message = found.message.partition(" Did you mean")[0]
+    return document, [_coded(found, "GRAPHQL_VALIDATION_FAILED") for found in errors]
 
 
 def _coded(error: GraphQLError, code: str) -> GraphQLError:

@@ -1,6 +1,6 @@
 """Rows with all that a request selects of them, in a number of statements that does not grow with the rows."""
 
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from django.db.models import Model, QuerySet
 from graphql import GraphQLObjectType, GraphQLResolveInfo, get_named_type
@@ -28,8 +28,8 @@ def load_nodes(rows: QuerySet[Row], info: Info) -> QuerySet[Row]:
 
 def _of_nodes(info: GraphQLResolveInfo) -> GraphQLResolveInfo:
     """The info as it would be if the connection's field were a plain list of its nodes."""
-    connection = get_named_type(info.return_type)
-    edge = get_named_type(connection.fields["edges"].type)
+    connection = cast("GraphQLObjectType", get_named_type(info.return_type))
+    edge = cast("GraphQLObjectType", get_named_type(connection.fields["edges"].type))
 
     def below(parent: GraphQLObjectType, fields: list[FieldNode], name: str) -> list[FieldNode]:
         selected = collect_sub_fields(info.schema, info.fragments, info.variable_values, parent, fields)

@@ -15,7 +15,7 @@ from schema import ids
 from schema.catalog import Image, ProductVariant
 from schema.checkout import Address
 from schema.context import Info
-from schema.errors import UserError, refusals
+from schema.errors import Refusals, UserError
 from schema.loading import load
 from schema.scalars import Money
 from storefront import models
@@ -23,13 +23,13 @@ from storefront import models
 if TYPE_CHECKING:
     from schema.payments import Payment
 
-OrderState = strawberry.enum(
+strawberry.enum(
     models.OrderState,
     name="OrderState",
     description="AWAITING_PAYMENT holds its stock; then PAID, SHIPPED, DELIVERED. CANCELLED and EXPIRED were never "
     "paid and gave the stock back; REFUNDED got its money back.",
 )
-OrderEventKind = strawberry.enum(models.OrderEventKind, name="OrderEventKind", description="What happened.")
+strawberry.enum(models.OrderEventKind, name="OrderEventKind", description="What happened.")
 
 # ── types ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -66,7 +66,7 @@ class OrderLine(ids.Node):
 
 @strawberry_django.type(models.OrderEvent, description="A step of an order's history.")
 class OrderEvent:
-    kind: OrderEventKind
+    kind: models.OrderEventKind
     message: str = strawberry_django.field(description="For people; may be empty.")
     at: datetime
 
@@ -74,7 +74,7 @@ class OrderEvent:
 @strawberry_django.type(models.Order, description="A sale as it was agreed: its prices and addresses never change.")
 class Order(ids.Node):
     number: str = strawberry_django.field(description="For people: on the invoice, on the phone.")
-    state: OrderState
+    state: models.OrderState
     placed_at: datetime
     email: str
     lines: list[OrderLine] = strawberry_django.field(description="In the order of the cart.")
@@ -178,7 +178,7 @@ class OrderMutation:
         "locked for good. Errors: everything in `Cart.problems`, and TOTAL_CHANGED, INVALID, NOT_FOUND."
     )
     def place_order(self, info: Info, input: PlaceOrderInput) -> OrderPayload:
-        with refusals() as errors:
+        with Refusals() as errors:
             placed = orders.place(
                 key=info.context.cart_key(input.cart_code),
                 expected_total=input.expected_total,
@@ -193,7 +193,7 @@ class OrderMutation:
         "Errors: NOT_FOUND, ORDER_STATE, INVALID."
     )
     def cancel_order(self, info: Info, input: CancelOrderInput) -> OrderPayload:
-        with refusals() as errors:
+        with Refusals() as errors:
             order = orders.cancel(
                 order_id=ids.uuid(input.order_id, "Order", field=["order_id"]),
                 viewer=info.context.viewer,

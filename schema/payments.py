@@ -9,15 +9,14 @@ import strawberry_django
 
 from domain import payments
 from schema import ids
-from schema.catalog import PaymentProvider
 from schema.context import Info
-from schema.errors import UserError, refusals
+from schema.errors import Refusals, UserError
 from schema.loading import load
 from schema.orders import Order
 from schema.scalars import Money
 from storefront import models
 
-PaymentState = strawberry.enum(
+strawberry.enum(
     models.PaymentState,
     name="PaymentState",
     description="PENDING: asked, no answer yet. REQUIRES_ACTION: the buyer has to confirm. The others are final.",
@@ -28,8 +27,8 @@ PaymentState = strawberry.enum(
 
 @strawberry_django.type(models.Payment, description="One attempt to pay an order.")
 class Payment(ids.Node):
-    provider: PaymentProvider
-    state: PaymentState
+    provider: models.PaymentProvider
+    state: models.PaymentState
     created_at: datetime
 
     @strawberry_django.field(description="What is taken.")
@@ -55,7 +54,7 @@ class Payment(ids.Node):
 @strawberry.input
 class StartPaymentInput:
     order_id: strawberry.ID
-    provider: PaymentProvider
+    provider: models.PaymentProvider
     receipt: str | None = strawberry.field(default=None, description="`Order.receipt`, for a guest.")
     payment_method: str | None = strawberry.field(
         default=None,
@@ -78,8 +77,7 @@ class PaymentPayload:
 
     @strawberry.field(graphql_type=Payment | None, description="Null when nothing was done.")
     def payment(self, info: Info) -> models.Payment | None:
-        payments = models.Payment.objects.filter(pk=self.payment_id)
-        return load(payments, info).first() if self.payment_id else None
+        return load(models.Payment.objects.filter(pk=self.payment_id), info).first() if self.payment_id else None
 
     @strawberry.field(graphql_type=Order | None, description="Null when nothing was done.")
     def order(self, info: Info) -> models.Order | None:
@@ -96,7 +94,7 @@ class PaymentMutation:
         "never charges twice. Errors: PAYMENT_DECLINED, PAYMENT_UNAVAILABLE, ORDER_STATE, NOT_FOUND, INVALID."
     )
     def start_payment(self, info: Info, input: StartPaymentInput) -> PaymentPayload:
-        with refusals() as errors:
+        with Refusals() as errors:
             payment = payments.start(
                 order_id=ids.uuid(input.order_id, "Order", field=["order_id"]),
                 viewer=info.context.viewer,

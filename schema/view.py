@@ -18,6 +18,7 @@ from schema.context import CART_COOKIE, Context
 from schema.execution import NotAllowedByGet, answer
 
 RESPONSE_TYPE = "application/graphql-response+json"
+JSON_TYPE = "application/json"
 _PREFLIGHT_HEADERS = ("apollo-require-preflight", "x-apollo-operation-name")
 # Escapes of NUL, in JSON or in GraphQL: no database column holds it.
 _NUL = re.compile(r"\x00|\\u0000|\\u\{0+\}")
@@ -41,7 +42,7 @@ def graphql(request: HttpRequest) -> HttpResponse:
     try:
         media_type = _negotiated(request)
     except BadRequest as error:
-        return _error(error, "application/json")
+        return _error(error, JSON_TYPE)
     context = Context(request=request, trusts_cookies=_trusts_cookies(request))
     try:
         result = answer(**_parameters(request), context=context, queries_only=request.method == "GET")
@@ -65,11 +66,13 @@ def _negotiated(request: HttpRequest) -> str:
     """The media type to answer in."""
     if request.method not in ("GET", "POST"):
         raise BadRequest("GraphQL is spoken by GET and POST.", 405)
-    if "Accept" not in request.headers:
-        return "application/json"
-    preferred = request.get_preferred_type([RESPONSE_TYPE, "application/json"])
+    # The older type, unless the client knows the newer one by name.
+    known = [JSON_TYPE, RESPONSE_TYPE]
+    if RESPONSE_TYPE in request.headers.get("Accept", ""):
+        known.reverse()
+    preferred = request.get_preferred_type(known)
     if preferred is None:
-        raise BadRequest(f"This endpoint answers in {RESPONSE_TYPE} or application/json.", 406)
+        raise BadRequest(f"This endpoint answers in {RESPONSE_TYPE} or {JSON_TYPE}.", 406)
     return preferred
 
 
@@ -78,7 +81,7 @@ def _trusts_cookies(request: HttpRequest) -> bool:
 
     https://www.apollographql.com/docs/apollo-server/security/cors#preventing-cross-site-request-forgery-csrf
     """
-    return request.content_type == "application/json" or any(header in request.headers for header in _PREFLIGHT_HEADERS)
+    return request.content_type == JSON_TYPE or any(header in request.headers for header in _PREFLIGHT_HEADERS)
 
 
 def _parameters(request: HttpRequest) -> dict[str, Any]:
@@ -114,7 +117,7 @@ def _from_address(request: HttpRequest) -> dict[str, Any]:
 
 
 def _from_body(request: HttpRequest) -> dict[str, Any]:
-    if request.content_type != "application/json":
+    if request.content_type != JSON_TYPE:
         raise BadRequest("The body has to be application/json.", 415)
     try:
         text = request.body.decode()

@@ -37,7 +37,7 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
 
 
 @admin.register(models.User)
-class UserAdmin(BaseUserAdmin):
+class UserAdmin(BaseUserAdmin[models.User]):
     list_display = ["email", "name", "is_staff", "is_active", "joined_at"]
     ordering = ["email"]
     search_fields = ["email", "name"]
@@ -100,7 +100,9 @@ class ProductAdmin(admin.ModelAdmin[models.Product]):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # A product comes with its variants and their stock: by import.
 
-    def save_related(self, request: HttpRequest, form: forms.BaseForm, formsets: Any, change: bool) -> None:
+    def save_related(
+        self, request: HttpRequest, form: forms.ModelForm[models.Product], formsets: Any, change: bool
+    ) -> None:
         super().save_related(request, form, formsets, change)
         catalog.refresh(form.instance)
 

@@ -8,11 +8,16 @@ from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from hypothesis import settings as hypothesis
 
 from domain import cart as carts
-from domain import checkout
+from domain import checkout, orders
 from storefront import models
 from tests import factories
+
+# The same examples on each run and machine, and no complaint when a busy one is slow.
+hypothesis.register_profile("shop", deadline=None, derandomize=True)
+hypothesis.load_profile("shop")
 
 
 @dataclass
@@ -74,6 +79,20 @@ def ready_cart(db) -> Callable[..., models.Cart]:
             shipping_method_id=method.pk,
             now=factories.NOW,
         )
+
+    return make
+
+
+@pytest.fixture
+def placed_order(ready_cart) -> Callable[..., models.Order]:
+    """An order that awaits payment: `placed_order({variant: 2}, user=None)`."""
+
+    def make(
+        lines: dict[models.ProductVariant, int], user: models.User | None = None, shipping: Any = None
+    ) -> models.Order:
+        cart = ready_cart(lines, user, shipping)
+        key, total = carts.CartKey(code=cart.code, user=user), carts.totals(cart).total
+        return orders.place(key=key, expected_total=total, now=factories.NOW).order
 
     return make
 

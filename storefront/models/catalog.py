@@ -1,10 +1,9 @@
 from datetime import datetime
 from typing import Self
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
-from tree_queries.fields import TreeNodeForeignKey
-from tree_queries.query import TreeQuerySet
 
 from storefront.models.fields import amount_field, non_negative
 
@@ -12,13 +11,11 @@ from storefront.models.fields import amount_field, non_negative
 class Category(models.Model):
     """A node of the category tree; a product may hang on several."""
 
-    parent = TreeNodeForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="children")
+    parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="children")
     slug = models.SlugField(max_length=100, unique=True)
     name = models.CharField(max_length=100)
     description = models.TextField(blank=True)
     position = models.PositiveIntegerField(default=0)
-
-    objects = TreeQuerySet.as_manager(with_tree_fields=False)
 
     class Meta:
         ordering = ["position", "name"]
@@ -26,6 +23,13 @@ class Category(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        above = self.parent
+        while above is not None:
+            if above.pk == self.pk:
+                raise ValidationError({"parent": "A category cannot hang below itself."})
+            above = above.parent
 
 
 class Tag(models.Model):

@@ -1,0 +1,17 @@
+"""gunicorn: one process with threads on the embedded default; WEB_CONCURRENCY processes in production."""
+
+import os
+
+# PostgreSQL takes as many processes as there are cores for; SQLite has one writer, so one process is enough.
+workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
+threads = int(os.environ.get("WEB_THREADS", "8"))
+worker_class = "gthread"
+preload_app = True
+timeout = 30
+graceful_timeout = 30
+keepalive = 5
+max_requests = 10_000
+max_requests_jitter = 1_000
+accesslog = None
+errorlog = "-"
+loglevel = os.environ.get("GUNICORN_LOG_LEVEL", "warning")
