@@ -16,7 +16,7 @@ from django.db import transaction
 from django.utils.text import slugify
 from PIL import Image as Picture
 
-from domain import search, stock
+from domain import locks, search, stock
 from domain.errors import InvalidInput, raise_all
 from storefront.models import Category, Image, Product, ProductVariant, Stock, StockPolicy, Tag, User
 
@@ -100,7 +100,7 @@ def save_product(
     transaction.set_rollback(dry_run)
     if len(draft.option_names) > MAX_OPTIONS:
         raise InvalidInput(f"A product has at most {MAX_OPTIONS} options.", field=["option_names"])
-    product = Product.objects.select_for_update().filter(slug=draft.slug).first()
+    product = locks.product(Product.objects.filter(slug=draft.slug))
     is_new = product is None
     product = product or Product(slug=draft.slug)
     changed = _write_product(product, draft, now=now)
@@ -180,12 +180,13 @@ def _write_variants(product: Product, draft: ProductDraft, *, actor: User | None
 
 
 def refresh(product: Product) -> None:
-    """Brings what is derived from a product and its variants up to date: price range and search document.
+    """Makes a product's row fit what was written: its HTML safe, its price range and words those of its variants.
     Call it, inside the transaction, after changing either."""
     variants = list(product.variants.all())
     prices = [variant.price for variant in variants] or [Decimal(0)]
     product.min_price, product.max_price = min(prices), max(prices)
-    product.save(update_fields=["min_price", "max_price", "updated_at"])
+    product.description_html = nh3.clean(product.description_html)
+    product.save(update_fields=["description_html", "min_price", "max_price", "updated_at"])
     search.document(
         product,
         skus=[variant.sku for variant in variants],
@@ -227,6 +228,7 @@ def attach_image(*, product: Product, source: str, alt: str, content: bytes, pos
     except (OSError, SyntaxError, ValueError, Picture.DecompressionBombError):
         raise InvalidInput("Not a picture that can be read (PNG, JPEG, WebP, GIF).", field=["image"]) from None
     image = Image(product=product, source=source, alt=alt[:500], width=width, height=height, position=position)
+    _checked(image, exclude=["product", "file"])
     image.file.save(f"{product.slug[:80]}-{position}.{kind}", ContentFile(content), save=False)
     image.save()
     return image

@@ -1,4 +1,4 @@
-"""Every row lock of the domain. Order everywhere: cart, order, stock rows sorted by primary key.
+"""Every row lock of the domain. Order everywhere: cart, order or product, then stock rows sorted by key.
 
 On SQLite a transaction is IMMEDIATE and holds the one write lock from its beginning: the same effect.
 """
@@ -9,7 +9,7 @@ from typing import TypeVar
 from django.db import models as db
 from django.db import transaction
 
-from storefront.models import Cart, Order, Stock
+from storefront.models import Cart, Order, Product, Stock
 
 Row = TypeVar("Row", bound=db.Model)
 
@@ -27,6 +27,11 @@ def cart(candidates: db.QuerySet[Cart]) -> Cart | None:
 
 def order(candidates: db.QuerySet[Order]) -> Order | None:
     """Locks the order that the query finds."""
+    return _locked(candidates).first()
+
+
+def product(candidates: db.QuerySet[Product]) -> Product | None:
+    """Locks the product that the query finds, and with it the right to write its variants."""
     return _locked(candidates).first()
 
 

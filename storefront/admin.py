@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
 from django.db.models import QuerySet
@@ -11,6 +12,10 @@ from django.utils.html import format_html
 
 from domain import catalog
 from storefront import models
+
+
+admin.site.site_header = admin.site.site_title = settings.SHOP_NAME
+admin.site.index_title = "The shop"
 
 
 class ReadOnlyInline(admin.TabularInline[Any, Any]):

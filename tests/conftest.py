@@ -100,3 +100,4 @@ def placed_order(ready_cart) -> Callable[..., models.Order]:
 @pytest.fixture(autouse=True)
 def _media(settings, tmp_path):
     settings.MEDIA_ROOT = tmp_path / "media"
+    settings.WHITENOISE_AUTOREFRESH = True  # Else every client would first look for all static files.

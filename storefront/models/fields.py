@@ -24,6 +24,22 @@ class Address:
     postal_code: str = ""
     phone: str = ""
 
+    def __str__(self) -> str:
+        return ", ".join(
+            filter(
+                None,
+                (
+                    self.name,
+                    self.line1,
+                    self.line2,
+                    f"{self.postal_code} {self.city}".strip(),
+                    self.region,
+                    self.country_code,
+                    self.phone,
+                ),
+            )
+        )
+
 
 class AddressField(models.JSONField[Any, Any]):
     """Holds one `Address` as a JSON object."""

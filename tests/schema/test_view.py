@@ -7,6 +7,7 @@ import re
 import pytest
 from django.test import Client
 
+from schema import ids
 from schema.examples import OPERATIONS
 from storefront import models
 from tests.factories import UserFactory, VariantFactory
@@ -37,8 +38,8 @@ def send(client):
 
 
 def code(response) -> str:
-    (error,) = response.json()["errors"]
-    return error["extensions"]["code"]
+    (one,) = {error["extensions"]["code"] for error in response.json()["errors"]}
+    return one
 
 
 # ── media types ──────────────────────────────────────────────────────────────────────────────────────
@@ -49,9 +50,9 @@ def code(response) -> str:
     [
         (MODERN, MODERN),
         (LEGACY, LEGACY),
-        ("*/*", MODERN),
-        ("application/*", MODERN),
-        (f"{LEGACY}, {MODERN}", MODERN),
+        ("*/*", LEGACY),
+        ("application/*", LEGACY),
+        (f"{MODERN}, {LEGACY};q=0.9", MODERN),
         (f"{MODERN};q=0.5, {LEGACY}", LEGACY),
         ("application/graphql-response+json; charset=utf-8, application/json; charset=utf-8", MODERN),
     ],
@@ -79,6 +80,10 @@ def test_a_type_that_is_not_spoken_is_406(send, accept):
 )
 def test_a_body_that_is_not_json_is_415(send, content_type):
     assert send({"query": SHOP}, content_type=content_type).status_code == 415
+
+
+def test_nothing_at_all_is_415(client):
+    assert client.generic("POST", "/graphql/").status_code == 415
 
 
 def test_a_charset_beside_the_content_type_does_no_harm(send):
@@ -145,7 +150,6 @@ def test_other_methods_are_405(client, method):
         "[]",
         '"x"',
         "true",
-        "",
         " ",
         "{",
         "{}",
@@ -240,14 +244,12 @@ DEEP = {
 def test_a_document_nested_too_deep_is_400(send, shape, depth):
     response = send({"query": DEEP[shape](depth)})
     assert response.status_code == 400
-    assert {error["extensions"]["code"] for error in response.json()["errors"]} <= {
-        "GRAPHQL_PARSE_FAILED",
-        "GRAPHQL_VALIDATION_FAILED",
-    }
+    assert code(response) in {"GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED"}
 
 
 @pytest.mark.parametrize("depth", [10, 20, 40, 60, 80, 100, 150, 300, 900])
 def test_a_valid_document_of_any_depth_is_answered_or_refused(send, depth):
+    VariantFactory()
     documents = [
         DEEP["fragments"](depth),
         "{ categories " + "{ children " * depth + "{ name } " + "}" * (depth + 1),
@@ -301,7 +303,6 @@ def test_what_cannot_be_parsed_says_so(send, document):
         "{ shop }",
         "{ shop { name { x } } }",
         "query ($a: Nothing) { shop { name } }",
-        "subscription { shop { name } }",
         "{ product(slug: 1) { id } }",
         "{ products(sort: BEST) { totalCount } }",
     ],
@@ -310,6 +311,10 @@ def test_what_is_not_valid_says_so(send, document):
     response = send({"query": document})
     assert (response.status_code, code(response)) == (400, "GRAPHQL_VALIDATION_FAILED")
     assert "data" not in response.json()
+
+
+def test_there_are_no_subscriptions(send):
+    assert send({"query": "subscription { shop { name } }"}).status_code == 400
 
 
 @pytest.mark.parametrize("quantity", [2**31, -(2**31) - 1, "two", "2", 1.5, True, [1, 2], {}, None])
@@ -373,8 +378,6 @@ def test_a_mutation_that_fails_is_masked(send, monkeypatch):
 
     monkeypatch.setattr("domain.cart.add_lines", fail)
     variant = VariantFactory()
-    from schema import ids  # noqa: PLC0415
-
     response = send({"query": ADD, "variables": {"id": ids.encode("ProductVariant", variant.pk)}})
     assert code(response) == "INTERNAL_SERVER_ERROR"
     assert "secret" not in response.text
@@ -470,8 +473,6 @@ CART = "{ cart { code } }"
 @pytest.fixture
 def filled(client, send):
     """The code of a guest's cart whose cookie the client has."""
-    from schema import ids  # noqa: PLC0415
-
     variant = VariantFactory()
     response = send({"query": ADD, "variables": {"id": ids.encode("ProductVariant", variant.pk)}})
     return response.json()["data"]["addToCart"]["cart"]["code"]
@@ -487,8 +488,6 @@ def test_the_carts_cookie_is_signed_and_kept_from_scripts_and_other_sites(client
 
 def test_the_carts_cookie_is_secure_where_the_shop_is(client, send, settings):
     settings.HTTPS = True
-    from schema import ids  # noqa: PLC0415
-
     send({"query": ADD, "variables": {"id": ids.encode("ProductVariant", VariantFactory().pk)}})
     assert client.cookies["cart"]["secure"] is True
 

@@ -1,0 +1,232 @@
+from contextlib import suppress
+from decimal import Decimal
+
+import pytest
+
+from domain import gateways, orders, payments
+from domain.errors import InvalidInput, NotFound
+from domain.gateways.test import TestGateway
+from storefront.models import Order, OrderEventKind, OrderState, Payment, PaymentProvider, PaymentState
+from tests.factories import NOW, ShippingMethodFactory, UserFactory, VariantFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def order(placed_order):
+    return placed_order({VariantFactory(price=Decimal("20.00")): 1})
+
+
+def pay(order, method="ok", **given):
+    given = {"viewer": None, "receipt": orders.receipt(order), "provider": PaymentProvider.TEST, **given}
+    return payments.start(order_id=order.pk, method=method, now=NOW, **given)
+
+
+def state():
+    return Order.objects.get().state
+
+
+def events():
+    return [event.kind for event in Order.objects.get().events.all()]
+
+
+class GatewayWhere(TestGateway):
+    """The test gateway, where something else happens between the charge and its answer."""
+
+    def __init__(self, meanwhile):
+        self.meanwhile = [meanwhile]
+
+    def charge(self, charge):
+        outcome = super().charge(charge)
+        if self.meanwhile:
+            self.meanwhile.pop()()
+        return outcome
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """`meanwhile(call)`: the next charge is under way while the call happens."""
+
+    def happens(call):
+        monkeypatch.setitem(gateways._GATEWAYS, PaymentProvider.TEST, GatewayWhere(call))
+
+    return happens
+
+
+def test_payment_that_succeeds_pays_the_order(order):
+    payment = pay(order)
+    assert (payment.state, payment.amount, payment.currency) == (PaymentState.SUCCEEDED, order.total, "EUR")
+    assert state() == OrderState.PAID
+    assert events() == [OrderEventKind.PLACED, OrderEventKind.PAYMENT_STARTED, OrderEventKind.PAID]
+    assert Order.objects.get().events.last().message == "24.90 EUR by test gateway (no money moves)"
+
+
+def test_declined_order_can_be_paid_by_a_new_payment(order):
+    with pytest.raises(payments.PaymentDeclined) as refused:
+        pay(order, "decline")
+    assert (refused.value.message, refused.value.field) == ("The card was declined.", ("payment_method",))
+    assert state() == OrderState.AWAITING_PAYMENT
+    pay(order)
+    assert [payment.state for payment in Payment.objects.order_by("state")] == [
+        PaymentState.FAILED,
+        PaymentState.SUCCEEDED,
+    ]
+    assert events()[2:] == [OrderEventKind.PAYMENT_FAILED, OrderEventKind.PAYMENT_STARTED, OrderEventKind.PAID]
+
+
+def test_unknown_method_is_declined(order):
+    with pytest.raises(payments.PaymentDeclined):
+        pay(order, "shells")
+
+
+def test_buyer_confirms_the_same_payment(order):
+    asked = pay(order, "action", return_url="https://shop.example/thanks")
+    assert (asked.state, asked.redirect_url) == (PaymentState.REQUIRES_ACTION, "https://shop.example/thanks")
+    assert asked.client_secret
+    assert state() == OrderState.AWAITING_PAYMENT
+    confirmed = pay(order, "confirm")
+    assert (confirmed, confirmed.reference) == (asked, asked.reference)
+    assert state() == OrderState.PAID
+    assert events().count(OrderEventKind.PAYMENT_STARTED) == 1
+
+
+def test_order_has_one_open_payment_however_often_it_is_started(order):
+    assert len({pay(order, "action") for _ in range(3)}) == 1
+
+
+def test_confirmation_that_fails_leaves_the_order_to_be_paid_anew(order):
+    asked = pay(order, "action")
+    with pytest.raises(payments.PaymentDeclined):
+        pay(order, "decline")
+    assert pay(order) != asked
+    assert state() == OrderState.PAID
+
+
+def test_gateway_without_an_answer_leaves_the_payment_pending(order):
+    with pytest.raises(payments.PaymentUnavailable):
+        pay(order, "timeout")
+    assert (Payment.objects.get().state, state()) == (PaymentState.PENDING, OrderState.AWAITING_PAYMENT)
+
+
+@pytest.mark.parametrize(("method", "ends"), [("ok", PaymentState.SUCCEEDED), ("decline", PaymentState.FAILED)])
+def test_retry_after_no_answer_ends_the_same_payment(order, method, ends):
+    with pytest.raises(payments.PaymentUnavailable):
+        pay(order, "timeout")
+    asked = Payment.objects.get()
+    with suppress(payments.PaymentDeclined):
+        pay(order, method)
+    payment = Payment.objects.get()
+    assert (payment, payment.state) == (asked, ends)
+
+
+def test_paid_order_is_not_charged_again(order):
+    paid = pay(order)
+    for method in ("ok", "decline", "timeout"):
+        assert pay(order, method) == paid
+    assert Payment.objects.count() == 1
+    assert events().count(OrderEventKind.PAID) == 1
+
+
+@pytest.mark.parametrize("since", [OrderState.SHIPPED, OrderState.DELIVERED])
+def test_order_on_its_way_returns_the_payment_that_paid_it(order, since):
+    paid = pay(order)
+    Order.objects.update(state=since)
+    assert pay(order) == paid
+
+
+@pytest.mark.parametrize("ended", [OrderState.CANCELLED, OrderState.EXPIRED, OrderState.REFUNDED])
+def test_order_that_ended_is_not_charged(order, ended):
+    Order.objects.update(state=ended)
+    with pytest.raises(orders.OrderStateConflict):
+        pay(order)
+    assert not Payment.objects.exists()
+
+
+def test_free_order_has_nothing_to_pay(placed_order):
+    free = placed_order({VariantFactory(price=Decimal(0)): 1}, shipping=ShippingMethodFactory(price=Decimal(0)))
+    with pytest.raises(orders.OrderStateConflict):
+        pay(free)
+    assert not Payment.objects.exists()
+
+
+def test_provider_that_is_not_enabled_is_refused(order, settings):
+    settings.PAYMENT_PROVIDERS = []
+    with pytest.raises(payments.PaymentUnavailable) as refused:
+        pay(order)
+    assert refused.value.field == ("provider",)
+    assert not Payment.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"method": "x" * 501}, "payment_method"),
+        ({"return_url": f"https://shop.example/{'x' * 2000}"}, "return_url"),
+        ({"return_url": "/thanks"}, "return_url"),
+        ({"return_url": "javascript:alert(1)"}, "return_url"),
+    ],
+)
+def test_input_that_no_gateway_takes_is_refused(order, given, field):
+    with pytest.raises(InvalidInput) as refused:
+        pay(order, **given)
+    assert refused.value.field == (field,)
+    assert not Payment.objects.exists()
+
+
+def test_nobody_pays_an_order_that_they_may_not_see(placed_order):
+    order = placed_order({VariantFactory(): 1}, UserFactory())
+    for stranger in (None, UserFactory()):
+        with pytest.raises(NotFound):
+            pay(order, viewer=stranger, receipt=None)
+    assert not Payment.objects.exists()
+
+
+@pytest.mark.parametrize(("price", "ends"), [("15.12", "FAILED"), ("15.13", "REQUIRES_ACTION"), ("15.14", "SUCCEEDED")])
+def test_without_a_token_the_amount_says_how_the_test_gateway_answers(placed_order, price, ends):
+    order = placed_order({VariantFactory(price=Decimal(price)): 1}, shipping=ShippingMethodFactory(price=Decimal("4.90")))
+    with suppress(payments.PaymentDeclined):
+        pay(order, "")
+    assert Payment.objects.get().state == ends
+
+
+# ── what happens while a gateway is asked ────────────────────────────────────────────────────────────
+
+
+def test_nothing_moves_the_order_while_a_gateway_is_asked(order, meanwhile):
+    def cancel():
+        with pytest.raises(orders.OrderStateConflict):
+            orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order), now=NOW)
+
+    meanwhile(cancel)
+    pay(order)
+    assert state() == OrderState.PAID
+
+
+def test_twin_request_that_is_first_decides(order, meanwhile):
+    meanwhile(lambda: pay(order, "ok"))
+    assert pay(order, "ok").state == PaymentState.SUCCEEDED
+    assert Payment.objects.count() == 1
+    assert events().count(OrderEventKind.PAID) == 1
+
+
+def test_money_taken_counts_though_a_twin_request_was_declined_first(order, meanwhile):
+    def decline():
+        with pytest.raises(payments.PaymentDeclined):
+            pay(order, "decline")
+
+    meanwhile(decline)
+    pay(order, "ok")
+    assert state() == OrderState.PAID
+    assert Payment.objects.filter(state=PaymentState.SUCCEEDED).count() == 1
+
+
+def test_money_taken_counts_though_a_twin_request_asked_for_action_and_the_order_was_cancelled(order, meanwhile):
+    def ask_and_cancel():
+        pay(order, "action")
+        with suppress(orders.OrderStateConflict):
+            orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order), now=NOW)
+
+    meanwhile(ask_and_cancel)
+    pay(order, "ok")
+    assert Payment.objects.get().state == PaymentState.SUCCEEDED
+    assert state() == OrderState.PAID

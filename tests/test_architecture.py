@@ -1,0 +1,98 @@
+"""Habits of the house that no linter knows."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from django.apps import apps
+
+ROOT = Path(__file__).parent.parent
+SOURCES = [
+    path
+    for folder in ("commercia", "schema", "domain", "storefront")
+    for path in (ROOT / folder).rglob("*.py")
+    if "migrations" not in path.parts
+]
+FORBIDDEN_NAMES = {"utils", "helpers", "common", "managers", "services", "misc"}
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def public_functions(path: Path) -> list[ast.FunctionDef]:
+    body = ast.parse(path.read_text()).body
+    return [node for node in body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_a_module_is_named_by_what_it_is_about(path):
+    assert path.stem not in FORBIDDEN_NAMES
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_a_module_fits_in_a_head(path):
+    assert len(path.read_text().splitlines()) <= 420
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_rows_are_locked_in_one_file_only(path):
+    allowed = {"domain/locks.py"}
+    assert relative(path) in allowed or "select_for_update" not in path.read_text()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_time_is_passed_in_by_the_interfaces(path):
+    if path.is_relative_to(ROOT / "domain"):
+        assert not re.search(r"timezone\.now\(|datetime\.now\(|time\.time\(", path.read_text())
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "domain").glob("*.py")), ids=relative)
+def test_what_writes_takes_its_arguments_by_name(path):
+    for function in public_functions(path):
+        if any("atomic" in ast.unparse(decorator) for decorator in function.decorator_list):
+            assert not function.args.args, f"{function.name} takes positional arguments"
+            assert "durable=True" in ast.unparse(function.decorator_list[0])
+
+
+def test_a_resolver_is_short():
+    for path in (ROOT / "schema").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and any("mutation" in ast.unparse(d) for d in node.decorator_list):
+                statements = [child for child in ast.walk(node) if isinstance(child, ast.stmt)]
+                assert len(statements) <= 10, f"{path.name}: {node.name} is long"
+
+
+def test_no_signals():
+    for path in SOURCES:
+        assert not re.search(r"\b(pre|post)_(save|delete|init)\b|@receiver", path.read_text()), relative(path)
+
+
+def test_every_setting_is_explained():
+    explained = set(re.findall(r"^#?([A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    settings = (ROOT / "commercia" / "settings.py").read_text() + (ROOT / "deploy" / "gunicorn.conf.py").read_text()
+    read = set(re.findall(r"""(?:env(?:\.\w+|_list)?|environ\.get)\(\s*"([A-Z0-9_]+)""", settings))
+    assert read == explained
+
+
+def test_the_er_diagram_shows_every_model_and_column():
+    drawn = (ROOT / "docs" / "erd.svg").read_text()
+    for model in apps.get_app_config("storefront").get_models():
+        assert model.__name__ in drawn
+        for field in model._meta.fields:
+            assert field.name in drawn, f"{model.__name__}.{field.name}: run make erd"
+
+
+def test_every_index_is_accounted_for():
+    page = (ROOT / "docs" / "indexes.md").read_text()
+    for model in apps.get_app_config("storefront").get_models():
+        for index in model._meta.indexes:
+            assert index.name in page
+
+
+def test_no_address_of_a_registry_is_committed():
+    for path in [*(ROOT / "requirements").glob("*.lock"), *ROOT.glob("*/**/package-lock.json")]:
+        if "node_modules" not in path.parts:
+            assert '"resolved"' not in path.read_text()
+            assert "index-url" not in path.read_text()
