@@ -112,7 +112,7 @@ def update(
         if shipping_method_id not in offered:
             raise ShippingUnavailable("Not offered for this address.", field=["shipping_option_id"])
         checkout.shipping_method = offered[shipping_method_id]
-    checkout.save()
+    checkout.save(force_insert=checkout._state.adding)
     Cart.objects.filter(pk=cart.pk).update(updated_at=now)
     return cart
 

@@ -76,21 +76,23 @@ def receipt(order: Order) -> str:
     return _receipts.sign(order.number)
 
 
-def candidates(*, order_id: UUID | None, viewer: User | None, receipt: str | None = None) -> QuerySet[Order]:
+def _of_receipt(receipt: str) -> QuerySet[Order]:
+    try:
+        return Order.objects.filter(number=_receipts.unsign(receipt))
+    except signing.BadSignature:
+        return Order.objects.none()
+
+
+def visible(*, order_id: UUID | None, viewer: User | None, receipt: str | None) -> QuerySet[Order]:
     """The order, if the viewer may see it by who they are or by the receipt; else none."""
-    if receipt is None:
-        orders = Order.objects.visible_to(viewer)
-    else:
-        try:
-            orders = Order.objects.filter(number=_receipts.unsign(receipt))
-        except signing.BadSignature:
-            orders = Order.objects.none()
+    orders = Order.objects.visible_to(viewer) if receipt is None else _of_receipt(receipt)
     return orders if order_id is None else orders.filter(pk=order_id)
 
 
 def lock(*, order_id: UUID, viewer: User | None, receipt: str | None) -> Order:
-    """Locks an order that the viewer may see. Raises NotFound."""
-    order = locks.order(candidates(order_id=order_id, viewer=viewer, receipt=receipt))
+    """Locks an order that the viewer may change, by who they are or by the receipt. Raises NotFound."""
+    orders = Order.objects.changeable_by(viewer) if receipt is None else _of_receipt(receipt)
+    order = locks.order(orders.filter(pk=order_id))
     if order is None:
         raise NotFound("There is no such order.", field=["order_id"])
     return order

@@ -167,7 +167,7 @@ class OrderQuery:
             order_id = ids.uuid(id, "Order") if id is not None else None
         except NotFound:
             return None
-        visible = orders.candidates(order_id=order_id, viewer=info.context.viewer, receipt=receipt)
+        visible = orders.visible(order_id=order_id, viewer=info.context.viewer, receipt=receipt)
         return load(visible, info).first()
 
 

@@ -14,6 +14,8 @@ _MAX_DIGITS = 14
 
 def _parse_decimal(value: Any) -> Decimal:
     try:
+        if isinstance(value, bool):
+            raise ValueError
         number = Decimal(value) if isinstance(value, str | int) else Decimal(repr(value))
     except (InvalidOperation, ValueError):
         raise GraphQLError('A decimal number such as "19.90" is expected.') from None

@@ -59,6 +59,17 @@ class VariantFactory(DjangoModelFactory):
         catalog.refresh(self.product)
 
 
+class ImageFactory(DjangoModelFactory):
+    class Meta:
+        model = models.Image
+
+    product = factory.SubFactory(ProductFactory)
+    file = factory.Sequence(lambda n: f"products/{n}.png")
+    width = 600
+    height = 400
+    position = factory.Sequence(int)
+
+
 class ShippingMethodFactory(DjangoModelFactory):
     class Meta:
         model = models.ShippingMethod

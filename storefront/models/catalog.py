@@ -51,7 +51,7 @@ class ProductQuerySet(models.QuerySet["Product"]):
 class Product(models.Model):
     """What the shop sells. Up to three options (Size, Colour …) tell its variants apart."""
 
-    slug = models.SlugField(max_length=200, unique=True)
+    slug = models.SlugField(max_length=200, unique=True, allow_unicode=True)
     title = models.CharField(max_length=300)
     description_html = models.TextField(blank=True)
     vendor = models.CharField(max_length=200, blank=True)

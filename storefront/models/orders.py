@@ -23,9 +23,17 @@ class OrderState(models.TextChoices):
 class OrderQuerySet(models.QuerySet["Order"]):
     def visible_to(self, viewer: User | None) -> Self:
         """Staff who may view orders see all, a customer sees their own, a guest none (a receipt shows one)."""
+        return self._allowed(viewer, "storefront.view_order")
+
+    def changeable_by(self, viewer: User | None) -> Self:
+        """Staff who may change orders, and the customer whose order it is."""
+        return self._allowed(viewer, "storefront.change_order")
+
+    def _allowed(self, viewer: User | None, permission: str) -> Self:
         if viewer is None:
             return self.none()
-        return self if viewer.has_perm("storefront.view_order") else self.filter(user=viewer)
+        # Asking a customer's permissions would cost statements for nothing.
+        return self if viewer.is_staff and viewer.has_perm(permission) else self.filter(user=viewer)
 
 
 class Order(models.Model):

@@ -183,7 +183,9 @@ def test_nobody_pays_an_order_that_they_may_not_see(placed_order):
 
 @pytest.mark.parametrize(("price", "ends"), [("15.12", "FAILED"), ("15.13", "REQUIRES_ACTION"), ("15.14", "SUCCEEDED")])
 def test_without_a_token_the_amount_says_how_the_test_gateway_answers(placed_order, price, ends):
-    order = placed_order({VariantFactory(price=Decimal(price)): 1}, shipping=ShippingMethodFactory(price=Decimal("4.90")))
+    order = placed_order(
+        {VariantFactory(price=Decimal(price)): 1}, shipping=ShippingMethodFactory(price=Decimal("4.90"))
+    )
     with suppress(payments.PaymentDeclined):
         pay(order, "")
     assert Payment.objects.get().state == ends

@@ -1,0 +1,484 @@
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from io import BytesIO
+
+import pytest
+from django.core.files.storage import default_storage
+from PIL import Image as Picture
+
+from domain import catalog, facets, search
+from domain.catalog import OptionFilter, ProductDraft, ProductFilter, Saved, VariantDraft
+from domain.errors import DomainError, InvalidInput
+from domain.facets import FacetKind
+from storefront.models import Category, Image, Product, ProductVariant, StockMovement, StockPolicy, Tag
+from tests.factories import NOW, CategoryFactory, ProductFactory, VariantFactory
+
+pytestmark = pytest.mark.django_db
+
+SMALL = VariantDraft("TEE-S", Decimal("19.90"), options=("S",), on_hand=5)
+LARGE = VariantDraft("TEE-L", Decimal("24.90"), options=("L",), on_hand=0)
+TEE = ProductDraft(
+    slug="linen-tee",
+    title="Linen Tee",
+    description_html="<p>Cool in summer.</p>",
+    vendor="Harrow",
+    product_type="Shirt",
+    tags=("linen", "summer"),
+    categories=(("Clothes", "Shirts"),),
+    option_names=("Size",),
+    is_published=True,
+    variants=(SMALL, LARGE),
+)
+
+
+def save(draft, now=NOW, **given):
+    return catalog.save_product(draft=draft, actor=None, now=now, **given)
+
+
+def paths(product):
+    categories = Category.objects.in_bulk()
+    return {
+        tuple(above.name for above in [*catalog.ancestors(category, among=categories), category])
+        for category in product.categories.all()
+    }
+
+
+# ── saving a product ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_product_is_created_as_the_draft_says():
+    product, saved = save(TEE)
+    assert saved == Saved.CREATED
+    product = Product.objects.get(pk=product.pk)
+    assert (product.title, product.vendor, product.product_type) == ("Linen Tee", "Harrow", "Shirt")
+    assert (product.option_names, product.published_at) == (["Size"], NOW)
+    assert {tag.name for tag in product.tags.all()} == {"linen", "summer"}
+    assert paths(product) == {("Clothes", "Shirts")}
+    small, large = product.variants.select_related("stock")
+    assert (small.sku, small.price, small.title, small.stock.on_hand) == ("TEE-S", Decimal("19.90"), "S", 5)
+    assert (large.sku, large.price, large.title, large.stock.on_hand) == ("TEE-L", Decimal("24.90"), "L", 0)
+
+
+def test_price_range_is_that_of_the_variants():
+    product, _ = save(TEE)
+    assert (product.min_price, product.max_price) == (Decimal("19.90"), Decimal("24.90"))
+    save(replace(TEE, variants=(replace(LARGE, price=Decimal(9)),)))
+    product.refresh_from_db()
+    assert (product.min_price, product.max_price) == (Decimal(9), Decimal("19.90"))
+
+
+def test_same_draft_again_is_unchanged_and_writes_nothing(statements):
+    save(TEE)
+    with statements() as counted:
+        _, saved = save(TEE, now=NOW + timedelta(days=1))
+    assert saved == Saved.UNCHANGED
+    assert not [query["sql"] for query in counted.captured_queries if not query["sql"].startswith("SELECT")]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"title": "Linen T-Shirt"},
+        {"description_html": "<p>Warm.</p>"},
+        {"vendor": "Northfold"},
+        {"tags": ("linen",)},
+        {"tags": ()},
+        {"categories": ()},
+        {"categories": (("Clothes", "Shirts"), ("Sale",))},
+        {"option_names": ("Fit",)},
+        {"is_published": False},
+        {"variants": (replace(SMALL, price=Decimal(1)),)},
+        {"variants": (replace(SMALL, on_hand=6),)},
+        {"variants": (replace(SMALL, policy=StockPolicy.BACKORDER),)},
+        {"variants": (VariantDraft("TEE-M", Decimal(1), options=("M",)),)},
+    ],
+)
+def test_whatever_differs_makes_an_update_once(change):
+    save(TEE)
+    assert save(replace(TEE, **change))[1] == Saved.UPDATED
+    assert save(replace(TEE, **change))[1] == Saved.UNCHANGED
+    assert Product.objects.count() == 1
+
+
+def test_variants_that_the_draft_does_not_name_stay():
+    save(TEE)
+    product, _ = save(replace(TEE, variants=(VariantDraft("TEE-M", Decimal(20), options=("M",)),)))
+    assert [variant.sku for variant in product.variants.all()] == ["TEE-S", "TEE-L", "TEE-M"]
+
+
+def test_draft_without_a_title_adds_variants_and_leaves_the_rest():
+    save(TEE)
+    more = ProductDraft(slug="linen-tee", title=None, variants=(VariantDraft("TEE-M", Decimal(20), options=("M",)),))
+    product, saved = save(more)
+    assert (saved, product.title, product.variants.count()) == (Saved.UPDATED, "Linen Tee", 3)
+    assert (product.tags.count(), product.published_at) == (2, NOW)
+
+
+def test_new_product_needs_a_title():
+    with pytest.raises(InvalidInput) as refused:
+        save(replace(TEE, title=None))
+    assert refused.value.field == ("title",)
+    assert not Product.objects.exists()
+
+
+def test_product_keeps_the_day_on_which_it_was_published():
+    save(TEE)
+    product, _ = save(replace(TEE, title="Another"), now=NOW + timedelta(days=1))
+    assert product.published_at == NOW
+    save(replace(TEE, is_published=False))
+    product, _ = save(TEE, now=NOW + timedelta(days=2))
+    assert product.published_at == NOW + timedelta(days=2)
+
+
+def test_count_of_a_draft_is_told_in_the_ledger():
+    save(TEE)
+    save(replace(TEE, variants=(replace(SMALL, on_hand=3),)))
+    moves = StockMovement.objects.filter(variant__sku="TEE-S")
+    assert [move.on_hand_change for move in moves] == [5, -2]
+
+
+def test_dry_run_says_what_would_be_and_writes_nothing():
+    assert save(TEE, dry_run=True)[1] == Saved.CREATED
+    assert not (Product.objects.exists() or Tag.objects.exists() or Category.objects.exists())
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("<p>Fine <b>linen</b></p>", "<p>Fine <b>linen</b></p>"),
+        ("<script>alert(1)</script>Tee", "Tee"),
+        ('<p onclick="alert(1)">Tee</p>', "<p>Tee</p>"),
+        ('<a href="javascript:alert(1)">Tee</a>', '<a rel="noopener noreferrer">Tee</a>'),
+        ('<img src="x" onerror="alert(1)">', '<img src="x">'),
+        ("<p>Tee", "<p>Tee</p>"),
+        ("2 < 3", "2 &lt; 3"),
+    ],
+)
+def test_description_is_kept_without_what_could_run(given, kept):
+    product, _ = save(replace(TEE, description_html=given))
+    assert product.description_html == kept
+    assert save(replace(TEE, description_html=given))[1] == Saved.UNCHANGED
+
+
+def test_category_tree_grows_only_by_what_is_missing():
+    save(TEE)
+    product, _ = save(replace(TEE, slug="coat", categories=(("Clothes", "Coats"), ("Sale",)), variants=()))
+    assert paths(product) == {("Clothes", "Coats"), ("Sale",)}
+    assert Category.objects.count() == 4
+
+
+def test_categories_of_the_same_name_below_others_are_others():
+    product, _ = save(replace(TEE, categories=(("Women", "Shirts"), ("Men", "Shirts"))))
+    assert paths(product) == {("Women", "Shirts"), ("Men", "Shirts")}
+    assert set(Category.objects.values_list("slug", flat=True)) == {"women", "shirts", "men", "men-shirts"}
+
+
+@pytest.mark.parametrize("other", ["shirts", "Shirts!"])
+def test_category_names_that_give_the_same_slug_are_two_categories(other):
+    product, _ = save(replace(TEE, categories=(("Shirts",), (other,))))
+    assert paths(product) == {("Shirts",), (other,)}
+
+
+@pytest.mark.parametrize("name", ["衣類", "!!!"])
+def test_category_name_without_latin_letters_gets_a_slug_too(name):
+    product, _ = save(replace(TEE, categories=((name,),)))
+    assert paths(product) == {(name,)}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"title": ""},
+        {"title": "x" * 301},
+        {"slug": "not a slug"},
+        {"vendor": "x" * 201},
+        {"tags": ("x" * 101,)},
+        {"tags": ("",)},
+        {"categories": ((),)},
+        {"categories": (("",),)},
+        {"option_names": ("Size", "Colour", "Fit", "Length")},
+        {"variants": (replace(SMALL, sku=""),)},
+        {"variants": (replace(SMALL, sku="x" * 101),)},
+        {"variants": (replace(SMALL, price=Decimal("1.2345")),)},
+        {"variants": (replace(SMALL, price=Decimal(10**12)),)},
+        {"variants": (replace(SMALL, price=Decimal("NaN")),)},
+        {"variants": (replace(SMALL, price=Decimal(-1)),)},
+        {"variants": (replace(SMALL, price=Decimal(-5)),)},
+        {"variants": (replace(SMALL, compare_at_price=Decimal(-5)),)},
+        {"variants": (replace(SMALL, weight_grams=-5),)},
+        {"variants": (replace(SMALL, weight_grams=10**10),)},
+        {"variants": (replace(SMALL, on_hand=10**10),)},
+        {"variants": (replace(SMALL, options=("S", "Sand", "Slim", "Long")),)},
+        {"variants": (SMALL, replace(SMALL, sku="OTHER"))},
+    ],
+    ids=lambda wrong: f"{next(iter(wrong))}={str(next(iter(wrong.values())))[:60]}",
+)
+def test_field_that_does_not_fit_is_refused_and_nothing_is_written(wrong):
+    with pytest.raises((InvalidInput, ExceptionGroup)) as refused:
+        save(replace(TEE, **wrong))
+    errors = getattr(refused.value, "exceptions", [refused.value])
+    assert all(isinstance(error, DomainError) and error.field for error in errors)
+    assert not Product.objects.exists()
+
+
+def test_sku_of_another_product_is_refused():
+    save(TEE)
+    with pytest.raises(InvalidInput):
+        save(replace(TEE, slug="coat", title="Coat"))
+    assert Product.objects.count() == 1
+
+
+def test_product_has_500_variants_and_no_more():
+    many = tuple(VariantDraft(f"V-{n}", Decimal(1), options=(str(n),)) for n in range(catalog.MAX_VARIANTS + 1))
+    with pytest.raises(InvalidInput):
+        save(replace(TEE, variants=many))
+
+
+# ── pictures ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def picture(kind="PNG", size=(4, 3)):
+    drawn = BytesIO()
+    Picture.new("RGB", size).save(drawn, kind)
+    return drawn.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
+def test_picture_is_stored_with_its_size(kind):
+    product = ProductFactory()
+    catalog.attach_image(product=product, source="tee.png", alt="A tee", content=picture(kind), position=1)
+    image = Image.objects.get()
+    assert (image.width, image.height, image.alt, image.product) == (4, 3, "A tee", product)
+    assert default_storage.open(image.file.name).read() == picture(kind)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"<svg onload='alert(1)'/>", picture()[:40], picture("BMP"), b"\x89PNG\r\n\x1a\n"]
+)
+def test_what_is_no_picture_is_not_stored(content):
+    with pytest.raises(InvalidInput):
+        catalog.attach_image(product=ProductFactory(), source="x", alt="", content=content, position=1)
+    assert not Image.objects.exists()
+
+
+def test_variant_shows_the_picture_that_its_draft_names():
+    product, _ = save(TEE)
+    image = catalog.attach_image(product=product, source="tee.png", alt="", content=picture(), position=1)
+    assert save(replace(TEE, variants=(replace(SMALL, image_source="tee.png"),)))[1] == Saved.UPDATED
+    assert ProductVariant.objects.get(sku="TEE-S").image == image
+
+
+# ── browsing ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def shown(question=None, **wanted):
+    asked = search.understand(question) if question else None
+    return set(catalog.browse(filter=ProductFilter(**wanted), question=asked, now=NOW))
+
+
+def product_with(*variants, **fields):
+    """A product with the options Size and Colour; each variant is (size, colour, on hand)."""
+    product = ProductFactory(option1_name="Size", option2_name="Colour", **fields)
+    for size, colour, on_hand in variants:
+        VariantFactory(product=product, option1=size, option2=colour, stock__on_hand=on_hand)
+    return product
+
+
+def test_drafts_and_scheduled_products_are_not_shown():
+    ProductFactory(published_at=None)
+    ProductFactory(published_at=NOW + timedelta(seconds=1))
+    assert shown() == {ProductFactory(published_at=NOW)}
+
+
+def test_category_shows_what_hangs_on_it_or_below_it():
+    clothes = CategoryFactory()
+    shirts = CategoryFactory(parent=clothes)
+    linen = CategoryFactory(parent=shirts)
+    on, below, elsewhere = ProductFactory.create_batch(3)
+    on.categories.add(shirts, clothes)
+    below.categories.add(linen)
+    elsewhere.categories.add(CategoryFactory())
+    assert shown(category_ids=catalog.with_all_below(clothes)) == {on, below}
+    assert shown(category_ids=catalog.with_all_below(linen)) == {below}
+
+
+def test_unknown_category_shows_nothing():
+    ProductFactory()
+    assert shown(category_ids=catalog.with_all_below(None)) == set()
+
+
+def test_way_to_a_category_is_told_from_the_root_down():
+    root = CategoryFactory()
+    middle = CategoryFactory(parent=root)
+    leaf = CategoryFactory(parent=middle)
+    everything = Category.objects.in_bulk()
+    assert catalog.ancestors(leaf, among=everything) == [root, middle]
+    assert catalog.ancestors(root, among=everything) == []
+
+
+def test_values_of_one_filter_are_alternatives_and_filters_add_up():
+    harrow, northfold, other = (ProductFactory(vendor=vendor) for vendor in ("Harrow", "Northfold", "Other"))
+    shirt = ProductFactory(vendor="Harrow", product_type="Shirt")
+    assert shown(vendors=("Harrow", "Northfold")) == {harrow, northfold, shirt}
+    assert shown(vendors=("Harrow", "Northfold"), product_types=("Shirt",)) == {shirt}
+    assert other not in shown(vendors=("Harrow",))
+
+
+def test_product_with_several_of_the_tags_is_shown_once():
+    linen, summer = Tag.objects.bulk_create([Tag(name="linen"), Tag(name="summer")])
+    both, one, _none = ProductFactory.create_batch(3)
+    both.tags.set([linen, summer])
+    one.tags.set([linen])
+    found = catalog.browse(filter=ProductFilter(tags=("linen", "summer")), question=None, now=NOW)
+    assert sorted(found, key=lambda product: product.pk) == [both, one]
+    assert shown(tags=("summer",)) == {both}
+    assert shown(tags=("wool",)) == set()
+
+
+def test_price_bounds_hold_the_lowest_price_and_are_inclusive():
+    cheap, dear = (VariantFactory(price=Decimal(price)).product for price in ("10.00", "20.00"))
+    VariantFactory(product=cheap, price=Decimal(50))
+    assert shown(price_gte=Decimal(10), price_lte=Decimal(20)) == {cheap, dear}
+    assert shown(price_gte=Decimal("10.01")) == {dear}
+    assert shown(price_lte=Decimal("19.99")) == {cheap}
+    assert shown(price_gte=Decimal(20), price_lte=Decimal(10)) == set()
+
+
+def test_option_is_found_under_whichever_number_it_has():
+    first = product_with(("M", "Sand", 1))
+    second = ProductFactory(option1_name="Colour", option2_name="Size")
+    VariantFactory(product=second, option1="Sand", option2="M")
+    misnamed = ProductFactory(option1_name="Fit")
+    VariantFactory(product=misnamed, option1="M")
+    assert shown(options=(OptionFilter("Size", ("M",)),)) == {first, second}
+
+
+def test_options_hold_for_one_and_the_same_variant():
+    medium_sand = product_with(("M", "Sand", 1), ("L", "Black", 1))
+    product_with(("M", "Black", 1), ("L", "Sand", 1))
+    size, colour = OptionFilter("Size", ("M",)), OptionFilter("Colour", ("Sand",))
+    assert shown(options=(size, colour)) == {medium_sand}
+
+
+def test_values_of_one_option_are_alternatives():
+    medium, large, _small = (product_with((size, "Sand", 1)) for size in ("M", "L", "S"))
+    assert shown(options=(OptionFilter("Size", ("M", "L")),)) == {medium, large}
+
+
+def test_chosen_option_has_to_be_there_to_be_sold():
+    there = product_with(("M", "Sand", 1))
+    gone = product_with(("M", "Sand", 0), ("L", "Sand", 9))
+    size = (OptionFilter("Size", ("M",)),)
+    assert shown(options=size, available=True) == {there}
+    assert shown(options=size, available=False) == {gone}
+    assert shown(options=size) == {there, gone}
+
+
+def test_available_is_what_has_a_variant_that_can_be_sold():
+    some, none = product_with(("M", "Sand", 0), ("L", "Sand", 1)), product_with(("M", "Sand", 0))
+    on_order = VariantFactory(stock__on_hand=0, stock__policy=StockPolicy.BACKORDER).product
+    voucher = VariantFactory(stock__on_hand=0, stock__policy=StockPolicy.UNTRACKED).product
+    all_promised = VariantFactory(stock__on_hand=3, stock__reserved=3).product
+    assert shown(available=True) == {some, on_order, voucher}
+    assert shown(available=False) == {none, all_promised}
+
+
+def test_products_are_found_by_their_keys_unless_hidden():
+    here, hidden = ProductFactory(), ProductFactory(published_at=None)
+    ProductFactory()
+    assert shown(ids=(here.pk, hidden.pk)) == {here}
+    assert shown(ids=()) == set()
+
+
+def test_filters_narrow_what_a_question_finds():
+    linen = VariantFactory(product__title="Linen shirt", product__vendor="Northfold").product
+    VariantFactory(product__title="Linen coat")
+    assert shown("linen", vendors=("Northfold",)) == {linen}
+
+
+# ── facets ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def counts(question=None, **wanted):
+    asked = search.understand(question) if question else None
+    found = facets.count(filter=ProductFilter(**wanted), question=asked, now=NOW)
+    return {facet.name: {value.value: value.count for value in facet.values} for facet in found}
+
+
+@pytest.fixture
+def shelf():
+    """Shirts and coats of two vendors, in sizes and colours, some of them sold out."""
+    linen, wool = Tag.objects.bulk_create([Tag(name="linen"), Tag(name="wool")])
+    shirt = product_with(("M", "Sand", 1), ("L", "Black", 1), vendor="Harrow", product_type="Shirt")
+    blouse = product_with(("M", "Black", 0), ("L", "Sand", 1), vendor="Northfold", product_type="Shirt")
+    coat = product_with(("M", "Black", 1), vendor="Northfold", product_type="Coat")
+    shirt.tags.set([linen])
+    blouse.tags.set([linen, wool])
+    coat.tags.set([wool])
+    product_with(("XS", "Pink", 1), vendor="Hidden", published_at=None)
+
+
+def test_facets_count_what_is_shown(shelf):
+    assert counts() == {
+        "Vendor": {"Northfold": 2, "Harrow": 1},
+        "Type": {"Shirt": 2, "Coat": 1},
+        "Tag": {"linen": 2, "wool": 2},
+        "Size": {"M": 3, "L": 2},
+        "Colour": {"Black": 3, "Sand": 2},
+    }
+
+
+def test_facet_counts_under_the_other_filters_and_not_its_own(shelf):
+    found = counts(vendors=("Northfold",), product_types=("Shirt",))
+    assert found["Vendor"] == {"Harrow": 1, "Northfold": 1}
+    assert found["Type"] == {"Coat": 1, "Shirt": 1}
+    assert found["Tag"] == {"linen": 1, "wool": 1}
+    assert counts(options=(OptionFilter("Size", ("L",)),))["Size"] == {"M": 3, "L": 2}
+
+
+def test_facets_count_what_a_question_finds():
+    for title, vendor in [("Linen shirt", "Harrow"), ("Linen coat", "Northfold"), ("Wool coat", "Northfold")]:
+        VariantFactory(product__title=title, product__vendor=vendor)
+    assert counts("linen")["Vendor"] == {"Harrow": 1, "Northfold": 1}
+
+
+def test_facets_tell_the_most_frequent_first(shelf):
+    vendors, *_ = facets.count(filter=ProductFilter(), question=None, now=NOW)
+    assert (vendors.kind, [value.value for value in vendors.values]) == (FacetKind.VENDOR, ["Northfold", "Harrow"])
+
+
+def test_facet_without_values_is_left_out():
+    ProductFactory(vendor="")
+    assert counts() == {}
+
+
+def chosen(wanted, kind, name, value):
+    """The filter, with the facet's own part replaced by one value."""
+    if kind == FacetKind.OPTION:
+        others = tuple(option for option in wanted.options if option.name != name)
+        return replace(wanted, options=(*others, OptionFilter(name, (value,))))
+    part = {FacetKind.VENDOR: "vendors", FacetKind.PRODUCT_TYPE: "product_types", FacetKind.TAG: "tags"}[kind]
+    return replace(wanted, **{part: (value,)})
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        ProductFilter(),
+        ProductFilter(vendors=("Northfold",), tags=("wool",)),
+        ProductFilter(available=True),
+        ProductFilter(available=False),
+        ProductFilter(options=(OptionFilter("Size", ("M",)),)),
+        ProductFilter(options=(OptionFilter("Size", ("M",)), OptionFilter("Colour", ("Black",))), available=True),
+    ],
+    ids=["all", "vendor-tag", "available", "sold-out", "size", "size-colour-available"],
+)
+def test_count_is_how_many_products_the_choice_leaves(shelf, wanted):
+    for facet in facets.count(filter=wanted, question=None, now=NOW):
+        told = {value.value: value.count for value in facet.values}
+        left = {
+            value: catalog.browse(filter=chosen(wanted, facet.kind, facet.name, value), question=None, now=NOW).count()
+            for value in told
+        }
+        assert told == left, facet.name
