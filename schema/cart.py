@@ -15,6 +15,7 @@ from domain import pricing
 from schema import ids
 from schema.catalog import ProductVariant
 from schema.context import Info
+from schema.enums import expose
 from schema.errors import Refusals, UserError, user_error
 from schema.loading import load
 from schema.scalars import Money
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
     from schema.checkout import Checkout
     from schema.orders import Order
 
-strawberry.enum(
+expose(
     models.CartState,
-    name="CartState",
-    description="ACTIVE can change; MERGED went into another cart, CONVERTED became an order; ABANDONED was left.",
+    "Whether a cart can still change: ACTIVE can.",
+    MERGED="Went into another cart.",
+    CONVERTED="Became an order, and is locked for good.",
+    ABANDONED="Was left behind.",
 )
 
 _PRICED: dict[str, Any] = {
@@ -51,8 +54,8 @@ def _money(amount: Any) -> Money:
 
 @strawberry_django.type(models.CartLine, description="Units of one variant in a cart.")
 class CartLine(ids.Node):
-    variant: ProductVariant
-    quantity: int
+    variant: ProductVariant = strawberry_django.field(description="What is bought.")
+    quantity: int = strawberry_django.field(description="Units, 1 to 9999.")
 
     @strawberry_django.field(select_related=["variant"], description="What one unit costs now.")
     def unit_price(self: Any) -> Money:
@@ -69,9 +72,9 @@ class Cart(ids.Node):
     code: strawberry.ID = strawberry_django.field(
         description="Secret: whoever knows a guest cart's code holds the cart."
     )
-    state: models.CartState
+    state: models.CartState = strawberry_django.field(description="Whether it can still change.")
     lines: list[CartLine] = strawberry_django.field(description="In the order in which they were added.")
-    updated_at: datetime
+    updated_at: datetime = strawberry_django.field(description="When it last changed.")
     checkout: Annotated["Checkout", strawberry.lazy("schema.checkout")] | None = strawberry_django.field(
         description="Null until `checkout` is first called."
     )
@@ -122,11 +125,11 @@ _CODE = "The cart's `code`; without it, the viewer's active cart, or the one of 
 
 @strawberry.input(description="Units of a variant.")
 class CartLineInput:
-    variant_id: strawberry.ID
+    variant_id: strawberry.ID = strawberry.field(description="`ProductVariant.id`.")
     quantity: int = strawberry.field(default=1, description="1 to 9999.")
 
 
-@strawberry.input
+@strawberry.input(description="What to put into which cart.")
 class AddToCartInput:
     lines: list[CartLineInput] = strawberry.field(description="1 to 200.")
     cart_code: strawberry.ID | None = strawberry.field(
@@ -134,20 +137,20 @@ class AddToCartInput:
     )
 
 
-@strawberry.input
+@strawberry.input(description="A line, and how many units it shall hold.")
 class UpdateCartLineInput:
-    line_id: strawberry.ID
+    line_id: strawberry.ID = strawberry.field(description="`CartLine.id`.")
     quantity: int = strawberry.field(description="What the line shall hold, 0 to 9999; 0 removes it.")
     cart_code: strawberry.ID | None = strawberry.field(default=None, description=_CODE)
 
 
-@strawberry.input
+@strawberry.input(description="Lines to take out.")
 class RemoveFromCartInput:
-    line_ids: list[strawberry.ID]
+    line_ids: list[strawberry.ID] = strawberry.field(description="`CartLine.id` of each.")
     cart_code: strawberry.ID | None = strawberry.field(default=None, description=_CODE)
 
 
-@strawberry.input
+@strawberry.input(description="Which cart to empty.")
 class ClearCartInput:
     cart_code: strawberry.ID | None = strawberry.field(default=None, description=_CODE)
 
@@ -177,7 +180,9 @@ class CartQuery:
         description="A guest's cart by its code, or one's own; without a code, the viewer's active cart or the "
         "cookie's. Null when there is none, or it is somebody else's.",
     )
-    def cart(self, info: Info, code: strawberry.ID | None = None) -> models.Cart | None:
+    def cart(
+        self, info: Info, code: Annotated[strawberry.ID | None, strawberry.argument(description="`Cart.code`.")] = None
+    ) -> models.Cart | None:
         found = carts.candidates(info.context.cart_key(code))
         if code is None:
             found = found.filter(state=models.CartState.ACTIVE)

@@ -12,23 +12,40 @@ from domain import catalog, facets, gateways, stock
 from domain.errors import NotFound
 from domain.search import Question, understand
 from schema import ids
-from schema.connections import MAX_PAGE, Connection, Keyset, Page
+from schema.connections import MAX_PAGE, After, Before, Connection, First, Keyset, Last, Page
 from schema.context import Info
+from schema.enums import expose
 from schema.errors import bad_user_input
 from schema.loading import load, load_nodes
 from schema.scalars import Money
 from storefront import models
 
-strawberry.enum(
+expose(
     stock.Availability,
-    description="How well a thing can be had, coarsely: LOW_STOCK is the last few, BACKORDER ships later.",
+    "How well a thing can be had, coarsely.",
+    IN_STOCK="There is enough.",
+    LOW_STOCK="The last few.",
+    OUT_OF_STOCK="None is left.",
+    BACKORDER="None is left, but it can be ordered, and ships later.",
 )
-strawberry.enum(models.PaymentProvider, description="Who takes the money.")
-strawberry.enum(facets.FacetKind, description="Which part of `ProductFilter` a facet's values go to.")
-strawberry.enum(
+expose(models.PaymentProvider, "Who takes the money.")
+expose(
+    facets.FacetKind,
+    "Which part of `ProductFilter` a facet's values go to.",
+    VENDOR="`vendor`.",
+    PRODUCT_TYPE="`productType`.",
+    TAG="`tags`.",
+    OPTION="`options`, with the facet's name.",
+)
+expose(
     catalog.Sort,
+    "In which order products come. Prices are the cheapest variant's.",
     name="ProductSort",
-    description="RELEVANCE is the best match of a search, and NEWEST without one. Prices are the lowest variant's.",
+    RELEVANCE="The best match of a search first; without one, as NEWEST.",
+    NEWEST="The last published first.",
+    PRICE_ASC="The cheapest first.",
+    PRICE_DESC="The dearest first.",
+    TITLE="By the alphabet.",
 )
 
 _SORTS = {
@@ -52,7 +69,7 @@ def _money(amount: Decimal) -> Money:
 
 @strawberry.type(description="The shop itself: what a front end needs before anything else.")
 class Shop:
-    name: str
+    name: str = strawberry.field(description="What it calls itself.")
     currency: str = strawberry.field(description="ISO 4217 code of every price.")
     countries: list[str] = strawberry.field(description="ISO 3166-1 alpha-2 codes of where it sells to.")
     payment_providers: list[models.PaymentProvider] = strawberry.field(description="The enabled ones, preferred first.")
@@ -77,21 +94,21 @@ class ProductOption:
 
 @strawberry.type(description="What was chosen for one option.")
 class SelectedOption:
-    name: str
-    value: str
+    name: str = strawberry.field(description='"Size".')
+    value: str = strawberry.field(description='"M".')
 
 
 @strawberry.type(description="The lowest and the highest price among a product's variants.")
 class PriceRange:
-    min: Money
-    max: Money
+    min: Money = strawberry.field(description="The cheapest variant's.")
+    max: Money = strawberry.field(description="The dearest variant's.")
 
 
 @strawberry_django.type(models.Category, description="A node of the category tree.")
 class Category(ids.Node):
     slug: str = strawberry_django.field(description="Unique; for addresses.")
-    name: str
-    description: str
+    name: str = strawberry_django.field(description="What the buyer reads.")
+    description: str = strawberry_django.field(description="Plain text; may be empty.")
     parent: "Category | None" = strawberry_django.field(description="Null for a root.")
     children: list["Category"] = strawberry_django.field(description="In the shop's order.")
 
@@ -103,7 +120,7 @@ class Category(ids.Node):
 @strawberry_django.type(models.ProductVariant, description="What is put in a cart: one choice of a product's options.")
 class ProductVariant(ids.Node):
     sku: str = strawberry_django.field(description="The shop's own article number; unique.")
-    product: "Product"
+    product: "Product" = strawberry_django.field(description="What it is a variant of.")
     image: Image | None = strawberry_django.field(description="Its own picture; null when the product's will do.")
     barcode: str = strawberry_django.field(description="GTIN as printed (EAN, UPC, ISBN); may be empty.")
     weight_grams: int | None = strawberry_django.field(description="Null when unknown.")
@@ -134,11 +151,11 @@ class ProductVariant(ids.Node):
 @strawberry_django.type(models.Product, description="What the shop sells, in one or more variants.")
 class Product(ids.Node):
     slug: str = strawberry_django.field(description="Unique; for addresses.")
-    title: str
+    title: str = strawberry_django.field(description="What the buyer reads.")
     description_html: str = strawberry_django.field(description="Sanitised HTML, safe to show; may be empty.")
     vendor: str = strawberry_django.field(description="Who makes it; may be empty.")
     product_type: str = strawberry_django.field(description="What kind of thing it is; may be empty.")
-    categories: list[Category]
+    categories: list[Category] = strawberry_django.field(description="Where it hangs in the tree.")
     images: list[Image] = strawberry_django.field(description="In the shop's order.")
     published_at: strawberry.auto = strawberry_django.field(description="Since when it is for sale.")
     variants: list[ProductVariant] = strawberry_django.field(description="In the shop's order; at least one.")
@@ -165,7 +182,9 @@ class Product(ids.Node):
         prefetch_related=["variants"],
         description="The variant with this SKU; null when it is another product's.",
     )
-    def variant(self: Any, sku: str) -> ProductVariant | None:
+    def variant(
+        self: Any, sku: Annotated[str, strawberry.argument(description="`ProductVariant.sku`.")]
+    ) -> ProductVariant | None:
         return next((variant for variant in self.variants.all() if variant.sku == sku), None)
 
     @strawberry_django.field(description="The lowest and the highest price of its variants.")
@@ -187,13 +206,13 @@ class Product(ids.Node):
 
 @strawberry.type(description="How many products a value would leave, were it chosen.")
 class FacetValue:
-    value: str
-    count: int
+    value: str = strawberry.field(description="As the filter takes it.")
+    count: int = strawberry.field(description="Products.")
 
 
 @strawberry.type(description="One way to narrow a list further, counted under all the other filters.")
 class Facet:
-    kind: facets.FacetKind
+    kind: facets.FacetKind = strawberry.field(description="Which part of `ProductFilter` its values go to.")
     name: str = strawberry.field(description="For OPTION the option's name, as `OptionFilter.name` takes it.")
     values: list[FacetValue] = strawberry.field(description="The most frequent first, at most 100.")
 
@@ -213,23 +232,23 @@ class ProductConnection(Connection[Product]):
 
 @strawberry.input(description="Bounds, each included.")
 class DecimalRange:
-    gte: Decimal | None = None
-    lte: Decimal | None = None
+    gte: Decimal | None = strawberry.field(default=None, description="At least.")
+    lte: Decimal | None = strawberry.field(default=None, description="At most.")
 
 
 @strawberry.input(description="An option with the values that will do.")
 class OptionFilter:
-    name: str
-    values: list[str]
+    name: str = strawberry.field(description='"Size".')
+    values: list[str] = strawberry.field(description='"S", "M": either will do.')
 
 
 @strawberry.input(description="Every part given has to hold; within one part, one of the values.")
 class ProductFilter:
     category_id: strawberry.ID | None = strawberry.field(default=None, description="With all below it.")
     category_slug: str | None = strawberry.field(default=None, description="With all below it.")
-    vendor: list[str] | None = None
-    tags: list[str] | None = None
-    product_type: list[str] | None = None
+    vendor: list[str] | None = strawberry.field(default=None, description="One of these.")
+    tags: list[str] | None = strawberry.field(default=None, description="At least one of these.")
+    product_type: list[str] | None = strawberry.field(default=None, description="One of these.")
     price: DecimalRange | None = strawberry.field(default=None, description="Of the lowest-priced variant.")
     available: bool | None = strawberry.field(default=None, description="Whether one of its variants can be had.")
     options: list[OptionFilter] | None = strawberry.field(default=None, description="For one and the same variant.")
@@ -271,6 +290,9 @@ def _known(product_ids: list[strawberry.ID]) -> list[int]:
     return keys
 
 
+Id = Annotated[strawberry.ID | None, strawberry.argument(description="Its `id`.")]
+Slug = Annotated[str | None, strawberry.argument(description="Its `slug`.")]
+
 # ── queries ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -289,7 +311,7 @@ class CatalogQuery:
         graphql_type=Product | None,
         description="One published product, by id or by slug; null when there is none.",
     )
-    def product(self, info: Info, id: strawberry.ID | None = None, slug: str | None = None) -> models.Product | None:
+    def product(self, info: Info, id: Id = None, slug: Slug = None) -> models.Product | None:
         published = models.Product.objects.published(now=info.context.now)
         return load(_one(published, "Product", id, slug), info).first()
 
@@ -297,16 +319,16 @@ class CatalogQuery:
     def products(
         self,
         info: Info,
-        first: int | None = None,
-        after: str | None = None,
-        last: int | None = None,
-        before: str | None = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
         search: Annotated[
             str | None,
             strawberry.argument(description="Words or their beginnings; misspellings are forgiven."),
         ] = None,
-        filter: ProductFilter | None = None,
-        sort: catalog.Sort = catalog.Sort.RELEVANCE,
+        filter: Annotated[ProductFilter | None, strawberry.argument(description="Which ones.")] = None,
+        sort: Annotated[catalog.Sort, strawberry.argument(description="In which order.")] = catalog.Sort.RELEVANCE,
     ) -> ProductConnection:
         question = understand(search) if search and search.strip() else None
         if sort is catalog.Sort.RELEVANCE and question is None:
@@ -324,7 +346,7 @@ class CatalogQuery:
         return ProductConnection(page=page, filter=wanted, question=question)
 
     @strawberry.field(graphql_type=Category | None, description="By id or by slug; null when there is none.")
-    def category(self, info: Info, id: strawberry.ID | None = None, slug: str | None = None) -> models.Category | None:
+    def category(self, info: Info, id: Id = None, slug: Slug = None) -> models.Category | None:
         return load(_one(models.Category.objects.all(), "Category", id, slug), info).first()
 
     @strawberry.field(graphql_type=list[Category], description="The roots of the tree; descend by `children`.")

@@ -21,17 +21,17 @@ from storefront import models
 class Address:
     name: str = strawberry.field(description="Who receives it.")
     line1: str = strawberry.field(description="Street and number.")
-    line2: str
-    city: str
+    line2: str = strawberry.field(description="Flat, floor, company.")
+    city: str = strawberry.field(description="Town or city.")
     region: str = strawberry.field(description="State, province, county.")
-    postal_code: str
+    postal_code: str = strawberry.field(description="ZIP, postcode.")
     country_code: str = strawberry.field(description="ISO 3166-1 alpha-2.")
-    phone: str
+    phone: str = strawberry.field(description="For the carrier.")
 
 
 @strawberry_django.type(models.ShippingMethod, name="ShippingOption", description="A way to send the parcel.")
 class ShippingOption(ids.Node):
-    name: str
+    name: str = strawberry_django.field(description="What the buyer reads.")
     estimate: str = strawberry_django.field(description='How long it takes, for people: "2-3 days"; may be empty.')
 
     @strawberry_django.field(description="For the whole cart.")
@@ -42,7 +42,7 @@ class ShippingOption(ids.Node):
 @strawberry_django.type(models.Checkout, description="What the buyer has given so far.")
 class Checkout:
     email: str = strawberry_django.field(description="Empty until it is given.")
-    shipping_address: Address | None
+    shipping_address: Address | None = strawberry_django.field(description="Null until it is given.")
     billing_address: Address | None = strawberry_django.field(description="Null: the same as for shipping.")
     shipping_option: ShippingOption | None = strawberry_django.field(
         field_name="shipping_method", description="The chosen one; null until it is chosen."
@@ -68,14 +68,14 @@ class Checkout:
 
 @strawberry.input(description="A postal address.")
 class AddressInput:
-    name: str
-    line1: str
-    city: str
+    name: str = strawberry.field(description="Who receives it.")
+    line1: str = strawberry.field(description="Street and number.")
+    city: str = strawberry.field(description="Town or city.")
     country_code: str = strawberry.field(description="ISO 3166-1 alpha-2, one of `shop.countries`.")
-    line2: str | None = None
-    region: str | None = None
-    postal_code: str | None = None
-    phone: str | None = None
+    line2: str | None = strawberry.field(default=None, description="Flat, floor, company.")
+    region: str | None = strawberry.field(default=None, description="State, province, county.")
+    postal_code: str | None = strawberry.field(default=None, description="ZIP, postcode.")
+    phone: str | None = strawberry.field(default=None, description="For the carrier.")
 
     def decoded(self) -> models.Address:
         return models.Address(**{name: value or "" for name, value in vars(self).items()})
@@ -86,12 +86,16 @@ class CheckoutInput:
     cart_code: strawberry.ID | None = strawberry.field(
         default=None, description="Without it, the viewer's active cart, or the one of the cookie."
     )
-    email: str | None = None
-    shipping_address: AddressInput | None = None
+    email: str | None = strawberry.field(default=None, description="Where the order is confirmed to.")
+    shipping_address: AddressInput | None = strawberry.field(
+        default=None, description="As a whole: it replaces the one given before."
+    )
     billing_address: AddressInput | None = strawberry.field(
         default=None, description="Only if it is another than the shipping address."
     )
-    shipping_option_id: strawberry.ID | None = None
+    shipping_option_id: strawberry.ID | None = strawberry.field(
+        default=None, description="One of `Checkout.shippingOptions`."
+    )
 
 
 # ── mutations ────────────────────────────────────────────────────────────────────────────────────────

@@ -7,7 +7,7 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import strawberry
 from django.core.exceptions import ValidationError
@@ -19,6 +19,14 @@ Node = TypeVar("Node")
 
 MAX_PAGE = 100
 DEFAULT_PAGE = 24
+
+First = Annotated[
+    int | None,
+    strawberry.argument(description=f"So many from the beginning; at most {MAX_PAGE}, {DEFAULT_PAGE} unless said."),
+]
+After = Annotated[str | None, strawberry.argument(description="Only what follows this cursor.")]
+Last = Annotated[int | None, strawberry.argument(description=f"So many from the end, at most {MAX_PAGE}.")]
+Before = Annotated[str | None, strawberry.argument(description="Only what precedes this cursor.")]
 
 
 @strawberry.type(description="Where a page stands in its list.")
@@ -34,7 +42,7 @@ class PageInfo:
 @strawberry.type(description="An item with its place in the list.")
 class Edge(Generic[Node]):
     cursor: str = strawberry.field(description="Opaque; for `after` and `before` of the same list in the same order.")
-    node: Node
+    node: Node = strawberry.field(description="The item itself.")
 
 
 class Keyset:

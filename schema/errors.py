@@ -65,15 +65,17 @@ class InvalidInput(UserError):
 
 @strawberry.type(description="Fewer units can be had than were asked for.")
 class InsufficientStock(UserError):
-    variant: Annotated["ProductVariant", strawberry.lazy("schema.catalog")]
+    variant: Annotated["ProductVariant", strawberry.lazy("schema.catalog")] = strawberry.field(
+        description="What there is too little of."
+    )
     requested: int = strawberry.field(description="Units that the line would have had.")
     available: int = strawberry.field(description="Units that can be had now.")
 
 
 @strawberry.type(description="The cart no longer costs what the buyer saw. Show the new total, then place again.")
 class TotalChanged(UserError):
-    expected: Money
-    actual: Money
+    expected: Money = strawberry.field(description="What was sent.")
+    actual: Money = strawberry.field(description="What the cart costs now.")
 
 
 @strawberry.type(description="The cart can no longer change.")

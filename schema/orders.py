@@ -15,6 +15,7 @@ from schema import ids
 from schema.catalog import Image, ProductVariant
 from schema.checkout import Address
 from schema.context import Info
+from schema.enums import expose
 from schema.errors import Refusals, UserError
 from schema.loading import load
 from schema.scalars import Money
@@ -23,29 +24,31 @@ from storefront import models
 if TYPE_CHECKING:
     from schema.payments import Payment
 
-strawberry.enum(
+expose(
     models.OrderState,
-    name="OrderState",
-    description="AWAITING_PAYMENT holds its stock; then PAID, SHIPPED, DELIVERED. CANCELLED and EXPIRED were never "
-    "paid and gave the stock back; REFUNDED got its money back.",
+    "Where an order stands: AWAITING_PAYMENT, PAID, SHIPPED, DELIVERED, or one of the ends.",
+    AWAITING_PAYMENT="Placed, and holds its stock.",
+    CANCELLED="Called off before it was paid; the stock is given back.",
+    EXPIRED="Not paid in time; the stock is given back.",
+    REFUNDED="The money was given back.",
 )
-strawberry.enum(models.OrderEventKind, name="OrderEventKind", description="What happened.")
+expose(models.OrderEventKind, "What happened to an order.")
 
 # ── types ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @strawberry_django.type(models.OrderLine, description="Units of one variant, as they were sold.")
 class OrderLine(ids.Node):
-    sku: str
+    sku: str = strawberry_django.field(description="The variant's, when it was sold.")
     title: str = strawberry_django.field(description="The product's, when it was sold.")
     variant_title: str = strawberry_django.field(description='"M / Sand"; empty where there was nothing to choose.')
-    quantity: int
+    quantity: int = strawberry_django.field(description="Units.")
 
-    @strawberry_django.field(select_related=["order"])
+    @strawberry_django.field(select_related=["order"], description="What one unit cost.")
     def unit_price(self: Any) -> Money:
         return Money.of(self.unit_price, self.order.currency)
 
-    @strawberry_django.field(select_related=["order"])
+    @strawberry_django.field(select_related=["order"], description="`unitPrice` times `quantity`.")
     def total(self: Any) -> Money:
         return Money.of(self.total, self.order.currency)
 
@@ -66,20 +69,20 @@ class OrderLine(ids.Node):
 
 @strawberry_django.type(models.OrderEvent, description="A step of an order's history.")
 class OrderEvent:
-    kind: models.OrderEventKind
+    kind: models.OrderEventKind = strawberry_django.field(description="What happened.")
     message: str = strawberry_django.field(description="For people; may be empty.")
-    at: datetime
+    at: datetime = strawberry_django.field(description="When.")
 
 
 @strawberry_django.type(models.Order, description="A sale as it was agreed: its prices and addresses never change.")
 class Order(ids.Node):
     number: str = strawberry_django.field(description="For people: on the invoice, on the phone.")
-    state: models.OrderState
-    placed_at: datetime
-    email: str
+    state: models.OrderState = strawberry_django.field(description="Where it stands.")
+    placed_at: datetime = strawberry_django.field(description="When the buyer placed it.")
+    email: str = strawberry_django.field(description="Whom it is confirmed to.")
     lines: list[OrderLine] = strawberry_django.field(description="In the order of the cart.")
-    shipping_address: Address
-    billing_address: Address
+    shipping_address: Address = strawberry_django.field(description="Where it goes.")
+    billing_address: Address = strawberry_django.field(description="Who is billed.")
     shipping_method: str = strawberry_django.field(description="The name of the chosen way of shipping.")
     note: str = strawberry_django.field(description="What the buyer wrote; may be empty.")
     payments: list[Annotated["Payment", strawberry.lazy("schema.payments")]] = strawberry_django.field(
@@ -115,7 +118,7 @@ class Order(ids.Node):
 # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-@strawberry.input
+@strawberry.input(description="Which cart to place, at which total.")
 class PlaceOrderInput:
     expected_total: Decimal = strawberry.field(description="The `Cart.total` that the buyer saw.")
     cart_code: strawberry.ID | None = strawberry.field(
@@ -126,9 +129,9 @@ class PlaceOrderInput:
     note: str | None = strawberry.field(default=None, description="From the buyer to the shop; 2000 characters.")
 
 
-@strawberry.input
+@strawberry.input(description="Which order to cancel, and why.")
 class CancelOrderInput:
-    order_id: strawberry.ID
+    order_id: strawberry.ID = strawberry.field(description="`Order.id`.")
     receipt: str | None = strawberry.field(default=None, description="`Order.receipt`, for a guest.")
     reason: str | None = strawberry.field(default=None, description="2000 characters.")
 
@@ -160,7 +163,12 @@ class OrderQuery:
         graphql_type=Order | None,
         description="An order of the viewer's by id, or a guest's by receipt; null when there is none.",
     )
-    def order(self, info: Info, id: strawberry.ID | None = None, receipt: str | None = None) -> models.Order | None:
+    def order(
+        self,
+        info: Info,
+        id: Annotated[strawberry.ID | None, strawberry.argument(description="`Order.id`, for its customer.")] = None,
+        receipt: Annotated[str | None, strawberry.argument(description="`Order.receipt`, for a guest.")] = None,
+    ) -> models.Order | None:
         if id is None and receipt is None:
             return None
         try:

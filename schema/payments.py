@@ -10,26 +10,23 @@ import strawberry_django
 from domain import payments
 from schema import ids
 from schema.context import Info
+from schema.enums import expose
 from schema.errors import Refusals, UserError
 from schema.loading import load
 from schema.orders import Order
 from schema.scalars import Money
 from storefront import models
 
-strawberry.enum(
-    models.PaymentState,
-    name="PaymentState",
-    description="PENDING: asked, no answer yet. REQUIRES_ACTION: the buyer has to confirm. The others are final.",
-)
+expose(models.PaymentState, "How a payment stands. PENDING and REQUIRES_ACTION are open, the others final.")
 
 # ── types ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @strawberry_django.type(models.Payment, description="One attempt to pay an order.")
 class Payment(ids.Node):
-    provider: models.PaymentProvider
-    state: models.PaymentState
-    created_at: datetime
+    provider: models.PaymentProvider = strawberry_django.field(description="Who takes the money.")
+    state: models.PaymentState = strawberry_django.field(description="How it stands.")
+    created_at: datetime = strawberry_django.field(description="When it was begun.")
 
     @strawberry_django.field(description="What is taken.")
     def amount(self: Any) -> Money:
@@ -51,10 +48,10 @@ class Payment(ids.Node):
 # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-@strawberry.input
+@strawberry.input(description="Which order to pay, and how.")
 class StartPaymentInput:
-    order_id: strawberry.ID
-    provider: models.PaymentProvider
+    order_id: strawberry.ID = strawberry.field(description="`Order.id`.")
+    provider: models.PaymentProvider = strawberry.field(description="One of `shop.paymentProviders`.")
     receipt: str | None = strawberry.field(default=None, description="`Order.receipt`, for a guest.")
     payment_method: str | None = strawberry.field(
         default=None,

@@ -14,9 +14,12 @@ from schema.orders import OrderMutation, OrderQuery
 from schema.payments import PaymentMutation
 from schema.scalars import DECIMAL
 
+Query = merge_types("Query", (CatalogQuery, CartQuery, OrderQuery))
+Mutation = merge_types("Mutation", (CartMutation, CheckoutMutation, OrderMutation, PaymentMutation))
+
 schema = strawberry.Schema(
-    query=merge_types("Query", (CatalogQuery, CartQuery, OrderQuery)),
-    mutation=merge_types("Mutation", (CartMutation, CheckoutMutation, OrderMutation, PaymentMutation)),
+    query=Query,
+    mutation=Mutation,
     types=[InvalidInput, InsufficientStock, TotalChanged, CartLocked],
     config=StrawberryConfig(scalar_map={Decimal: DECIMAL}),
 )

@@ -14,9 +14,7 @@ _MAX_DIGITS = 14
 
 def _parse_decimal(value: Any) -> Decimal:
     try:
-        if isinstance(value, bool):
-            raise ValueError
-        number = Decimal(value) if isinstance(value, str | int) else Decimal(repr(value))
+        number = Decimal(value if type(value) in (str, int) else repr(value))
     except (InvalidOperation, ValueError):
         raise GraphQLError('A decimal number such as "19.90" is expected.') from None
     if not number.is_finite() or abs(number) >= 10**11 or len(number.as_tuple().digits) > _MAX_DIGITS:

@@ -13,7 +13,6 @@ from django.utils.html import format_html
 from domain import catalog
 from storefront import models
 
-
 admin.site.site_header = admin.site.site_title = settings.SHOP_NAME
 admin.site.index_title = "The shop"
 

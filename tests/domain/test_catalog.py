@@ -140,7 +140,7 @@ def test_count_of_a_draft_is_told_in_the_ledger():
 
 def test_dry_run_says_what_would_be_and_writes_nothing():
     assert save(TEE, dry_run=True)[1] == Saved.CREATED
-    assert not (Product.objects.exists() or Tag.objects.exists() or Category.objects.exists())
+    assert not any(model.objects.exists() for model in (Product, ProductVariant, Tag, Category, StockMovement))
 
 
 @pytest.mark.parametrize(
@@ -180,10 +180,9 @@ def test_category_names_that_give_the_same_slug_are_two_categories(other):
     assert paths(product) == {("Shirts",), (other,)}
 
 
-@pytest.mark.parametrize("name", ["衣類", "!!!"])
-def test_category_name_without_latin_letters_gets_a_slug_too(name):
-    product, _ = save(replace(TEE, categories=((name,),)))
-    assert paths(product) == {(name,)}
+def test_category_name_without_latin_letters_gets_a_slug_too():
+    product, _ = save(replace(TEE, categories=(("衣類", "シャツ"),)))
+    assert paths(product) == {("衣類", "シャツ")}
 
 
 @pytest.mark.parametrize(
@@ -207,8 +206,8 @@ def test_category_name_without_latin_letters_gets_a_slug_too(name):
         {"variants": (replace(SMALL, price=Decimal(-5)),)},
         {"variants": (replace(SMALL, compare_at_price=Decimal(-5)),)},
         {"variants": (replace(SMALL, weight_grams=-5),)},
-        {"variants": (replace(SMALL, weight_grams=10**10),)},
-        {"variants": (replace(SMALL, on_hand=10**10),)},
+        {"variants": (replace(SMALL, weight_grams=10**20),)},
+        {"variants": (replace(SMALL, on_hand=10**20),)},
         {"variants": (replace(SMALL, options=("S", "Sand", "Slim", "Long")),)},
         {"variants": (SMALL, replace(SMALL, sku="OTHER"))},
     ],
@@ -250,7 +249,8 @@ def test_picture_is_stored_with_its_size(kind):
     catalog.attach_image(product=product, source="tee.png", alt="A tee", content=picture(kind), position=1)
     image = Image.objects.get()
     assert (image.width, image.height, image.alt, image.product) == (4, 3, "A tee", product)
-    assert default_storage.open(image.file.name).read() == picture(kind)
+    with default_storage.open(image.file.name) as stored:
+        assert stored.read() == picture(kind)
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,8 @@ def product_with(*variants, **fields):
 def test_drafts_and_scheduled_products_are_not_shown():
     ProductFactory(published_at=None)
     ProductFactory(published_at=NOW + timedelta(seconds=1))
-    assert shown() == {ProductFactory(published_at=NOW)}
+    since_now = ProductFactory(published_at=NOW)
+    assert shown() == {since_now}
 
 
 def test_category_shows_what_hangs_on_it_or_below_it():
@@ -338,7 +339,7 @@ def test_product_with_several_of_the_tags_is_shown_once():
 
 def test_price_bounds_hold_the_lowest_price_and_are_inclusive():
     cheap, dear = (VariantFactory(price=Decimal(price)).product for price in ("10.00", "20.00"))
-    VariantFactory(product=cheap, price=Decimal(50))
+    VariantFactory(product=cheap, price=Decimal(50), option1="Large")
     assert shown(price_gte=Decimal(10), price_lte=Decimal(20)) == {cheap, dear}
     assert shown(price_gte=Decimal("10.01")) == {dear}
     assert shown(price_lte=Decimal("19.99")) == {cheap}

@@ -1,5 +1,4 @@
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from itertools import product
@@ -189,8 +188,8 @@ def test_total_is_compared_as_a_number(ready_cart, total):
     assert place(ready_cart({VariantFactory(price=Decimal("19.90")): 1}), total=total).order.total == Decimal("24.80")
 
 
-@pytest.mark.parametrize("total", ["-1", "1E+40", "1E-40", "Infinity", "NaN"])
-def test_absurd_expected_total_is_just_another_total(ready_cart, total):
+@pytest.mark.parametrize("total", ["-1", "0", "1E-10", "99999999999.999"])
+def test_absurd_expected_total_is_just_a_changed_one(ready_cart, total):
     with pytest.raises(orders.TotalChanged):
         place(ready_cart({VariantFactory(): 1}), total=total)
 
@@ -276,7 +275,7 @@ def test_order_in_another_currency_has_its_decimals(ready_cart, settings, curren
 
 
 def seen_by(viewer, receipt=None):
-    return set(orders.candidates(order_id=None, viewer=viewer, receipt=receipt))
+    return set(orders.visible(order_id=None, viewer=viewer, receipt=receipt))
 
 
 def test_customer_sees_their_own_orders_and_a_guest_none(placed_order):
@@ -287,11 +286,25 @@ def test_customer_sees_their_own_orders_and_a_guest_none(placed_order):
     assert seen_by(other) == seen_by(None) == set()
 
 
+def clerk_with(*permissions):
+    clerk = UserFactory(is_staff=True)
+    clerk.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    return clerk
+
+
 def test_staff_see_all_orders_only_with_the_permission(placed_order):
-    order, clerk = placed_order({VariantFactory(): 1}, UserFactory()), UserFactory(is_staff=True)
-    assert seen_by(clerk) == set()
-    clerk.user_permissions.add(Permission.objects.get(codename="view_order"))
-    assert seen_by(type(clerk).objects.get(pk=clerk.pk)) == {order}
+    order = placed_order({VariantFactory(): 1}, UserFactory())
+    assert seen_by(clerk_with()) == set()
+    assert seen_by(clerk_with("view_order")) == {order}
+
+
+def test_staff_change_orders_only_with_the_permission(placed_order):
+    order = placed_order({VariantFactory(): 1}, UserFactory())
+    with pytest.raises(NotFound):
+        orders.cancel(order_id=order.pk, viewer=clerk_with("view_order"), now=NOW)
+    clerk = clerk_with("view_order", "change_order")
+    assert orders.cancel(order_id=order.pk, viewer=clerk, now=NOW).state == OrderState.CANCELLED
+    assert order.events.last().actor == clerk
 
 
 def test_receipt_shows_its_order_to_whoever_holds_it(placed_order):
@@ -299,20 +312,20 @@ def test_receipt_shows_its_order_to_whoever_holds_it(placed_order):
     assert seen_by(None, orders.receipt(order)) == seen_by(UserFactory(), orders.receipt(order)) == {order}
 
 
-@pytest.mark.parametrize(
-    "tampered",
-    [
-        lambda order, receipt: order.number,
-        lambda order, receipt: receipt[:-1],
-        lambda order, receipt: receipt.replace(order.number, "0000000000"),
-        lambda order, receipt: receipt.lower(),
-        lambda order, receipt: f"{order.number}:",
-        lambda order, receipt: "",
-        lambda order, receipt: "\x00:ü",
-        lambda order, receipt: "x" * 100_000,
-    ],
-)
-def test_tampered_receipt_shows_nothing(placed_order, tampered: Callable):
+TAMPERED = {
+    "unsigned": lambda order, receipt: order.number,
+    "cut off": lambda order, receipt: receipt[:-1],
+    "another number": lambda order, receipt: receipt.replace(order.number, "0000000000"),
+    "another case": lambda order, receipt: receipt.lower(),
+    "no signature": lambda order, receipt: f"{order.number}:",
+    "empty": lambda order, receipt: "",
+    "no latin letters": lambda order, receipt: f"{order.number}:ü",
+    "endless": lambda order, receipt: "x" * 100_000,
+}
+
+
+@pytest.mark.parametrize("tampered", TAMPERED.values(), ids=TAMPERED)
+def test_tampered_receipt_shows_nothing(placed_order, tampered):
     order = placed_order({VariantFactory(): 1})
     receipt = tampered(order, orders.receipt(order))
     assert seen_by(None, receipt) == set()

@@ -482,7 +482,7 @@ def test_a_bound_that_is_no_amount_is_bad_user_input(api, junk):
     assert (response.status_code, error["extensions"]["code"]) == (400, "BAD_USER_INPUT")
 
 
-@pytest.mark.parametrize("bound", ["-1", "0.0001", "1e-300", "99999999999", "99999999999.999", "-99999999999.99999"])
+@pytest.mark.parametrize("bound", ["-1", "0.0001", "1e-300", "99999999999", "99999999999.999", "-99999999999.999"])
 def test_a_bound_that_no_price_has_matches_by_its_value(api, bound):
     sold("A", price=Decimal(10))
     assert api(LIST, filter={"price": {"gte": bound}})["products"]["totalCount"] == (Decimal(bound) < 10)

@@ -1,0 +1,207 @@
+"""SQL statements of each documented operation: `budgets.toml` says how many, for 1 row and for 100 alike."""
+
+import json
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from django.db import connection
+from graphql import OperationDefinitionNode, parse
+
+from domain import cart as carts
+from domain import catalog
+from schema import ids
+from schema.examples import OPERATIONS
+from storefront import models
+from tests.factories import (
+    NOW,
+    CategoryFactory,
+    ImageFactory,
+    ProductFactory,
+    ShippingMethodFactory,
+    UserFactory,
+    VariantFactory,
+)
+
+pytestmark = pytest.mark.django_db
+
+FILE = Path(__file__).parent.parent / "budgets.toml"
+BUDGETS = tomllib.loads(FILE.read_text())
+DOCUMENTS = {
+    definition.name.value: path.read_text()
+    for path in sorted(OPERATIONS.glob("*.graphql"))
+    for definition in parse(path.read_text()).definitions
+    if isinstance(definition, OperationDefinitionNode)
+}
+VARIABLES = {
+    name: value
+    for path in sorted(OPERATIONS.glob("*.json"))
+    for name, value in json.loads(path.read_text()).items()
+}
+
+
+def budget(name):
+    """A number, or one for each database where they differ."""
+    allowed = BUDGETS["operations"][name]
+    return allowed[connection.vendor] if isinstance(allowed, dict) else allowed
+
+
+def variant_id(variant):
+    return ids.encode("ProductVariant", variant.pk)
+
+
+@pytest.fixture
+def shop():
+    """`shop(100)`: so many products, each with two pictures, two tags and a branch of the category tree of its own;
+    the first has so many variants, each with a picture."""
+
+    def fill(size):
+        tags = [models.Tag.objects.create(name=name) for name in ("new", "summer")]
+        for number in range(size):
+            root = CategoryFactory()
+            leaf = CategoryFactory(parent=CategoryFactory(parent=root))
+            product = ProductFactory(title=f"Linen shirt {number}", slug=f"shirt-{number}", option1_name="Size")
+            image = ImageFactory(product=product)
+            ImageFactory(product=product)
+            product.tags.set(tags)
+            product.categories.set([root, leaf])
+            VariantFactory(product=product, option1="0", image=image, stock__on_hand=100_000)
+        first = models.Product.objects.get(slug="shirt-0")
+        for number in range(1, size):
+            VariantFactory(product=first, option1=str(number), image=ImageFactory(product=first))
+        ShippingMethodFactory.create_batch(size)
+        catalog.refresh(first)
+        return list(models.ProductVariant.objects.filter(option1="0"))
+
+    return fill
+
+
+@pytest.fixture
+def cost(api, statements):
+    """Runs a documented operation, or a document, and says what it cost; its data is left in `cost.data`."""
+
+    def run(name, document=None, **variables):
+        with statements() as counted:
+            run.data = api(document or DOCUMENTS[name], None if document else name, **variables)
+        return len(counted)
+
+    return run
+
+
+def _fill(cart, variants):
+    """Further lines, past the API, so that filling is not what is counted."""
+    if variants:
+        lines = [carts.NewLine(variant.pk, 1) for variant in variants]
+        carts.add_lines(key=carts.CartKey(code=cart["code"]), lines=lines, now=NOW)
+
+
+def _the_buyers_path(cost, variants):
+    """The costs of a buyer's operations, in turn, with as many lines in the cart as there are variants."""
+    one = [{"variantId": variant_id(variants[0]), "quantity": 1}]
+    costs = {"AddToCart (the first thing)": cost("AddToCart", lines=one)}
+    _fill(cost.data["addToCart"]["cart"], variants[1:])
+    costs["AddToCart"] = cost("AddToCart", lines=one)
+    assert len(cost.data["addToCart"]["cart"]["lines"]) == len(variants)
+    costs["Checkout"] = cost("Checkout", email=VARIABLES["email"], address=VARIABLES["address"])
+    option = cost.data["checkout"]["cart"]["checkout"]["shippingOptions"][0]["id"]
+    costs["ChooseShipping"] = cost("ChooseShipping", shippingOption=option)
+    cart = cost.data["checkout"]["cart"]
+    assert cart["checkout"]["ready"]
+    costs["Place"] = cost("Place", total=cart["total"]["amount"])
+    order = cost.data["placeOrder"]["order"]
+    costs["Place (again)"] = cost("Place", total=cart["total"]["amount"])
+    assert cost.data["placeOrder"]["replayed"]
+    costs["Pay"] = cost("Pay", order=order["id"], receipt=order["receipt"])
+    assert cost.data["startPayment"]["order"]["state"] == "PAID"
+    costs["Follow"] = cost("Follow", receipt=order["receipt"])
+    assert len(cost.data["order"]["lines"]) == len(variants)
+    return costs
+
+
+def _all(cost, variants):
+    costs = {
+        "Browse": cost("Browse"),
+        "Search": cost("Search", words="shirt"),
+        "Search (misspelt)": cost("Search", words="shrit"),
+        "ProductPage": cost("ProductPage", slug="shirt-0"),
+        **_the_buyers_path(cost, variants),
+    }
+    sold_out = VariantFactory(stock__on_hand=0)
+    costs["SoldOut"] = cost("SoldOut", soldOut=variant_id(sold_out))
+    costs["UnknownIds"] = cost("UnknownIds")
+    costs["WrongTotal"] = cost("WrongTotal", lines=[{"variantId": variant_id(variants[0])}])
+    return costs
+
+
+def test_every_documented_operation_has_a_budget():
+    documented = {name.partition(" (")[0] for name in BUDGETS["operations"]}
+    assert documented == DOCUMENTS.keys()
+
+
+@pytest.mark.parametrize("rows", [1, 10, 100])
+def test_an_operation_costs_its_budget_for_1_row_as_for_100(cost, shop, rows):
+    expected = {name: budget(name) for name in BUDGETS["operations"]}
+    if (connection.vendor, rows) == ("sqlite", 100):
+        expected |= BUDGETS["sqlite_for_100_lines"]
+    assert _all(cost, shop(rows)) == expected
+
+
+@pytest.mark.parametrize(("name", "most"), BUDGETS["most"].items())
+def test_no_budget_is_above_what_was_promised(name, most):
+    allowed = BUDGETS["operations"][name]
+    assert max(allowed.values() if isinstance(allowed, dict) else [allowed]) <= most
+
+
+def test_an_order_of_10_lines_takes_at_most_25_statements(cost, shop):
+    assert _the_buyers_path(cost, shop(10))["Place"] == budget("Place") <= 25
+
+
+LIST = """
+query { products(first: 24) { nodes {
+  title categories { name } featuredImage { url } priceRange { min { amount } max { amount } }
+} } }
+"""
+
+
+@pytest.mark.parametrize("rows", [1, 24, 100])
+def test_a_list_of_24_products_takes_at_most_5_statements(cost, shop, rows):
+    shop(rows)
+    assert cost("a list", LIST) == BUDGETS["lists"]["24 products"] <= 5
+
+
+NESTED = """
+query { products(first: 24) { edges { node {
+  tags images { url } options { values } compareAtPrice { amount } availability
+  categories { ancestors { name } parent { name } children { name } }
+  variants { product { title vendor } image { url } selectedOptions { value } availability }
+  variant(sku: "none") { id }
+} } } }
+"""
+
+
+@pytest.mark.parametrize("rows", [1, 24])
+def test_everything_of_24_products_costs_the_same_as_of_one(cost, shop, rows):
+    shop(rows)
+    assert cost("everything", NESTED) == BUDGETS["lists"]["24 products with everything"]
+
+
+def test_who_is_asking_is_found_out_only_where_it_matters(api, cost, shop):
+    shop(1)
+    api.client.force_login(UserFactory())
+    assert cost("Browse") == budget("Browse")
+    whole = "{ cart { code lines { quantity variant { sku } } total { amount } } }"
+    assert cost("the cart", whole) == BUDGETS["lists"]["an account without a cart"]
+
+
+def test_a_refusal_that_names_many_variants_costs_no_more_a_variant(cost, shop):
+    shop(1)
+    document = """mutation ($lines: [CartLineInput!]!) { addToCart(input: {lines: $lines}) { userErrors {
+        ... on InsufficientStock { available variant { sku price { amount } product { title } } }
+    } } }"""
+    costs = set()
+    for size in (1, 30):
+        gone = VariantFactory.create_batch(size, stock__on_hand=0, price=Decimal(1))
+        costs.add(cost("refused", document, lines=[{"variantId": variant_id(variant)} for variant in gone]))
+        assert len(cost.data["addToCart"]["userErrors"]) == size
+    assert len(costs) == 1
