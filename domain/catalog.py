@@ -1,11 +1,12 @@
 """The catalogue: what buyers see of it, and the one way that products are written."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 from io import BytesIO
+from itertools import chain, count
 from typing import Any
 
 import nh3
@@ -22,6 +23,7 @@ from storefront.models import Category, Image, Product, ProductVariant, Stock, S
 
 MAX_OPTIONS = 3
 MAX_VARIANTS = 500
+MAX_ON_HAND = 10_000_000
 _MAX_PIXELS = 50_000_000
 _PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 
@@ -97,7 +99,6 @@ def save_product(
     Variants that the draft does not name stay as they are. Raises InvalidInput for a field that does not fit.
     A dry run does it all and takes it back.
     """
-    transaction.set_rollback(dry_run)
     if len(draft.option_names) > MAX_OPTIONS:
         raise InvalidInput(f"A product has at most {MAX_OPTIONS} options.", field=["option_names"])
     product = locks.product(Product.objects.filter(slug=draft.slug))
@@ -108,6 +109,7 @@ def save_product(
     changed |= _write_variants(product, draft, actor=actor, now=now)
     if changed:
         refresh(product)
+    transaction.set_rollback(dry_run)
     return product, Saved.CREATED if is_new else Saved.UPDATED if changed else Saved.UNCHANGED
 
 
@@ -155,6 +157,7 @@ def _write_variants(product: Product, draft: ProductDraft, *, actor: User | None
     position = max((variant.position for variant in present.values()), default=0)
     if len(present.keys() | {variant.sku for variant in draft.variants}) > MAX_VARIANTS:
         raise InvalidInput(f"A product has at most {MAX_VARIANTS} variants.", field=["variants"])
+    _refuse_misfits(draft, present)
     counts: dict[ProductVariant, tuple[StockPolicy, int]] = {}
     changed = False
     for wanted in draft.variants:
@@ -177,6 +180,22 @@ def _write_variants(product: Product, draft: ProductDraft, *, actor: User | None
             changed = True
         counts[variant] = (wanted.policy, wanted.on_hand)
     return stock.count(variants=counts, actor=actor, now=now) or changed
+
+
+def _refuse_misfits(draft: ProductDraft, present: Mapping[str, ProductVariant]) -> None:
+    """Checks what only the draft as a whole, or the whole shop, can tell of its variants."""
+    named = {variant.sku for variant in draft.variants}
+    choices = [variant.options + ("",) * (MAX_OPTIONS - len(variant.options)) for variant in draft.variants]
+    choices += [(v.option1, v.option2, v.option3) for v in present.values() if v.sku not in named]
+    if any(len(choice) > MAX_OPTIONS for choice in choices):
+        raise InvalidInput(f"A variant has at most {MAX_OPTIONS} options.", field=["variants"])
+    if len(set(choices)) < len(choices):
+        raise InvalidInput("Two variants have the same options.", field=["variants"])
+    if not all(0 <= variant.on_hand <= MAX_ON_HAND for variant in draft.variants):
+        raise InvalidInput(f"A count is from 0 to {MAX_ON_HAND}.", field=["variants"])
+    new = named - present.keys()
+    if new and ProductVariant.objects.filter(sku__in=new).exists():
+        raise InvalidInput("A SKU is another product's.", field=["variants"])
 
 
 def refresh(product: Product) -> None:
@@ -202,15 +221,21 @@ def _category_at(path: Sequence[str]) -> Category:
     for depth, name in enumerate(path, start=1):
         child = known.get((category.pk if category else None, name))
         if child is None:
-            short, long = slugify(name), slugify(" ".join(path[:depth]))
-            slug = long if not short or Category.objects.filter(slug=short).exists() else short
-            child = Category(parent=category, name=name, slug=slug[:100])
+            child = Category(parent=category, name=name, slug=_free_slug(path[:depth]))
             _checked(child, exclude=["parent"])
             child.save()
         category = child
     if category is None:
         raise InvalidInput("A category needs a name.", field=["categories"])
     return category
+
+
+def _free_slug(path: Sequence[str]) -> str:
+    """The category's name if that is free, else its whole path, else that with a number."""
+    short, long = (slugify(text, allow_unicode=True)[:90] or "category" for text in (path[-1], " ".join(path)))
+    taken = set(Category.objects.values_list("slug", flat=True))
+    candidates = chain([short, long], (f"{long}-{number}" for number in count(2)))
+    return next(slug for slug in candidates if slug not in taken)
 
 
 def attach_image(*, product: Product, source: str, alt: str, content: bytes, position: int) -> Image:
@@ -317,18 +342,24 @@ def _conditions(wanted: ProductFilter) -> Iterable[db.Q]:
         yield _has_variant(wanted)
 
 
-def _has_variant(wanted: ProductFilter) -> db.Q:
-    variants = ProductVariant.objects.filter(product=db.OuterRef("pk"))
+def variants_wanted(wanted: ProductFilter) -> db.QuerySet[ProductVariant]:
+    """The variants that have every option that is wanted, and can be had if that is."""
+    variants = ProductVariant.objects.all()
     for option in wanted.options:
         variants = variants.filter(
             db.Q(product__option1_name=option.name, option1__in=option.values)
             | db.Q(product__option2_name=option.name, option2__in=option.values)
             | db.Q(product__option3_name=option.name, option3__in=option.values)
         )
-    if wanted.available is None:
-        return db.Q(db.Exists(variants))
-    sellable = Stock.objects.filter(stock.SELLABLE, variant=db.OuterRef("pk"))
-    there = db.Q(db.Exists(variants.filter(db.Exists(sellable))))
     if wanted.available:
-        return there
-    return ~there & db.Q(db.Exists(variants)) if wanted.options else ~there
+        variants = variants.filter(db.Exists(Stock.objects.filter(stock.SELLABLE, variant=db.OuterRef("pk"))))
+    return variants
+
+
+def _has_variant(wanted: ProductFilter) -> db.Q:
+    def among(variants: db.QuerySet[ProductVariant]) -> db.Q:
+        return db.Q(db.Exists(variants.filter(product=db.OuterRef("pk"))))
+
+    found = among(variants_wanted(wanted))
+    # Not available: it has the options, and none of those variants can be had.
+    return found & ~among(variants_wanted(replace(wanted, available=True))) if wanted.available is False else found

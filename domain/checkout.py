@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
+from django.core.validators import MaxLengthValidator, validate_email
 from django.db import transaction
 
 from domain import cart as carts
@@ -63,6 +63,7 @@ def _checked_email(email: str) -> str:
     email = email.strip().lower()
     try:
         validate_email(email)
+        MaxLengthValidator(254)(email)  # RFC 5321, 4.5.3.1.3: a path is 256 with its brackets.
     except ValidationError:
         raise InvalidInput("This is not an e-mail address.", field=["email"]) from None
     return email

@@ -8,9 +8,9 @@ from typing import Any
 
 from django.db.models import Count, F, QuerySet
 
-from domain.catalog import MAX_OPTIONS, ProductFilter, browse
+from domain.catalog import MAX_OPTIONS, ProductFilter, browse, variants_wanted
 from domain.search import Question
-from storefront.models import Product, ProductVariant
+from storefront.models import Product
 
 MAX_VALUES = 100
 
@@ -53,10 +53,10 @@ def count(*, filter: ProductFilter, question: Question | None, now: datetime) ->
         Facet(FacetKind.TAG, "Tag", _values(tagged, "tag__name")),
     ]
     chosen = {option.name for option in filter.options}
-    facets += [facet for facet in _options(products()) if facet.name not in chosen]
+    facets += [facet for facet in _options(products(), filter) if facet.name not in chosen]
     for name in sorted(chosen):
-        others = tuple(option for option in filter.options if option.name != name)
-        facets += [facet for facet in _options(products(options=others)) if facet.name == name]
+        others = replace(filter, options=tuple(option for option in filter.options if option.name != name))
+        facets += [facet for facet in _options(products(options=others.options), others) if facet.name == name]
     return [facet for facet in facets if facet.values]
 
 
@@ -71,9 +71,10 @@ def _values(rows: QuerySet[Any], column: str) -> list[FacetValue]:
     return [FacetValue(value, products) for value, products in counted[:MAX_VALUES]]
 
 
-def _options(products: QuerySet[Product]) -> Iterator[Facet]:
+def _options(products: QuerySet[Product], filter: ProductFilter) -> Iterator[Facet]:
     of_each_number = [
-        ProductVariant.objects.filter(product__in=products.values("pk"))
+        variants_wanted(filter)
+        .filter(product__in=products.values("pk"))
         .exclude(**{f"option{number}": ""})
         .order_by()
         .values_list(F(f"product__option{number}_name"), F(f"option{number}"))

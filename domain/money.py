@@ -4,6 +4,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 
 ZERO = Decimal(0)
+# Amounts stay below it: what the columns hold (`storefront.models.fields.amount_field`).
+MAX_AMOUNT = Decimal(10) ** 11
 
 # ISO 4217, list one: the currencies whose minor unit is not the hundredth.
 _EXPONENTS = dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0)  # noqa: SIM905 (a list that reads)

@@ -2,7 +2,7 @@
 
 import secrets
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import ClassVar
 from uuid import UUID
@@ -15,7 +15,7 @@ from django.db.models import Prefetch, QuerySet
 from domain import cart as carts
 from domain import checkout, locks, pricing, stock
 from domain.errors import DomainError, InvalidInput, NotFound, raise_all
-from domain.money import quantize
+from domain.money import MAX_AMOUNT, quantize
 from storefront.models import (
     Cart,
     CartLine,
@@ -55,13 +55,15 @@ TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     OrderState.PAID: frozenset({OrderState.SHIPPED, OrderState.REFUNDED}),
     OrderState.SHIPPED: frozenset({OrderState.DELIVERED, OrderState.REFUNDED}),
     OrderState.DELIVERED: frozenset({OrderState.REFUNDED}),
-    OrderState.CANCELLED: frozenset(),
-    OrderState.EXPIRED: frozenset(),
+    # Paid too late: the order comes back, if its stock is still there.
+    OrderState.CANCELLED: frozenset({OrderState.PAID}),
+    OrderState.EXPIRED: frozenset({OrderState.PAID}),
     OrderState.REFUNDED: frozenset(),
 }
 _GIVES_STOCK_BACK = {OrderState.CANCELLED, OrderState.EXPIRED}
 
 _MAX_NOTE = 2000
+_RETRIES_WITHIN = timedelta(days=1)
 # Without letters that are misread (I, L, O, U). Ten of them at random: a number tells nothing of the volume.
 _NUMBER_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _receipts = signing.Signer(salt="commercia.order-receipt")
@@ -115,7 +117,7 @@ def place(*, key: carts.CartKey, expected_total: Decimal, note: str = "", now: d
     """
     if len(note) > _MAX_NOTE:
         raise InvalidInput(f"At most {_MAX_NOTE} characters.", field=["note"])
-    cart = _cart_to_place(key)
+    cart = _cart_to_place(key, now=now)
     if cart.state != CartState.ACTIVE:
         order = Order.objects.filter(cart=cart).first()
         if order is None:
@@ -128,9 +130,11 @@ def place(*, key: carts.CartKey, expected_total: Decimal, note: str = "", now: d
         .prefetch_related(Prefetch("lines", lines))
         .get(pk=cart.pk)
     )
-    raise_all([_as_input(problem) for problem in checkout.problems(cart, now=now)])
+    raise_all(checkout.problems(cart, now=now))
     totals = carts.totals(cart)
     currency = settings.SHOP_CURRENCY
+    if totals.total >= MAX_AMOUNT:
+        raise InvalidInput("The total is more than the shop can take at once.", field=["lines"])
     if expected_total != totals.total:
         raise TotalChanged(expected=quantize(expected_total, currency), actual=totals.total, currency=currency)
 
@@ -142,21 +146,15 @@ def place(*, key: carts.CartKey, expected_total: Decimal, note: str = "", now: d
     return Placed(order=order, replayed=False)
 
 
-def _cart_to_place(key: carts.CartKey) -> Cart:
+def _cart_to_place(key: carts.CartKey, *, now: datetime) -> Cart:
     cart = locks.cart(carts.candidates(key))
     if cart is None and key.code is None and key.user is not None:
         # The retry of an account that states no code: its active cart has just become its last order.
-        converted = Cart.objects.filter(user=key.user, state=CartState.CONVERTED)
-        cart = converted.order_by("-updated_at").first()
+        recent = Cart.objects.filter(user=key.user, state=CartState.CONVERTED, updated_at__gte=now - _RETRIES_WITHIN)
+        cart = recent.order_by("-updated_at").first()
     if cart is None:
         raise NotFound("There is no such cart.", field=["cart_code"])
     return cart
-
-
-def _as_input(problem: DomainError) -> DomainError:
-    """A problem's `field` is a path into the cart, which `placeOrder` does not take as an input."""
-    problem.field = ("cart", *problem.field)
-    return problem
 
 
 def _written(cart: Cart, totals: pricing.Totals, *, note: str, now: datetime) -> Order:
@@ -217,10 +215,32 @@ def cancel(
     return order
 
 
-def mark_paid(*, order: Order, payment: Payment, now: datetime) -> None:
-    """Moves a locked order to PAID by a payment that succeeded."""
+def settle(*, order: Order, payment: Payment, now: datetime) -> None:
+    """Gives a locked order the money that a payment took, whenever that comes.
+
+    An order that had been given up comes back if its stock can still be had. Money that no order can take is
+    noted as REFUND_DUE.
+    """
     message = f"{quantize(payment.amount, payment.currency)} {payment.currency} by {payment.get_provider_display()}"
-    _move(order, OrderState.PAID, kind=OrderEventKind.PAID, message=message, actor=None, now=now)
+    wants_money = OrderState.PAID in TRANSITIONS[OrderState(order.state)]
+    if order.state in _GIVES_STOCK_BACK:
+        wants_money = _reserved_again(order, now=now)
+    if wants_money:
+        _move(order, OrderState.PAID, kind=OrderEventKind.PAID, message=message, actor=None, now=now)
+    else:
+        tell(order, OrderEventKind.REFUND_DUE, message=message, now=now)
+
+
+def _reserved_again(order: Order, *, now: datetime) -> bool:
+    lines = order.lines.select_related("variant__stock")
+    try:
+        with transaction.atomic():
+            stock.reserve(order=order, variants={line.variant: line.quantity for line in lines}, now=now)
+    except* stock.InsufficientStock:
+        reserved = False
+    else:
+        reserved = True
+    return reserved
 
 
 def _move(

@@ -108,8 +108,9 @@ def _record(*, payment_id: UUID, order_id: UUID, outcome: gateways.Outcome, now:
     locks.order(Order.objects.filter(pk=order_id))
     payment = Payment.objects.select_related("order").get(pk=payment_id)
     order = payment.order
-    if payment.state not in _OPEN:  # A twin of this request was first.
-        return payment
+    was_taken, is_taken = (state == PaymentState.SUCCEEDED for state in (payment.state, outcome.state))
+    if was_taken or (payment.state not in _OPEN and not is_taken):
+        return payment  # A twin of this request was first; but money that was taken counts whatever it was told.
     payment.state = outcome.state
     payment.reference = outcome.reference
     payment.client_secret = outcome.client_secret
@@ -117,7 +118,7 @@ def _record(*, payment_id: UUID, order_id: UUID, outcome: gateways.Outcome, now:
     payment.failure = outcome.failure
     payment.save()
     if outcome.state == PaymentState.SUCCEEDED:
-        orders.mark_paid(order=order, payment=payment, now=now)
+        orders.settle(order=order, payment=payment, now=now)
     elif outcome.state == PaymentState.FAILED:
         orders.tell(order, OrderEventKind.PAYMENT_FAILED, message=outcome.failure, now=now)
     return payment

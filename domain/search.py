@@ -22,10 +22,10 @@ _MAX_WORDS = 8
 _TRIGRAM_THRESHOLD = "0.3"
 
 
-def fold(text: str) -> str:
-    """Lower case without accents, as documents are stored and questions are asked."""
+def _words(text: str) -> list[str]:
+    """Lower case, without accents and punctuation: as documents are stored and questions are asked."""
     decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(char for char in decomposed if not unicodedata.combining(char))
+    return re.findall(r"[^\W_]+", "".join(char for char in decomposed if not unicodedata.combining(char)))
 
 
 def document(
@@ -35,9 +35,9 @@ def document(
     keywords = [product.vendor, product.product_type, *tags, *skus, *categories]
     return SearchDocument(
         product=product,
-        title=fold(product.title),
-        keywords=fold(" ".join(filter(None, keywords))),
-        body=fold(nh3.clean(product.description_html.replace("<", " <"), tags=set())),
+        title=" ".join(_words(product.title)),
+        keywords=" ".join(_words(" ".join(keywords))),
+        body=" ".join(_words(nh3.clean(product.description_html.replace("<", " <"), tags=set()))),
     )
 
 
@@ -55,7 +55,7 @@ class Question:
 
 def understand(text: str) -> Question:
     """The question for products that match every word of the text."""
-    words = re.findall(r"\w+", fold(text[:MAX_LENGTH]))[:_MAX_WORDS]
+    words = _words(text[:MAX_LENGTH])[:_MAX_WORDS]
     if not words:
         return Question(matches=RawSQL("SELECT 0 WHERE 1 = 0", []), score=_score("SELECT 0"))
     return _for_postgresql(words) if connection.vendor == "postgresql" else _for_sqlite(words)
@@ -92,7 +92,7 @@ def _for_sqlite(words: Sequence[str]) -> Question:
     own = f"{found} AND product_search.rowid = storefront_product.id"
     return Question(
         matches=RawSQL(f"SELECT rowid {found}", [query]),
-        score=_score(f"SELECT CAST(-1000000 * bm25(product_search, 10, 5, 1) AS INTEGER) {own}", query),
+        score=_score(f"SELECT CAST(-1e12 * bm25(product_search, 10, 5, 1) AS INTEGER) {own}", query),
     )
 
 

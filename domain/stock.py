@@ -99,7 +99,10 @@ def reserve(*, order: Order, variants: Mapping[ProductVariant, int], now: dateti
     if moved != len(quantities):
         for variant in variants:
             variant.stock = held[variant.pk]
-        short = (shortage(variant=variant, quantity=quantity) for variant, quantity in variants.items())
+        short = (
+            shortage(variant=variant, quantity=quantity, field=["lines", str(index), "quantity"])
+            for index, (variant, quantity) in enumerate(variants.items())
+        )
         raise_all([error for error in short if error])
     _record(order, quantities, reason=MovementReason.RESERVED, sign=1, now=now)
 

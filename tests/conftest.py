@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
@@ -13,6 +14,7 @@ from hypothesis import settings as hypothesis
 from domain import cart as carts
 from domain import checkout, orders
 from storefront import models
+from storefront.demo import pictures
 from tests import factories
 
 # The same examples on each run and machine, and no complaint when a busy one is slow.
@@ -95,6 +97,17 @@ def placed_order(ready_cart) -> Callable[..., models.Order]:
         return orders.place(key=key, expected_total=total, now=factories.NOW).order
 
     return make
+
+
+@pytest.fixture
+def demo_shop(db, settings, monkeypatch) -> None:
+    """The shop of `manage.py demo`, its pictures drawn small: that takes two seconds instead of seven."""
+    settings.DEBUG = True
+    pictures.backdrop.cache_clear()
+    monkeypatch.setattr(pictures, "SIDE", 90)
+    call_command("demo")
+    pictures.backdrop.cache_clear()
+    settings.DEBUG = False
 
 
 @pytest.fixture(autouse=True)

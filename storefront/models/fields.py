@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
+from django.core.validators import MinValueValidator
 from django.db import models
 
 
@@ -55,7 +56,7 @@ class AddressField(models.JSONField[Any, Any]):
 def amount_field(**options: Any) -> "models.DecimalField[Decimal, Decimal]":
     """A money amount. Three decimals hold every currency of ISO 4217 that a shop prices in (KWD has three);
     `domain.money` rounds to the currency's own."""
-    return models.DecimalField(max_digits=14, decimal_places=3, **options)
+    return models.DecimalField(max_digits=14, decimal_places=3, validators=[MinValueValidator(0)], **options)
 
 
 def non_negative(*names: str) -> models.Q:

@@ -106,6 +106,7 @@ class OrderEventKind(models.TextChoices):
     DELIVERED = "DELIVERED", "delivered"
     CANCELLED = "CANCELLED", "cancelled"
     EXPIRED = "EXPIRED", "expired"
+    REFUND_DUE = "REFUND_DUE", "money came that has to be given back"
     REFUNDED = "REFUNDED", "refunded"
 
 

@@ -6,7 +6,7 @@ import pytest
 from domain import gateways, orders, payments
 from domain.errors import InvalidInput, NotFound
 from domain.gateways.test import TestGateway
-from storefront.models import Order, OrderEventKind, OrderState, Payment, PaymentProvider, PaymentState
+from storefront.models import Order, OrderEventKind, OrderState, Payment, PaymentProvider, PaymentState, Stock
 from tests.factories import NOW, ShippingMethodFactory, UserFactory, VariantFactory
 
 pytestmark = pytest.mark.django_db
@@ -232,3 +232,17 @@ def test_money_taken_counts_though_a_twin_request_asked_for_action_and_the_order
     pay(order, "ok")
     assert Payment.objects.get().state == PaymentState.SUCCEEDED
     assert state() == OrderState.PAID
+
+
+def test_money_that_came_too_late_for_the_stock_is_noted_as_due_back(order, meanwhile):
+    def ask_and_cancel_and_sell_the_stock():
+        pay(order, "action")
+        orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order), now=NOW)
+        Stock.objects.update(on_hand=0)
+
+    meanwhile(ask_and_cancel_and_sell_the_stock)
+    pay(order, "ok")
+    assert Payment.objects.get().state == PaymentState.SUCCEEDED
+    assert state() == OrderState.CANCELLED
+    assert events()[-1] == OrderEventKind.REFUND_DUE
+    assert Stock.objects.get().reserved == 0

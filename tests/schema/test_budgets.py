@@ -35,9 +35,7 @@ DOCUMENTS = {
     if isinstance(definition, OperationDefinitionNode)
 }
 VARIABLES = {
-    name: value
-    for path in sorted(OPERATIONS.glob("*.json"))
-    for name, value in json.loads(path.read_text()).items()
+    name: value for path in sorted(OPERATIONS.glob("*.json")) for name, value in json.loads(path.read_text()).items()
 }
 
 

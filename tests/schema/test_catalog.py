@@ -118,7 +118,7 @@ def test_a_variant_is_found_by_its_sku_within_its_product(api):
 
 def test_prices_are_texts_with_all_decimals_of_the_currency(api):
     product = sold(product__slug="mug", price=Decimal("19.9"), compare_at_price=Decimal(25))
-    VariantFactory(product=product, price=Decimal("1200"), option1="Gold")
+    VariantFactory(product=product, price=Decimal(1200), option1="Gold")
     answer = api(
         """{ product(slug: "mug") {
             priceRange { min { amount currency } max { amount } }
@@ -249,9 +249,9 @@ def test_what_is_not_published_is_hidden_everywhere(api, titles, published_at):
 @pytest.fixture
 def many():
     """Nine products: ties in price, title, date and relevance, and one after and before them in each."""
-    shared = {"title": "Blue shirt", "price": Decimal("20"), "product__published_at": LONG_AGO}
+    shared = {"title": "Blue shirt", "price": Decimal(20), "product__published_at": LONG_AGO}
     other = timedelta(microseconds=1)
-    sold("A blue shirt", price=Decimal("5"), product__published_at=LONG_AGO + other)
+    sold("A blue shirt", price=Decimal(5), product__published_at=LONG_AGO + other)
     for _ in range(7):
         sold(**shared)
     sold("Shirt, of a longer name, in blue", price=Decimal("99.995"), product__published_at=LONG_AGO - other)

@@ -1,0 +1,244 @@
+"""The staff's pages: each opens for the owner, none for a customer, and what they write has its consequences."""
+
+from decimal import Decimal
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.forms import MultiWidget
+from django.urls import reverse
+
+from domain import cart as carts
+from domain import orders, payments
+from storefront import models
+from tests.factories import (
+    LONG_AGO,
+    NOW,
+    CategoryFactory,
+    ImageFactory,
+    ProductFactory,
+    ShippingMethodFactory,
+    UserFactory,
+    VariantFactory,
+)
+
+pytestmark = pytest.mark.django_db
+
+PAGES = pytest.mark.parametrize("model", list(admin.site._registry), ids=lambda model: model.__name__)
+# What has rules is changed by the domain alone.
+READ_ONLY = [models.Order, models.Stock]
+
+
+def page(model, kind, *arguments):
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{kind}", args=arguments)
+
+
+@pytest.fixture
+def owner(client):
+    user = models.User.objects.create_superuser("owner@example.com", name="Olive Owner")
+    client.force_login(user)
+    return user
+
+
+@pytest.fixture
+def shop(ready_cart):
+    """A row of everything that has a page, and an order that was declined once and then paid."""
+    product = ProductFactory(slug="shirt", option1_name="Size", vendor="Harrow")
+    image = ImageFactory(product=product)
+    small = VariantFactory(product=product, option1="S", price=Decimal(10), image=image)
+    VariantFactory(product=product, option1="M", price=Decimal(20))
+    product.categories.add(CategoryFactory(parent=CategoryFactory()))
+    product.tags.add(models.Tag.objects.create(name="new"))
+    Group.objects.create(name="Clerks")
+    customer = UserFactory()
+    cart = ready_cart({small: 2}, user=customer)
+    cart.refresh_from_db()
+    key = carts.CartKey(code=cart.code, user=customer)
+    order = orders.place(key=key, expected_total=carts.totals(cart).total, now=NOW).order
+    paying = {"order_id": order.pk, "viewer": customer, "provider": models.PaymentProvider.TEST, "now": NOW}
+    with pytest.raises(payments.PaymentDeclined):
+        payments.start(**paying, method="decline")
+    payments.start(**paying, method="ok")
+    return product
+
+
+def filled(response):
+    """What a browser would post of a change page if nothing were changed."""
+    forms = [response.context["adminform"].form]
+    for inline in response.context["inline_admin_formsets"]:
+        forms += [inline.formset.management_form, *inline.formset.forms]
+    fields = {}
+    for field in (field for form in forms for field in form):
+        widget, value = field.field.widget, field.value()
+        parts = {"": value}
+        if isinstance(widget, MultiWidget):
+            parts = {f"_{index}": part for index, part in enumerate(widget.decompress(value))}
+        fields |= {field.html_name + suffix: "" if part is None else part for suffix, part in parts.items()}
+    return fields
+
+
+def test_the_front_page_opens(client, owner):
+    assert client.get("/admin/").status_code == 200
+
+
+@PAGES
+def test_every_list_opens_and_is_searched(client, owner, shop, model):
+    response = client.get(page(model, "changelist"))
+    assert (response.status_code, response.context["cl"].result_count > 0) == (200, True)
+    if admin.site._registry[model].search_fields:
+        assert client.get(page(model, "changelist"), {"q": "a"}).status_code == 200
+
+
+@PAGES
+def test_every_row_opens(client, owner, shop, model):
+    for row in model.objects.all():
+        assert client.get(page(model, "change", row.pk)).status_code == 200
+
+
+@PAGES
+def test_every_page_to_add_something_opens_or_is_closed(client, owner, shop, model):
+    closed = [models.Product, *READ_ONLY]
+    assert client.get(page(model, "add")).status_code == (403 if model in closed else 200)
+
+
+@PAGES
+def test_a_list_costs_no_more_statements_for_more_rows(client, owner, shop, statements, model):
+    def cost():
+        with statements() as counted:
+            client.get(page(model, "changelist"))
+        return len(counted)
+
+    before = cost()
+    for number in range(5):
+        VariantFactory(product__vendor="Harrow", sku=f"MORE-{number}")
+        CategoryFactory(parent=CategoryFactory())
+        UserFactory()
+        ShippingMethodFactory()
+    assert cost() == before
+
+
+@PAGES
+@pytest.mark.parametrize("staff", [False, True], ids=["a customer", "staff without permissions"])
+def test_nobody_else_opens_any(client, shop, model, staff):
+    client.force_login(UserFactory(is_staff=staff))
+    for address in (page(model, "changelist"), page(model, "change", model.objects.first().pk), page(model, "add")):
+        assert client.get(address).status_code == (403 if staff else 302)
+
+
+def test_a_stranger_is_led_to_the_login(client):
+    assert client.get("/admin/")["Location"].startswith("/admin/login/")
+
+
+def test_the_owner_logs_in_by_email_in_any_case(client):
+    models.User.objects.create_superuser("owner@example.com", "correct horse battery")
+    given = {"username": "Owner@Example.com", "password": "correct horse battery"}
+    assert client.post("/admin/login/?next=/admin/", given)["Location"] == "/admin/"
+
+
+def test_a_customer_does_not_get_in_with_a_password(client):
+    models.User.objects.create_user("ada@example.com", "correct horse battery")
+    given = {"username": "ada@example.com", "password": "correct horse battery"}
+    assert client.post("/admin/login/", given).status_code == 200
+
+
+def test_saving_a_product_as_it_is_changes_nothing(client, owner, shop):
+    before = models.Product.objects.filter(pk=shop.pk).values().get()
+    address = page(models.Product, "change", shop.pk)
+    assert client.post(address, filled(client.get(address))).status_code == 302
+    after = models.Product.objects.filter(pk=shop.pk).values().get()
+    assert after | {"updated_at": None} == before | {"updated_at": None}
+
+
+def test_a_price_changed_here_moves_the_products_range_and_what_lists_show(client, owner, shop, api):
+    address = page(models.Product, "change", shop.pk)
+    given = filled(client.get(address))
+    (price,) = [name for name, value in given.items() if name.endswith("-price") and value == 10]
+    assert client.post(address, given | {price: "3.50"}).status_code == 302
+    shop.refresh_from_db()
+    assert (shop.min_price, shop.max_price) == (Decimal("3.50"), Decimal(20))
+    (listed,) = api('{ products(filter: {price: {lte: "3.50"}}) { nodes { priceRange { min { amount } } } } }')[
+        "products"
+    ]["nodes"]
+    assert listed == {"priceRange": {"min": {"amount": "3.50"}}}
+
+
+def test_a_title_changed_here_is_found_by_search(client, owner, shop, api):
+    address = page(models.Product, "change", shop.pk)
+    client.post(address, filled(client.get(address)) | {"title": "Kaftan"})
+    assert api('{ products(search: "kaftan") { totalCount } }')["products"] == {"totalCount": 1}
+
+
+def test_a_tag_and_a_category_given_here_are_found_by_search(client, owner, shop, api):
+    linen = CategoryFactory(name="Linen things")
+    summer = models.Tag.objects.create(name="summer")
+    address = page(models.Product, "change", shop.pk)
+    client.post(address, filled(client.get(address)) | {"categories": [linen.pk], "tags": [summer.pk]})
+    for word in ("linen", "summer"):
+        assert api(f'{{ products(search: "{word}") {{ totalCount }} }}')["products"] == {"totalCount": 1}
+
+
+def test_a_product_is_withdrawn_and_published_here(client, owner, shop, api):
+    address = page(models.Product, "change", shop.pk)
+    client.post(address, filled(client.get(address)) | {"published_at_0": "", "published_at_1": ""})
+    assert api("{ products { totalCount } }")["products"] == {"totalCount": 0}
+    date = LONG_AGO.date().isoformat()
+    client.post(address, filled(client.get(address)) | {"published_at_0": date, "published_at_1": "00:00:00"})
+    assert api("{ products { totalCount } }")["products"] == {"totalCount": 1}
+
+
+def test_html_written_here_is_as_safe_as_imported(client, owner, shop):
+    address = page(models.Product, "change", shop.pk)
+    html = "<p onclick=x()>Nice</p><script>alert(1)</script>"
+    client.post(address, filled(client.get(address)) | {"description_html": html})
+    shop.refresh_from_db()
+    assert shop.description_html == "<p>Nice</p>"
+
+
+@pytest.mark.parametrize("price", ["-1", "", "abc", "NaN"])
+def test_a_bad_price_is_told_not_saved(client, owner, shop, price):
+    address = page(models.Product, "change", shop.pk)
+    given = filled(client.get(address))
+    (field,) = [name for name, value in given.items() if name.endswith("-price") and value == 10]
+    response = client.post(address, given | {field: price})
+    assert response.status_code == 200
+    shop.refresh_from_db()
+    assert shop.min_price == 10
+
+
+@pytest.mark.parametrize("model", READ_ONLY)
+def test_what_has_rules_is_not_written_here(client, owner, shop, model):
+    row = model.objects.first()
+    assert client.post(page(model, "change", row.pk), {}).status_code == 403
+    assert client.post(page(model, "delete", row.pk), {"post": "yes"}).status_code == 403
+    assert model.objects.filter(pk=row.pk).exists()
+
+
+def test_what_was_sold_is_not_deleted(client, owner, shop):
+    client.post(page(models.Product, "delete", shop.pk), {"post": "yes"})
+    assert models.Product.objects.filter(pk=shop.pk).exists()
+
+
+@pytest.mark.parametrize("email", ["new@example.com", "New@Example.com"])
+def test_a_user_is_added_with_an_email_in_any_case(client, owner, email):
+    password = "correct horse battery"
+    given = {"email": email, "name": "", "usable_password": "true"}
+    response = client.post(page(models.User, "add"), given | {"password1": password, "password2": password})
+    assert response.status_code == 302
+    assert models.User.objects.filter(email="new@example.com").exists()
+
+
+@pytest.mark.parametrize("email", ["olive@example.com", "Olive@Example.com"])
+def test_a_users_email_is_changed_in_any_case(client, owner, email):
+    address = page(models.User, "change", owner.pk)
+    given = filled(client.get(address)) | {"email": email}
+    assert client.post(address, given).status_code == 302
+    owner.refresh_from_db()
+    assert owner.email == "olive@example.com"
+
+
+def test_a_category_is_no_ancestor_of_itself(client, owner, shop):
+    child = models.Category.objects.exclude(parent=None).get()
+    address = page(models.Category, "change", child.parent_id)
+    response = client.post(address, filled(client.get(address)) | {"parent": child.pk})
+    assert response.status_code == 200
+    assert models.Category.objects.get(pk=child.parent_id).parent is None
