@@ -120,7 +120,7 @@ class CheckoutMutation:
                 shipping_address=shipping.decoded() if shipping else None,
                 billing_address=billing.decoded() if billing else None,
                 shipping_method_id=(
-                    ids.number(option, "ShippingOption", field=["shipping_option_id"]) if option else None
+                    ids.number(option, "ShippingOption", field=["shipping_option_id"]) if option is not None else None
                 ),
                 now=info.context.now,
             )

@@ -39,9 +39,10 @@ SORTS = ["RELEVANCE", "NEWEST", "PRICE_ASC", "PRICE_DESC", "TITLE"]
 def sold(title="Linen shirt", *, tags=(), categories=(), **values):
     """A product of one variant: `price`, `option1`, `stock__…` are the variant's, `product__…` its own."""
     variant = VariantFactory(product__title=title, **values)
-    variant.product.tags.set([models.Tag.objects.get_or_create(name=name)[0] for name in tags])
-    variant.product.categories.set(categories)
-    catalog.refresh(variant.product)
+    if tags or categories:
+        variant.product.tags.set([models.Tag.objects.get_or_create(name=name)[0] for name in tags])
+        variant.product.categories.set(categories)
+        catalog.refresh(variant.product)
     return variant.product
 
 
@@ -276,14 +277,14 @@ def _walk(api, size, *, backwards=False, **given):
 
 
 @pytest.mark.parametrize("search", [None, "blue shirt"])
-@pytest.mark.parametrize("size", [1, 2, 3, 9, 10])
 @pytest.mark.parametrize("sort", SORTS)
-def test_walking_forwards_or_backwards_meets_each_product_once_and_in_order(api, many, sort, size, search):
+def test_walking_forwards_or_backwards_meets_each_product_once_and_in_order(api, many, sort, search):
     given = {"sort": sort, "search": search}
     whole = [node["id"] for node in api(LIST, first=100, **given)["products"]["nodes"]]
     assert len(whole) == len(set(whole)) == 9
-    assert _walk(api, size, **given) == whole
-    assert _walk(api, size, backwards=True, **given) == whole
+    for size in (1, 2, 3, 9, 10):
+        assert _walk(api, size, **given) == whole
+        assert _walk(api, size, backwards=True, **given) == whole
 
 
 @pytest.mark.parametrize(
@@ -370,13 +371,14 @@ def _forged(*values):
         _forged("score,id", 1, 1),
     ],
 )
-def test_a_cursor_that_is_none_of_the_list_is_refused(refusal, many, side, cursor):
+def test_a_cursor_that_is_none_of_the_list_is_refused(refusal, side, cursor):
     assert refusal(LIST, sort="NEWEST", **{side: cursor}) == "BAD_USER_INPUT"
 
 
 @pytest.mark.parametrize("sort", SORTS[1:])
 @pytest.mark.parametrize("other", SORTS[1:])
-def test_a_cursor_of_another_sort_is_refused(api, refusal, many, sort, other):
+def test_a_cursor_of_another_sort_is_refused(api, refusal, sort, other):
+    sold()
     cursor = api(LIST, sort=other, first=1)["products"]["pageInfo"]["endCursor"]
     if sort == other or {sort, other} == {"PRICE_ASC", "PRICE_DESC"}:
         assert api(LIST, sort=sort, after=cursor)
@@ -410,13 +412,15 @@ def test_a_cursor_of_another_sort_is_refused(api, refusal, many, sort, other):
         ("NEWEST", ("published_at,id", "0001-01-01 00:00:00+14:00", 1)),
     ],
 )
-def test_a_cursor_that_somebody_made_up_does_no_harm(api, many, sort, cursor):
+def test_a_cursor_that_somebody_made_up_does_no_harm(api, sort, cursor):
+    sold()
     answer = api.post(LIST, sort=sort, after=_forged(*cursor)).json()
     assert {error["extensions"]["code"] for error in answer.get("errors", [])} <= {"BAD_USER_INPUT"}
 
 
 @pytest.mark.parametrize("score", [10**30, "x", None, 1.5, "NaN"])
-def test_a_made_up_score_does_no_harm(api, many, score):
+def test_a_made_up_score_does_no_harm(api, score):
+    sold()
     answer = api.post(LIST, search="shirt", after=_forged("score,id", score, 1)).json()
     assert {error["extensions"]["code"] for error in answer.get("errors", [])} <= {"BAD_USER_INPUT"}
 

@@ -35,11 +35,14 @@ def _everything(settings):
     return rows, sorted(path.name for path in settings.MEDIA_ROOT.rglob("*.*"))
 
 
-def test_loading_the_demo_again_changes_nothing(demo_shop, settings):
+def test_loading_the_demo_again_changes_nothing_and_says_how_to_log_in(demo_shop, settings, capsys):
     before = _everything(settings)
     settings.DEBUG = True
+    capsys.readouterr()
     call_command("demo")
     assert _everything(settings) == before
+    told = capsys.readouterr().out
+    assert all(word in told for word in (STAFF, CUSTOMER, PASSWORD, "/admin/"))
 
 
 def test_the_demo_has_every_part_of_a_shop(demo_shop, settings):
@@ -56,10 +59,3 @@ def test_the_demos_owner_and_customer_can_log_in(demo_shop, client):
     for email, is_staff in ((STAFF, True), (CUSTOMER, False)):
         assert client.login(username=email, password=PASSWORD)
         assert models.User.objects.get(email=email).is_staff is is_staff
-
-
-def test_the_demo_says_how_to_log_in(demo_shop, capsys, settings):
-    settings.DEBUG = True
-    call_command("demo")
-    told = capsys.readouterr().out
-    assert all(word in told for word in (STAFF, CUSTOMER, PASSWORD, "/admin/"))
