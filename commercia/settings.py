@@ -59,6 +59,8 @@ if not re.fullmatch("[A-Z]{3}", SHOP_CURRENCY):
 # ── The API ──────────────────────────────────────────────────────────────────────────────────────────
 GRAPHIQL = env.bool("GRAPHIQL", DEBUG)
 INTROSPECTION = env.bool("INTROSPECTION", DEBUG)
+# About so many values one answer may have.
+MAX_QUERY_COST = env.int("MAX_QUERY_COST", 20_000)
 # A body above this many bytes is refused before it is parsed.
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_BODY_BYTES", 100_000)
 CART_COOKIE_DAYS = env.int("CART_COOKIE_DAYS", 60)

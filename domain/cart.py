@@ -102,6 +102,13 @@ def _refusal(
     return stock.shortage(variant=variant, quantity=quantity, field=[*field, "quantity"])
 
 
+def _refuse_more(line: CartLine, quantity: int, *, now: datetime) -> None:
+    if not is_for_sale(line.variant, now=now):
+        raise NotForSale("This is no longer for sale.", field=["line_id"])
+    if short := stock.shortage(variant=line.variant, quantity=quantity, field=["quantity"]):
+        raise short
+
+
 def is_for_sale(variant: ProductVariant, *, now: datetime) -> bool:
     published_at = variant.product.published_at
     return published_at is not None and published_at <= now
@@ -162,8 +169,8 @@ def set_quantity(*, key: CartKey, line_id: UUID, quantity: int, now: datetime) -
         line.delete()
     else:
         # Fewer is always allowed: a buyer must be able to lower a line whose stock fell.
-        refusal = _refusal(line.variant, quantity, field=[], now=now) if quantity > line.quantity else None
-        raise_all([refusal] if refusal else [])
+        if quantity > line.quantity:
+            _refuse_more(line, quantity, now=now)
         cart.lines.filter(pk=line_id).update(quantity=quantity)
     _touch(cart, now)
     return cart

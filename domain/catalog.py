@@ -85,9 +85,12 @@ def _checked(row: db.Model, *, exclude: Iterable[str]) -> None:
         )
 
 
-def _numbered(prefix: str, suffix: str, values: Sequence[str]) -> dict[str, str]:
-    padded = [*values, *[""] * (MAX_OPTIONS - len(values))]
-    return {f"{prefix}{number}{suffix}": value for number, value in enumerate(padded, start=1)}
+def _padded(values: tuple[str, ...]) -> tuple[str, ...]:
+    return values + ("",) * (MAX_OPTIONS - len(values))
+
+
+def _numbered(prefix: str, suffix: str, values: tuple[str, ...]) -> dict[str, str]:
+    return {f"{prefix}{number}{suffix}": value for number, value in enumerate(_padded(values), start=1)}
 
 
 @transaction.atomic(durable=True)
@@ -158,6 +161,7 @@ def _write_variants(product: Product, draft: ProductDraft, *, actor: User | None
     if len(present.keys() | {variant.sku for variant in draft.variants}) > MAX_VARIANTS:
         raise InvalidInput(f"A product has at most {MAX_VARIANTS} variants.", field=["variants"])
     _refuse_misfits(draft, present)
+    _part_from_options(draft, present)
     counts: dict[ProductVariant, tuple[StockPolicy, int]] = {}
     changed = False
     for wanted in draft.variants:
@@ -185,7 +189,7 @@ def _write_variants(product: Product, draft: ProductDraft, *, actor: User | None
 def _refuse_misfits(draft: ProductDraft, present: Mapping[str, ProductVariant]) -> None:
     """Checks what only the draft as a whole, or the whole shop, can tell of its variants."""
     named = {variant.sku for variant in draft.variants}
-    choices = [variant.options + ("",) * (MAX_OPTIONS - len(variant.options)) for variant in draft.variants]
+    choices = [_padded(variant.options) for variant in draft.variants]
     choices += [(v.option1, v.option2, v.option3) for v in present.values() if v.sku not in named]
     if any(len(choice) > MAX_OPTIONS for choice in choices):
         raise InvalidInput(f"A variant has at most {MAX_OPTIONS} options.", field=["variants"])
@@ -196,6 +200,15 @@ def _refuse_misfits(draft: ProductDraft, present: Mapping[str, ProductVariant]) 
     new = named - present.keys()
     if new and ProductVariant.objects.filter(sku__in=new).exists():
         raise InvalidInput("A SKU is another product's.", field=["variants"])
+
+
+def _part_from_options(draft: ProductDraft, present: Mapping[str, ProductVariant]) -> None:
+    """Frees the options that one variant is to take over from another, since two never have the same."""
+    holders: dict[tuple[str, ...], ProductVariant] = {(v.option1, v.option2, v.option3): v for v in present.values()}
+    for wanted in draft.variants:
+        holder = holders.get(_padded(wanted.options))
+        if holder is not None and holder.sku != wanted.sku:
+            ProductVariant.objects.filter(pk=holder.pk).update(option1=f"~{holder.pk}")
 
 
 def refresh(product: Product) -> None:
@@ -301,24 +314,37 @@ def browse(*, filter: ProductFilter, question: search.Question | None, now: date
     return question.among(products) if question else products
 
 
-def with_all_below(category: Category | None) -> tuple[int, ...]:
-    """The keys of a category and of all its descendants; none of an unknown one."""
-    children: dict[int | None, list[int]] = {}
-    for pk, parent in Category.objects.values_list("pk", "parent"):
-        children.setdefault(parent, []).append(pk)
-    keys = [] if category is None else [category.pk]
-    for key in keys:  # It grows while it is walked.
-        keys += children.get(key, [])
-    return tuple(keys)
+class CategoryTree:
+    """Every category of the shop, read in one statement: docs/adr/0008."""
 
+    def __init__(self) -> None:
+        self._by_key: dict[int, Category] = {}
+        self._children: dict[int | None, list[Category]] = {}
+        for category in Category.objects.all():
+            self._by_key[category.pk] = category
+            self._children.setdefault(category.parent_id, []).append(category)
 
-def ancestors(category: Category, *, among: Mapping[int, Category]) -> list[Category]:
-    """From the root down to the parent, out of all the categories by their key."""
-    path: list[Category] = []
-    while category.parent_id is not None:
-        category = among[category.parent_id]
-        path.insert(0, category)
-    return path
+    def children(self, category: Category | None) -> list[Category]:
+        """In the shop's order; the roots, for None."""
+        return self._children.get(category.pk if category else None, [])
+
+    def parent(self, category: Category) -> Category | None:
+        return None if category.parent_id is None else self._by_key.get(category.parent_id)
+
+    def ancestors(self, category: Category) -> list[Category]:
+        """From the root down to the parent."""
+        path: list[Category] = []
+        above = self.parent(category)
+        while above is not None and above not in path:
+            path.insert(0, above)
+            above = self.parent(above)
+        return path
+
+    def with_all_below(self, category: Category) -> list[Category]:
+        found = [category]
+        for each in found:  # It grows while it is walked.
+            found += [child for child in self.children(each) if child not in found]
+        return found
 
 
 def _conditions(wanted: ProductFilter) -> Iterable[db.Q]:

@@ -111,7 +111,8 @@ def update(
     if shipping_method_id is not None:
         offered = {method.pk: method for method in shipping_options(checkout.shipping_address)}
         if shipping_method_id not in offered:
-            raise ShippingUnavailable("Not offered for this address.", field=["shipping_option_id"])
+            why = "Not offered for this address." if checkout.shipping_address else "It needs an address first."
+            raise ShippingUnavailable(why, field=["shipping_option_id"])
         checkout.shipping_method = offered[shipping_method_id]
     checkout.save(force_insert=checkout._state.adding)
     Cart.objects.filter(pk=cart.pk).update(updated_at=now)
@@ -127,6 +128,9 @@ def missing(checkout: Checkout | None) -> list[DomainError]:
         found.append(EmailMissing("An e-mail address is needed.", field=["checkout", "email"]))
     if address is None:
         found.append(AddressIncomplete("A shipping address is needed.", field=["checkout", "shipping_address"]))
+    elif address.country_code not in settings.SHOP_COUNTRIES:
+        field = ["checkout", "shipping_address", "country_code"]
+        found.append(AddressIncomplete("The shop does not sell to this country.", field=field))
     elif method is None or not delivers_to(method, address):
         found.append(ShippingUnavailable("Choose how to ship.", field=["checkout", "shipping_option"]))
     return found

@@ -17,6 +17,7 @@ from domain import checkout, locks, pricing, stock
 from domain.errors import DomainError, InvalidInput, NotFound, raise_all
 from domain.money import MAX_AMOUNT, quantize
 from storefront.models import (
+    OPEN_PAYMENT,
     Cart,
     CartLine,
     CartState,
@@ -64,6 +65,8 @@ _GIVES_STOCK_BACK = {OrderState.CANCELLED, OrderState.EXPIRED}
 
 _MAX_NOTE = 2000
 _RETRIES_WITHIN = timedelta(days=1)
+# A gateway that has not answered by then is not waited for; money that comes later finds its way (`settle`).
+_ANSWERED_WITHIN = timedelta(minutes=15)
 # Without letters that are misread (I, L, O, U). Ten of them at random: a number tells nothing of the volume.
 _NUMBER_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _receipts = signing.Signer(salt="commercia.order-receipt")
@@ -74,8 +77,16 @@ def _new_number() -> str:
 
 
 def receipt(order: Order) -> str:
-    """The signed text by which a guest, who has no account, shows that the order is theirs."""
+    """The signed text by which a guest, who has no account, shows that the order is theirs.
+
+    Whoever has it may cancel and pay: it is not for staff who may only look (`may_hold_receipt`).
+    """
     return _receipts.sign(order.number)
+
+
+def may_hold_receipt(viewer: User | None, order: Order) -> bool:
+    """Whether a viewer who sees the order may also act on it."""
+    return viewer is None or not viewer.is_staff or Order.objects.changeable_by(viewer).filter(pk=order.pk).exists()
 
 
 def _of_receipt(receipt: str) -> QuerySet[Order]:
@@ -200,18 +211,18 @@ def cancel(
 ) -> Order:
     """Cancels an order that is not paid and gives its stock back. Cancelled already: nothing happens.
 
-    Raises OrderStateConflict once it is paid, and while a gateway has been asked for its money and has not
-    answered; NotFound; InvalidInput for the reason.
+    Raises OrderStateConflict once it is paid, and for some minutes while a gateway is being asked for its money;
+    NotFound; InvalidInput for the reason.
     """
     if len(reason) > _MAX_NOTE:
         raise InvalidInput(f"At most {_MAX_NOTE} characters.", field=["reason"])
     order = lock(order_id=order_id, viewer=viewer, receipt=receipt)
     if order.state == OrderState.CANCELLED:
         return order
-    if order.payments.filter(state=PaymentState.PENDING).exists():
+    if order.payments.filter(state=PaymentState.PENDING, asked_at__gt=now - _ANSWERED_WITHIN).exists():
         raise OrderStateConflict("A payment is under way: try again when it has ended.", field=["order_id"])
     _move(order, OrderState.CANCELLED, kind=OrderEventKind.CANCELLED, message=reason, actor=viewer, now=now)
-    order.payments.filter(state=PaymentState.REQUIRES_ACTION).update(state=PaymentState.CANCELLED)
+    order.payments.filter(OPEN_PAYMENT).update(state=PaymentState.CANCELLED)
     return order
 
 

@@ -24,18 +24,26 @@ from storefront.models import (
 
 
 class PaymentDeclined(DomainError):
-    """The gateway refused to take the money; the order still awaits payment, by another method."""
+    """The gateway refused to take the money: `payment` has failed, and the order still awaits another."""
 
     code: ClassVar[str] = "PAYMENT_DECLINED"
 
+    def __init__(self, payment: Payment) -> None:
+        super().__init__(payment.failure, field=["payment_method"])
+        self.payment = payment
+
 
 class PaymentUnavailable(DomainError):
-    """The shop does not take money this way, or the gateway gave no answer: try the same again."""
+    """The shop does not take money this way; or, with `payment`, the gateway gave no answer: try the same again."""
 
     code: ClassVar[str] = "PAYMENT_UNAVAILABLE"
 
+    def __init__(self, message: str, *, payment: Payment | None = None) -> None:
+        super().__init__(message, field=["provider"])
+        self.payment = payment
 
-_OPEN = (PaymentState.PENDING, PaymentState.REQUIRES_ACTION)
+
+_OPEN = (PaymentState.PENDING, PaymentState.REQUIRES_ACTION)  # as OPEN_PAYMENT, for a row at hand
 
 
 def start(
@@ -54,7 +62,7 @@ def start(
     NotFound, OrderStateConflict.
     """
     if provider not in gateways.enabled():
-        raise PaymentUnavailable("The shop does not take money this way.", field=["provider"])
+        raise PaymentUnavailable("The shop does not take money this way.")
     if len(method) > 500 or len(return_url) > 2000:
         raise InvalidInput("Too long.", field=["payment_method" if len(method) > 500 else "return_url"])
     if return_url and not return_url.startswith(("https://", "http://")):
@@ -73,10 +81,10 @@ def start(
     try:
         outcome = gateways.by_provider(PaymentProvider(payment.provider)).charge(charge)
     except gateways.GatewayUnavailable:
-        raise PaymentUnavailable("The gateway gave no answer: try again.", field=["provider"]) from None
+        raise PaymentUnavailable("The gateway gave no answer: try the same again.", payment=payment) from None
     payment = _record(payment_id=payment.pk, order_id=order_id, outcome=outcome, now=now)
     if payment.state == PaymentState.FAILED:
-        raise PaymentDeclined(payment.failure, field=["payment_method"])
+        raise PaymentDeclined(payment)
     return payment
 
 
@@ -94,12 +102,12 @@ def _intend(
     payment = order.payments.filter(state__in=_OPEN).first()
     if payment is None:
         payment = Payment.objects.create(
-            order=order, provider=provider, amount=order.total, currency=order.currency, created_at=now
+            order=order, provider=provider, amount=order.total, currency=order.currency, created_at=now, asked_at=now
         )
         orders.tell(order, OrderEventKind.PAYMENT_STARTED, message=provider.label, actor=viewer, now=now)
-    elif payment.state != PaymentState.PENDING:
-        payment.state = PaymentState.PENDING
-        payment.save(update_fields=["state"])
+    else:
+        payment.state, payment.asked_at = PaymentState.PENDING, now
+        payment.save(update_fields=["state", "asked_at"])
     return payment
 
 

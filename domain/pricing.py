@@ -22,7 +22,8 @@ class Totals:
 
 
 def line_total(*, unit_price: Decimal, quantity: int, currency: str) -> Decimal:
-    return quantize(unit_price * quantity, currency)
+    """The unit price as it is shown, times the quantity: what a buyer can check."""
+    return quantize(unit_price, currency) * quantity
 
 
 def totals(*, lines: Iterable[tuple[Decimal, int]], shipping: Decimal, currency: str) -> Totals:

@@ -66,13 +66,15 @@ def _score(sql: str, *params: str) -> RawSQL:
 
 
 def _for_postgresql(words: Sequence[str]) -> Question:
+    # English knows other forms of a word, and drops "the" and "her"; simple keeps each beginning as it was typed.
+    asked = "(to_tsquery('english', %s) || to_tsquery('simple', %s))"
     documents = "FROM storefront_searchdocument d WHERE"
     own = f"{documents} d.product_id = storefront_product.id"
     query = " & ".join(f"{word}:*" for word in words)
-    if _rows(f"SELECT 1 {documents} d.vector @@ to_tsquery('english', %s) LIMIT 1", query):
+    if _rows(f"SELECT 1 {documents} d.vector @@ {asked} LIMIT 1", query, query):
         return Question(
-            matches=RawSQL(f"SELECT d.product_id {documents} d.vector @@ to_tsquery('english', %s)", [query]),
-            score=_score(f"SELECT (1000000 * ts_rank(d.vector, to_tsquery('english', %s)))::bigint {own}", query),
+            matches=RawSQL(f"SELECT d.product_id {documents} d.vector @@ {asked}", [query, query]),
+            score=_score(f"SELECT (1000000 * ts_rank(d.vector, {asked}))::bigint {own}", query, query),
         )
     _rows("SELECT set_config('pg_trgm.word_similarity_threshold', %s, false)", _TRIGRAM_THRESHOLD)
     names = "(d.title || ' ' || d.keywords)"

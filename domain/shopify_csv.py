@@ -248,7 +248,7 @@ class _Import:
                 if not dry_run:
                     catalog.attach_image(product=product, source=source, alt=alt, content=content, position=position)
                     taken = True
-            except OSError:
+            except (OSError, ValueError):  # A name with a NUL byte is a ValueError.
                 self.note(row, f"No picture {_file_name(source)!r} in the folder.")
             except DomainError as error:
                 self.note(row, f"The picture {_file_name(source)!r} was refused. {error}")
@@ -264,15 +264,16 @@ def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
 
 
 def _file_name(source: str) -> str:
-    return PurePosixPath(unquote(urlsplit(source).path)).name or "?"
+    try:
+        return PurePosixPath(unquote(urlsplit(source).path)).name or "?"
+    except ValueError:  # no address at all
+        return "?"
 
 
 def _synthesised(handle: str, options: Sequence[str]) -> str:
-    """A SKU for a variant that has none: always the same for the same product and options."""
-    sku = slugify(" ".join([handle, *options]))
-    if len(sku) <= _SKU_LENGTH and sku:
-        return sku
-    return f"{sku[: _SKU_LENGTH - 9]}-{sha256(repr((handle, options)).encode()).hexdigest()[:8]}"
+    """A SKU for a variant that has none: always the same for the same product and options, and no other's."""
+    readable = slugify(" ".join([handle, *options]))[: _SKU_LENGTH - 9]
+    return f"{readable}-{sha256(repr((handle, *options)).encode()).hexdigest()[:8]}"
 
 
 def _policy(row: Row) -> StockPolicy:
@@ -300,9 +301,9 @@ def _whole(row: Row, column: str) -> int | None:
     if not row[column]:
         return None
     try:
-        number = int(Decimal(row[column]))
-    except (InvalidOperation, ValueError, OverflowError):
+        number = Decimal(row[column])
+    except InvalidOperation:
         raise BadCell(f"{column}: {row[column]!r} is not a number.") from None
-    if abs(number) > 2**31 - 1:
+    if not number.is_finite() or abs(number) > catalog.MAX_ON_HAND:
         raise BadCell(f"{column}: {row[column]!r} is too large.")
-    return number
+    return int(number)

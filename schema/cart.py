@@ -16,7 +16,7 @@ from schema import ids
 from schema.catalog import ProductVariant
 from schema.context import Info
 from schema.enums import expose
-from schema.errors import Refusals, UserError, user_error
+from schema.errors import Refusals, UserError, user_errors
 from schema.loading import load
 from schema.scalars import Money
 from storefront import models
@@ -115,7 +115,7 @@ class Cart(ids.Node):
     def problems(self: Any, info: Info) -> list[UserError]:
         if self.state != models.CartState.ACTIVE:
             return []
-        return [user_error(problem) for problem in checkouts.problems(self, now=info.context.now)]
+        return user_errors(checkouts.problems(self, now=info.context.now))
 
 
 # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────

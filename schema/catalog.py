@@ -109,12 +109,18 @@ class Category(ids.Node):
     slug: str = strawberry_django.field(description="Unique; for addresses.")
     name: str = strawberry_django.field(description="What the buyer reads.")
     description: str = strawberry_django.field(description="Plain text; may be empty.")
-    parent: "Category | None" = strawberry_django.field(description="Null for a root.")
-    children: list["Category"] = strawberry_django.field(description="In the shop's order.")
+
+    @strawberry.field(graphql_type="Category | None", description="Null for a root.")
+    def parent(self: Any, info: Info) -> models.Category | None:
+        return info.context.categories.parent(self)
+
+    @strawberry.field(graphql_type=list["Category"], description="In the shop's order.")
+    def children(self: Any, info: Info) -> list[models.Category]:
+        return info.context.categories.children(self)
 
     @strawberry.field(graphql_type=list["Category"], description="From the root down to the parent; empty for a root.")
     def ancestors(self: Any, info: Info) -> list[models.Category]:
-        return catalog.ancestors(self, among=info.context.categories)
+        return info.context.categories.ancestors(self)
 
 
 @strawberry_django.type(models.ProductVariant, description="What is put in a cart: one choice of a product's options.")
@@ -242,7 +248,9 @@ class OptionFilter:
     values: list[str] = strawberry.field(description='"S", "M": either will do.')
 
 
-@strawberry.input(description="Every part given has to hold; within one part, one of the values.")
+@strawberry.input(
+    description="Every part given has to hold; within one part, one of the values. Empty lists do not count."
+)
 class ProductFilter:
     category_id: strawberry.ID | None = strawberry.field(default=None, description="With all below it.")
     category_slug: str | None = strawberry.field(default=None, description="With all below it.")
@@ -252,31 +260,35 @@ class ProductFilter:
     price: DecimalRange | None = strawberry.field(default=None, description="Of the lowest-priced variant.")
     available: bool | None = strawberry.field(default=None, description="Whether one of its variants can be had.")
     options: list[OptionFilter] | None = strawberry.field(default=None, description="For one and the same variant.")
-    ids: list[strawberry.ID] | None = strawberry.field(default=None, description="At most 100.")
+    ids: list[strawberry.ID] | None = strawberry.field(default=None, description="At most 100; of an empty list, none.")
 
 
-def _decoded(filter: ProductFilter) -> catalog.ProductFilter:
-    if filter.ids is not None and len(filter.ids) > MAX_PAGE:
-        raise bad_user_input(f"At most {MAX_PAGE} `ids`.")
+def _decoded(filter: ProductFilter, info: Info) -> catalog.ProductFilter:
+    options = [option for option in filter.options or () if option.values]
+    if len({option.name for option in options}) > catalog.MAX_OPTIONS:
+        raise bad_user_input(f"At most {catalog.MAX_OPTIONS} `options`.")
+    values = [filter.vendor, filter.product_type, filter.tags, filter.ids, *(option.values for option in options)]
+    if any(len(each or ()) > MAX_PAGE for each in values):
+        raise bad_user_input(f"At most {MAX_PAGE} values in one part of a filter.")
     price = filter.price or DecimalRange()
     return catalog.ProductFilter(
-        category_ids=_categories(filter),
+        category_ids=_categories(filter, info),
         vendors=tuple(filter.vendor or ()),
         product_types=tuple(filter.product_type or ()),
         tags=tuple(filter.tags or ()),
         price_gte=price.gte,
         price_lte=price.lte,
         available=filter.available,
-        options=tuple(catalog.OptionFilter(option.name, tuple(option.values)) for option in filter.options or ()),
+        options=tuple(catalog.OptionFilter(option.name, tuple(option.values)) for option in options),
         ids=None if filter.ids is None else tuple(_known(filter.ids)),
     )
 
 
-def _categories(filter: ProductFilter) -> tuple[int, ...] | None:
+def _categories(filter: ProductFilter, info: Info) -> tuple[int, ...] | None:
     if filter.category_id is None and filter.category_slug is None:
         return None
-    chosen = _one(models.Category.objects.all(), "Category", filter.category_id, filter.category_slug)
-    return catalog.with_all_below(chosen.first())
+    chosen = _one(models.Category.objects.all(), "Category", filter.category_id, filter.category_slug).first()
+    return tuple(category.pk for category in info.context.categories.with_all_below(chosen)) if chosen else ()
 
 
 def _known(product_ids: list[strawberry.ID]) -> list[int]:
@@ -333,7 +345,7 @@ class CatalogQuery:
         question = understand(search) if search and search.strip() else None
         if sort is catalog.Sort.RELEVANCE and question is None:
             sort = catalog.Sort.NEWEST
-        wanted = _decoded(filter or ProductFilter())
+        wanted = _decoded(filter or ProductFilter(), info)
         page = Page(
             catalog.browse(filter=wanted, question=question, now=info.context.now),
             _SORTS[sort],
@@ -350,8 +362,8 @@ class CatalogQuery:
         return load(_one(models.Category.objects.all(), "Category", id, slug), info).first()
 
     @strawberry.field(graphql_type=list[Category], description="The roots of the tree; descend by `children`.")
-    def categories(self, info: Info) -> QuerySet[models.Category]:
-        return load(models.Category.objects.filter(parent=None), info)
+    def categories(self, info: Info) -> list[models.Category]:
+        return info.context.categories.children(None)
 
 
 def _one(rows: QuerySet[Row], type_name: str, id: str | None, slug: str | None) -> QuerySet[Row]:

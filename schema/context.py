@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from domain.cart import CartKey
+from domain.catalog import CategoryTree
 from storefront import models
 
 CART_COOKIE = "cart"
@@ -34,9 +35,9 @@ class Context:
         return self.request.user
 
     @cached_property
-    def categories(self) -> dict[int, models.Category]:
-        """The whole tree by key, for what walks it upwards."""
-        return models.Category.objects.in_bulk()
+    def categories(self) -> CategoryTree:
+        """Read once a request, whatever walks it."""
+        return CategoryTree()
 
     def cart_key(self, code: str | None) -> CartKey:
         """Which cart the request means: by its argument, its viewer or its cookie."""

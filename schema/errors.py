@@ -1,8 +1,10 @@
 """Refusals as clients see them: expected ones as `userErrors`, the rest as GraphQL errors with a code."""
 
 import re
+from collections.abc import Iterable
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 import strawberry
 from graphql import GraphQLError
@@ -11,7 +13,10 @@ from domain.cart import CartLocked as CartLockedError
 from domain.errors import DomainError
 from domain.orders import TotalChanged as TotalChangedError
 from domain.stock import InsufficientStock as InsufficientStockError
+from schema.context import Info
+from schema.loading import Together, load
 from schema.scalars import Money
+from storefront import models
 
 if TYPE_CHECKING:
     from schema.catalog import ProductVariant
@@ -65,11 +70,17 @@ class InvalidInput(UserError):
 
 @strawberry.type(description="Fewer units can be had than were asked for.")
 class InsufficientStock(UserError):
-    variant: Annotated["ProductVariant", strawberry.lazy("schema.catalog")] = strawberry.field(
-        description="What there is too little of."
-    )
+    variants: strawberry.Private["Together[models.ProductVariant]"]
+    variant_id: strawberry.Private[int]
     requested: int = strawberry.field(description="Units that the line would have had.")
     available: int = strawberry.field(description="Units that can be had now.")
+
+    @strawberry.field(
+        graphql_type=Annotated["ProductVariant", strawberry.lazy("schema.catalog")],
+        description="What there is too little of.",
+    )
+    def variant(self, info: Info) -> models.ProductVariant:
+        return self.variants.get(self.variant_id, info)
 
 
 @strawberry.type(description="The cart no longer costs what the buyer saw. Show the new total, then place again.")
@@ -80,17 +91,29 @@ class TotalChanged(UserError):
 
 @strawberry.type(description="The cart can no longer change.")
 class CartLocked(UserError):
-    order: Annotated["Order", strawberry.lazy("schema.orders")] | None = strawberry.field(
-        description="What it became; null when it was merged into another cart."
+    order_id: strawberry.Private[UUID | None]
+
+    @strawberry.field(
+        graphql_type=Annotated["Order", strawberry.lazy("schema.orders")] | None,
+        description="What it became; null when it was merged into another cart.",
     )
+    def order(self, info: Info) -> models.Order | None:
+        return load(models.Order.objects.filter(pk=self.order_id), info).first() if self.order_id else None
 
 
 def _camel(part: str) -> str:
     return re.sub(r"_(\w)", lambda match: match[1].upper(), part)
 
 
-def user_error(error: DomainError) -> UserError:
-    """The schema's form of a domain error."""
+def user_errors(errors: Iterable[DomainError]) -> list[UserError]:
+    """The schema's form of domain errors; what they name is loaded for all of them at once."""
+    errors = list(errors)
+    short = [error.variant.pk for error in errors if isinstance(error, InsufficientStockError)]
+    variants = Together(models.ProductVariant.objects.filter(pk__in=short))
+    return [_user_error(error, variants) for error in errors]
+
+
+def _user_error(error: DomainError, variants: Together[models.ProductVariant]) -> UserError:
     basics: dict[str, Any] = {
         "code": ErrorCode(error.code),
         "message": error.message,
@@ -98,8 +121,8 @@ def user_error(error: DomainError) -> UserError:
     }
     match error:
         case InsufficientStockError():
-            variant: Any = error.variant
-            return InsufficientStock(**basics, variant=variant, requested=error.requested, available=error.available)
+            basics |= {"requested": error.requested, "available": error.available}
+            return InsufficientStock(**basics, variants=variants, variant_id=error.variant.pk)
         case TotalChangedError():
             return TotalChanged(
                 **basics,
@@ -107,8 +130,7 @@ def user_error(error: DomainError) -> UserError:
                 actual=Money.of(error.actual, error.currency),
             )
         case CartLockedError():
-            order: Any = error.order
-            return CartLocked(**basics, order=order)
+            return CartLocked(**basics, order_id=error.order.pk if error.order else None)
         case _:
             return InvalidInput(**basics)
 
@@ -117,11 +139,12 @@ class Refusals:
     """`with Refusals() as errors:` turns the domain's errors into a payload's; call the domain in it, once."""
 
     def __enter__(self) -> list[UserError]:
+        self.raised: list[DomainError] = []
         self._errors: list[UserError] = []
         return self._errors
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
         raised = error.exceptions if isinstance(error, ExceptionGroup) else (error,)
-        refusals = [each for each in raised if isinstance(each, DomainError)]
-        self._errors += [user_error(refusal) for refusal in refusals]
-        return len(refusals) == len(raised)
+        self.raised = [each for each in raised if isinstance(each, DomainError)]
+        self._errors += user_errors(self.raised)
+        return len(self.raised) == len(raised)

@@ -8,12 +8,15 @@ from typing import Any
 
 from django.conf import settings
 from graphql import (
+    ASTValidationRule,
     DocumentNode,
     ExecutionResult,
+    FragmentDefinitionNode,
     GraphQLError,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     OperationType,
+    StringValueNode,
     execute_sync,
     get_operation_ast,
     parse,
@@ -21,12 +24,14 @@ from graphql import (
     validate,
 )
 
+from schema import limits
 from schema.context import Context
 from schema.root import schema
 
 logger = logging.getLogger(__name__)
 
 MAX_TOKENS = 2_000
+MAX_CACHED = 8_000  # characters; a front end's documents are shorter
 # graphql-core's own executor: Strawberry's picks the first operation where the specification wants an error.
 _SCHEMA = schema._schema
 
@@ -52,7 +57,8 @@ def answer(
     queries_only: bool,
 ) -> Answer:
     """Runs one operation. Raises NotAllowedByGet."""
-    document, errors = _checked(query, introspection=settings.INTROSPECTION)
+    check = _checked if len(query) <= MAX_CACHED else _checked.__wrapped__
+    document, errors = check(query, introspection=settings.INTROSPECTION)
     if document is None or errors:
         return _refused(errors)
     operation = get_operation_ast(document, operation_name)
@@ -61,6 +67,9 @@ def answer(
         return _refused([GraphQLError(message, extensions={"code": "OPERATION_RESOLUTION_FAILURE"})])
     if queries_only and not _is_query(operation):
         raise NotAllowedByGet
+    fragments = {part.name.value: part for part in document.definitions if isinstance(part, FragmentDefinitionNode)}
+    if too_large := limits.check(operation, fragments, variables or {}, _SCHEMA):
+        return _refused([too_large])
     result = execute_sync(
         _SCHEMA,
         document,
@@ -83,15 +92,24 @@ def _checked(query: str, *, introspection: bool) -> tuple[DocumentNode | None, l
         return None, [_coded(error, "GRAPHQL_PARSE_FAILED")]
     except RecursionError:
         return None, [_coded(GraphQLError("The document is nested too deeply."), "GRAPHQL_PARSE_FAILED")]
-    rules = [*specified_rules] if introspection else [*specified_rules, NoSchemaIntrospectionCustomRule]
-    errors = validate(_SCHEMA, document, rules, max_errors=20)
+    rules = [*specified_rules, NoNul]
     if not introspection:
-        for found in errors:
-            found.message = found.message.partition(" Did you mean")[0]
+        rules.append(NoSchemaIntrospectionCustomRule)
+    errors = validate(_SCHEMA, document, rules, max_errors=20)
     return document, [_coded(found, "GRAPHQL_VALIDATION_FAILED") for found in errors]
 
 
+class NoNul(ASTValidationRule):
+    """No database column holds the character NUL, which a GraphQL text can."""
+
+    def enter_string_value(self, node: StringValueNode, *_: Any) -> None:
+        if "\0" in node.value:
+            self.report_error(GraphQLError("A text cannot hold the character NUL.", node))
+
+
 def _coded(error: GraphQLError, code: str) -> GraphQLError:
+    if not settings.INTROSPECTION:
+        error.message = error.message.partition(" Did you mean")[0]
     error.extensions = {"code": code, **(error.extensions or {})}
     return error
 

@@ -1,6 +1,6 @@
 """Rows with all that a request selects of them, in a number of statements that does not grow with the rows."""
 
-from typing import TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from django.db.models import Model, QuerySet
 from graphql import GraphQLObjectType, GraphQLResolveInfo, get_named_type
@@ -24,6 +24,20 @@ def load(rows: QuerySet[Row], info: Info) -> QuerySet[Row]:
 def load_nodes(rows: QuerySet[Row], info: Info) -> QuerySet[Row]:
     """For a field whose type is a connection of the rows, by what is selected of `nodes` and `edges.node`."""
     return optimize(rows, _of_nodes(info._raw_info), config=_CONFIG)
+
+
+class Together(Generic[Row]):
+    """Rows that several siblings of a list name one each: loaded for all of them when the first is asked."""
+
+    def __init__(self, rows: QuerySet[Row]) -> None:
+        self._rows = rows
+        self._loaded: dict[str | int, dict[Any, Row]] = {}
+
+    def get(self, key: Any, info: Info) -> Row:
+        alias = info.path.key  # Each alias may select something else.
+        if alias not in self._loaded:
+            self._loaded[alias] = {row.pk: row for row in load(self._rows, info)}
+        return self._loaded[alias][key]
 
 
 def _of_nodes(info: GraphQLResolveInfo) -> GraphQLResolveInfo:

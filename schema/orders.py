@@ -110,9 +110,12 @@ class Order(ids.Node):
     def total(self: Any) -> Money:
         return Money.of(self.total, self.currency)
 
-    @strawberry_django.field(description="Secret: shows to `order` and `startPayment` that a guest's order is theirs.")
-    def receipt(self: Any) -> str:
-        return orders.receipt(self)
+    @strawberry_django.field(
+        description="Secret: shows to `order`, `startPayment` and `cancelOrder` that a guest's order is theirs. "
+        "Null for staff who may look at orders but not change them."
+    )
+    def receipt(self: Any, info: Info) -> str | None:
+        return orders.receipt(self) if orders.may_hold_receipt(info.context.viewer, self) else None
 
 
 # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────
@@ -182,8 +185,9 @@ class OrderQuery:
 @strawberry.type
 class OrderMutation:
     @strawberry.mutation(
-        description="Turns the cart into an order, exactly once: it holds its stock, and awaits payment. The cart is "
-        "locked for good. Errors: everything in `Cart.problems`, and TOTAL_CHANGED, INVALID, NOT_FOUND."
+        description="Turns the cart into an order, exactly once: it holds its stock, and awaits payment (or is PAID, "
+        "if there is nothing to pay). The cart is locked for good. Errors: everything in `Cart.problems`, and "
+        "TOTAL_CHANGED, INVALID, NOT_FOUND."
     )
     def place_order(self, info: Info, input: PlaceOrderInput) -> OrderPayload:
         with Refusals() as errors:

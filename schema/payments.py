@@ -1,5 +1,6 @@
 """Paying for an order."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -8,6 +9,7 @@ import strawberry
 import strawberry_django
 
 from domain import payments
+from domain.payments import PaymentDeclined, PaymentUnavailable
 from schema import ids
 from schema.context import Info
 from schema.enums import expose
@@ -64,19 +66,28 @@ class StartPaymentInput:
 # ── payloads ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-@strawberry.type(description="The payment and its order as they are now, or why nothing was done.")
+@strawberry.type(description="The payment and its order as they are now, and what went wrong.")
 class PaymentPayload:
     payment_id: strawberry.Private[UUID | None] = None
     order_id: strawberry.Private[UUID | None] = None
     user_errors: list[UserError] = strawberry.field(
-        default_factory=list, description="Why nothing was done; empty on success."
+        default_factory=list, description="Why no money was taken; empty on success."
     )
 
-    @strawberry.field(graphql_type=Payment | None, description="Null when nothing was done.")
+    @classmethod
+    def of(cls, payment: models.Payment | None, errors: Sequence[UserError] = ()) -> "PaymentPayload":
+        if payment is None:
+            return cls(user_errors=list(errors))
+        return cls(payment_id=payment.pk, order_id=payment.order_id, user_errors=list(errors))
+
+    @strawberry.field(
+        graphql_type=Payment | None,
+        description="Also of PAYMENT_DECLINED (it has failed) and of a PAYMENT_UNAVAILABLE that may be tried again.",
+    )
     def payment(self, info: Info) -> models.Payment | None:
         return load(models.Payment.objects.filter(pk=self.payment_id), info).first() if self.payment_id else None
 
-    @strawberry.field(graphql_type=Order | None, description="Null when nothing was done.")
+    @strawberry.field(graphql_type=Order | None, description="Null exactly when `payment` is.")
     def order(self, info: Info) -> models.Order | None:
         return load(models.Order.objects.filter(pk=self.order_id), info).first() if self.order_id else None
 
@@ -91,7 +102,7 @@ class PaymentMutation:
         "never charges twice. Errors: PAYMENT_DECLINED, PAYMENT_UNAVAILABLE, ORDER_STATE, NOT_FOUND, INVALID."
     )
     def start_payment(self, info: Info, input: StartPaymentInput) -> PaymentPayload:
-        with Refusals() as errors:
+        with (refusals := Refusals()) as errors:
             payment = payments.start(
                 order_id=ids.uuid(input.order_id, "Order", field=["order_id"]),
                 viewer=info.context.viewer,
@@ -101,5 +112,6 @@ class PaymentMutation:
                 return_url=input.return_url or "",
                 now=info.context.now,
             )
-            return PaymentPayload(payment_id=payment.pk, order_id=payment.order_id)
-        return PaymentPayload(user_errors=errors)
+            return PaymentPayload.of(payment)
+        tried = [error.payment for error in refusals.raised if isinstance(error, PaymentDeclined | PaymentUnavailable)]
+        return PaymentPayload.of(tried[0] if tried else None, errors)

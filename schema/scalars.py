@@ -1,6 +1,7 @@
 """Scalars and values that every part of the schema shares."""
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 from typing import Any
 
 import strawberry
@@ -9,17 +10,14 @@ from strawberry.types.scalar import ScalarDefinition
 
 from domain.money import quantize
 
-_MAX_DIGITS = 14
+_DECIMAL = re.compile(r"-?[0-9]{1,11}(\.[0-9]{1,3})?")
 
 
 def _parse_decimal(value: Any) -> Decimal:
-    try:
-        number = Decimal(value if type(value) in (str, int) else repr(value))
-    except (InvalidOperation, ValueError):
-        raise GraphQLError('A decimal number such as "19.90" is expected.') from None
-    if not number.is_finite() or abs(number) >= 10**11 or len(number.as_tuple().digits) > _MAX_DIGITS:
-        raise GraphQLError(f"A finite number of at most {_MAX_DIGITS} digits is expected.")
-    return number
+    text = value if isinstance(value, str) else repr(value)
+    if not _DECIMAL.fullmatch(text):
+        raise GraphQLError('A number such as "19.90" is expected, with at most 11 digits before the point and 3 after.')
+    return Decimal(text)
 
 
 DECIMAL: ScalarDefinition = strawberry.scalar(

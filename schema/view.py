@@ -4,7 +4,6 @@ https://graphql.github.io/graphql-over-http/draft/
 """
 
 import json
-import re
 from typing import Any
 
 from django.conf import settings
@@ -20,17 +19,16 @@ from schema.execution import NotAllowedByGet, answer
 RESPONSE_TYPE = "application/graphql-response+json"
 JSON_TYPE = "application/json"
 _PREFLIGHT_HEADERS = ("apollo-require-preflight", "x-apollo-operation-name")
-# Escapes of NUL, in JSON or in GraphQL: no database column holds it.
-_NUL = re.compile(r"\x00|\\u0000|\\u\{0+\}")
 
 
 class BadRequest(Exception):
     """A request that no GraphQL executor can be asked to run. `status` is the HTTP status."""
 
-    def __init__(self, message: str, status: int = 400) -> None:
+    def __init__(self, message: str, status: int = 400, code: str = "BAD_REQUEST") -> None:
         super().__init__(message)
         self.message = message
         self.status = status
+        self.code = code
 
 
 @csrf_exempt  # Replaced by the rule of `_trusts_cookies`.
@@ -70,10 +68,10 @@ def _negotiated(request: HttpRequest) -> str:
     known = [JSON_TYPE, RESPONSE_TYPE]
     if RESPONSE_TYPE in request.headers.get("Accept", ""):
         known.reverse()
-    preferred = request.get_preferred_type(known)
+    preferred = request.get_preferred_type([*known, *(f"{kind}; charset=utf-8" for kind in known)])
     if preferred is None:
         raise BadRequest(f"This endpoint answers in {RESPONSE_TYPE} or {JSON_TYPE}.", 406)
-    return preferred
+    return preferred.partition(";")[0]
 
 
 def _trusts_cookies(request: HttpRequest) -> bool:
@@ -90,8 +88,15 @@ def _parameters(request: HttpRequest) -> dict[str, Any]:
     for name, kind, what in _TYPES:
         if given.get(name) is not None and not isinstance(given[name], kind):
             raise BadRequest(f"`{name}` has to be {what}.")
+    if "persistedQuery" in (given.get("extensions") or {}) and not given.get("query"):
+        # Apollo's link sends the whole query then, and asks no more by hash.
+        raise BadRequest("PersistedQueryNotSupported", code="PERSISTED_QUERY_NOT_SUPPORTED")
     if not given.get("query"):
         raise BadRequest("`query` is missing.")
+    try:
+        _refuse_unstorable(given)
+    except RecursionError:
+        raise BadRequest("The body is nested too deeply.") from None
     return {
         "query": given["query"],
         "operation_name": given.get("operationName") or None,
@@ -109,7 +114,6 @@ _TYPES: tuple[tuple[str, type, str], ...] = (
 
 def _from_address(request: HttpRequest) -> dict[str, Any]:
     given: dict[str, Any] = {name: request.GET[name] for name, _, _ in _TYPES if name in request.GET}
-    _refuse_unstorable("".join(given.values()))
     for name in ("variables", "extensions"):
         if name in given:
             given[name] = _parsed(given[name])
@@ -125,7 +129,6 @@ def _from_body(request: HttpRequest) -> dict[str, Any]:
         raise BadRequest("The body is too long.", 413) from None
     except UnicodeDecodeError:
         raise BadRequest("The body is not UTF-8.") from None
-    _refuse_unstorable(text)
     given = _parsed(text)
     if not isinstance(given, dict):
         raise BadRequest("The body has to be an object with a `query`.")
@@ -134,25 +137,32 @@ def _from_body(request: HttpRequest) -> dict[str, Any]:
 
 def _parsed(text: str) -> Any:
     try:
-        parsed = json.loads(text, parse_constant=_no_number)
-        if "\\ud" in text.lower():
-            json.dumps(parsed, ensure_ascii=False).encode()  # Half a surrogate pair is no text.
+        return json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise BadRequest("This is not JSON.") from None
-    return parsed
 
 
 def _no_number(name: str) -> None:
     raise ValueError(name)
 
 
-def _refuse_unstorable(text: str) -> None:
-    if _NUL.search(text):
-        raise BadRequest("A text cannot hold the character NUL.")
+def _refuse_unstorable(value: Any) -> None:
+    """No database column holds the character NUL, and half a surrogate pair is no text."""
+    match value:
+        case str():
+            if "\0" in value or (not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value)):
+                raise BadRequest("A text cannot hold NUL or half a surrogate pair.")
+        case dict():
+            for key, inner in value.items():
+                _refuse_unstorable(key)
+                _refuse_unstorable(inner)
+        case list():
+            for inner in value:
+                _refuse_unstorable(inner)
 
 
 def _error(error: BadRequest, media_type: str) -> HttpResponse:
-    body = {"errors": [{"message": error.message, "extensions": {"code": "BAD_REQUEST"}}]}
+    body = {"errors": [{"message": error.message, "extensions": {"code": error.code}}]}
     return _json(body, error.status, media_type)
 
 

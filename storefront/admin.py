@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from domain import catalog
+from domain import catalog, locks
 from storefront import models
 
 admin.site.site_header = admin.site.site_title = settings.SHOP_NAME
@@ -55,8 +55,17 @@ class UserAdmin(BaseUserAdmin[models.User]):
     add_fieldsets = ((None, {"fields": ("email", "name", "password1", "password2")}),)
 
 
+class NamesProducts(admin.ModelAdmin[Any]):
+    """A row whose name its products are found by."""
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        for product in obj.products.all() if change else ():
+            catalog.refresh(product)
+
+
 @admin.register(models.Category)
-class CategoryAdmin(admin.ModelAdmin[models.Category]):
+class CategoryAdmin(NamesProducts):
     list_display = ["name", "parent", "slug", "position"]
     list_select_related = ["parent"]
     search_fields = ["name", "slug"]
@@ -104,6 +113,13 @@ class ProductAdmin(admin.ModelAdmin[models.Product]):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # A product comes with its variants and their stock: by import.
 
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # It is withdrawn by emptying its date of publication.
+
+    def save_model(self, request: HttpRequest, obj: models.Product, form: Any, change: bool) -> None:
+        locks.product(models.Product.objects.filter(pk=obj.pk))  # An import writes the same rows.
+        super().save_model(request, obj, form, change)
+
     def save_related(
         self, request: HttpRequest, form: forms.ModelForm[models.Product], formsets: Any, change: bool
     ) -> None:
@@ -112,7 +128,7 @@ class ProductAdmin(admin.ModelAdmin[models.Product]):
 
 
 @admin.register(models.Tag)
-class TagAdmin(admin.ModelAdmin[models.Tag]):
+class TagAdmin(NamesProducts):
     search_fields = ["name"]
 
 
@@ -147,7 +163,7 @@ class OrderEventInline(ReadOnlyInline):
 @admin.register(models.Order)
 class OrderAdmin(ReadOnlyAdmin):
     list_display = ["number", "state", "email", "total", "currency", "placed_at"]
-    list_filter = ["state"]
+    list_filter = ["state", "events__kind"]
     search_fields = ["number", "email"]
     ordering = ["-placed_at"]
     exclude = ["cart"]

@@ -8,9 +8,9 @@ from django.db import migrations
 POSTGRESQL = """
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
 ALTER TABLE storefront_searchdocument ADD COLUMN vector tsvector GENERATED ALWAYS AS (
-    setweight(to_tsvector('english', title), 'A')
-    || setweight(to_tsvector('english', keywords), 'B')
-    || setweight(to_tsvector('english', body), 'D')
+    setweight(to_tsvector('english', title) || to_tsvector('simple', title), 'A')
+    || setweight(to_tsvector('english', keywords) || to_tsvector('simple', keywords), 'B')
+    || setweight(to_tsvector('english', body) || to_tsvector('simple', body), 'D')
 ) STORED;
 CREATE INDEX searchdocument_vector ON storefront_searchdocument USING gin (vector);
 CREATE INDEX searchdocument_names ON storefront_searchdocument USING gin ((title || ' ' || keywords) gin_trgm_ops);

@@ -26,7 +26,7 @@ class Cart(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     code = models.CharField(max_length=64, unique=True, default=new_cart_code, editable=False)
-    user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, blank=True, related_name="carts")
+    user = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="carts")
     state = models.CharField(max_length=10, choices=CartState, default=CartState.ACTIVE)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField()

@@ -1,5 +1,7 @@
 from typing import Any
 
+from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 
 from storefront.models.cart import Cart
@@ -28,6 +30,14 @@ class ShippingMethod(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        self.countries = self.countries or []
+        if not isinstance(self.countries, list) or set(map(str, self.countries)) - set(settings.SHOP_COUNTRIES):
+            known = ", ".join(settings.SHOP_COUNTRIES)
+            raise ValidationError(
+                {"countries": f'A list such as ["DE", "AT"] of countries the shop sells to: {known}.'}
+            )
 
 
 class Checkout(models.Model):

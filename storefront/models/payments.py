@@ -36,6 +36,7 @@ class Payment(models.Model):
     redirect_url = models.URLField(max_length=2000, blank=True)
     failure = models.TextField(blank=True)
     created_at = models.DateTimeField()
+    asked_at = models.DateTimeField(help_text="When the gateway was last asked.")
 
     class Meta:
         ordering = ["created_at"]

@@ -218,7 +218,7 @@ def test_what_is_withdrawn_cannot_be_raised(refusals, line_id):
     line = line_id(variant)
     models.Product.objects.update(published_at=None)
     (error,) = refusals("updateCartLine", lineId=line, quantity=3)
-    assert (error["code"], error["field"]) == ("NOT_FOR_SALE", ["variantId"])
+    assert (error["code"], error["field"]) == ("NOT_FOR_SALE", ["lineId"])
 
 
 def test_lines_are_taken_out(put, do):
@@ -376,7 +376,7 @@ def test_prices_in_a_cart_are_todays(put, ask):
     variant = VariantFactory(price=Decimal(10))
     put(variant, 2)
     models.ProductVariant.objects.filter(pk=variant.pk).update(price=Decimal("12.345"))
-    assert ask("cart")["total"]["amount"] == "24.69"
+    assert ask("cart")["total"]["amount"] == "24.70", "12.35, as it is shown, twice"
 
 
 def test_problems_name_the_line_that_has_them(put, ask, variant_id):

@@ -106,12 +106,12 @@ def test_a_total_that_nobody_saw_is_not_charged(ready, refusals):
     assert not models.Order.objects.exists()
 
 
-@pytest.mark.parametrize("expected", ["24.8", "24.800", "2.48e1", 24.8])
+@pytest.mark.parametrize("expected", ["24.8", "24.800", 24.8])
 def test_the_same_total_written_otherwise_is_the_same(ready, do, expected):
     assert do("placeOrder", cartCode=ready()["code"], expectedTotal=expected)["order"]
 
 
-@pytest.mark.parametrize("expected", ["24.801", "-24.80", "0", "1e-300", "99999999999"])
+@pytest.mark.parametrize("expected", ["24.801", "-24.80", "0", "99999999999"])
 def test_any_other_total_is_another(ready, refusals, expected):
     (error,) = refusals("placeOrder", cartCode=ready()["code"], expectedTotal=expected)
     assert error["code"] == "TOTAL_CHANGED"
@@ -256,6 +256,8 @@ def test_staff_who_may_view_orders_see_all(api, placed, ask):
     api.client.force_login(models.User.objects.create_superuser("owner@example.com"))
     assert ask("order", id=order["id"]) == order
     api.client.force_login(staff("view_order"))
+    assert ask("order", id=order["id"]) == order | {"receipt": None}, "who may only look may not act"
+    api.client.force_login(staff("view_order", "change_order"))
     assert ask("order", id=order["id"]) == order
     api.client.force_login(staff())
     assert ask("order", id=order["id"]) is None

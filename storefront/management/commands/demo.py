@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import io
 import tempfile
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -65,20 +66,26 @@ class Command(BaseCommand):
         self.stdout.write(
             f"Demo shop: {Product.objects.count()} products, {ProductVariant.objects.count()} variants, "
             f"{Order.objects.count()} orders.\n"
-            f"Log in at /admin/ as {STAFF} (staff) with the password {PASSWORD}; the customer is {CUSTOMER}."
+            f"Log in at /admin/ as {STAFF} with the password {PASSWORD}. The orders are {CUSTOMER}'s."
         )
 
     def _load_products(self, now: datetime) -> None:
         with PRODUCTS.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-        if Product.objects.filter(slug__in={row["Handle"] for row in rows}).exists():
+        present = set(Product.objects.values_list("slug", flat=True))
+        missing = [row for row in rows if row["Handle"] not in present]
+        if not missing:
             return
+        export = io.StringIO()
+        writer = csv.DictWriter(export, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(missing)
+        export.seek(0)
         with tempfile.TemporaryDirectory() as pictures:
-            draw_all(Path(pictures), rows)
-            with PRODUCTS.open(encoding="utf-8", newline="") as file:
-                for outcome in import_products(file, images=Path(pictures), dry_run=False, actor=None, now=now):
-                    if isinstance(outcome, Note):
-                        raise CommandError(f"{PRODUCTS.name}, line {outcome.line}: {outcome.message}")
+            draw_all(Path(pictures), missing)
+            for outcome in import_products(export, images=Path(pictures), dry_run=False, actor=None, now=now):
+                if isinstance(outcome, Note):
+                    raise CommandError(f"{PRODUCTS.name}, {outcome.handle}: {outcome.message}")
 
 
 def _buy(customer: User, wanted: dict[str, int], tokens: list[str], *, now: datetime) -> None:
