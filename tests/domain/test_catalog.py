@@ -37,10 +37,9 @@ def save(draft, now=NOW, **given):
 
 
 def paths(product):
-    categories = Category.objects.in_bulk()
+    tree = catalog.CategoryTree()
     return {
-        tuple(above.name for above in [*catalog.ancestors(category, among=categories), category])
-        for category in product.categories.all()
+        tuple(above.name for above in [*tree.ancestors(category), category]) for category in product.categories.all()
     }
 
 
@@ -300,22 +299,45 @@ def test_category_shows_what_hangs_on_it_or_below_it():
     on.categories.add(shirts, clothes)
     below.categories.add(linen)
     elsewhere.categories.add(CategoryFactory())
-    assert shown(category_ids=catalog.with_all_below(clothes)) == {on, below}
-    assert shown(category_ids=catalog.with_all_below(linen)) == {below}
+    tree = catalog.CategoryTree()
+    assert shown(category_ids=tuple(each.pk for each in tree.with_all_below(clothes))) == {on, below}
+    assert shown(category_ids=tuple(each.pk for each in tree.with_all_below(linen))) == {below}
 
 
 def test_unknown_category_shows_nothing():
     ProductFactory()
-    assert shown(category_ids=catalog.with_all_below(None)) == set()
+    assert shown(category_ids=()) == set()
 
 
 def test_way_to_a_category_is_told_from_the_root_down():
     root = CategoryFactory()
     middle = CategoryFactory(parent=root)
     leaf = CategoryFactory(parent=middle)
-    everything = Category.objects.in_bulk()
-    assert catalog.ancestors(leaf, among=everything) == [root, middle]
-    assert catalog.ancestors(root, among=everything) == []
+    tree = catalog.CategoryTree()
+    assert tree.ancestors(leaf) == [root, middle]
+    assert tree.ancestors(root) == []
+    assert (tree.parent(leaf), tree.parent(root)) == (middle, None)
+
+
+def test_tree_of_categories_is_walked_down_in_the_shops_order():
+    last, first = CategoryFactory(position=2), CategoryFactory(position=1)
+    lower, upper = CategoryFactory(parent=first, position=2), CategoryFactory(parent=first, position=1)
+    leaf = CategoryFactory(parent=lower)
+    tree = catalog.CategoryTree()
+    assert (tree.children(None), tree.children(first), tree.children(leaf)) == ([first, last], [upper, lower], [])
+    assert tree.with_all_below(first)[0] == first
+    assert set(tree.with_all_below(first)) == {first, upper, lower, leaf}
+    assert len(tree.with_all_below(first)) == 4
+    assert tree.with_all_below(leaf) == [leaf]
+
+
+def test_tree_of_categories_is_read_in_one_statement(statements):
+    root = CategoryFactory()
+    leaf = CategoryFactory(parent=CategoryFactory(parent=root))
+    with statements() as counted:
+        tree = catalog.CategoryTree()
+        assert (len(tree.ancestors(leaf)), len(tree.with_all_below(root)), len(tree.children(None))) == (2, 3, 1)
+    assert len(counted) == 1
 
 
 def test_values_of_one_filter_are_alternatives_and_filters_add_up():

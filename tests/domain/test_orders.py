@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from itertools import product
 
@@ -34,18 +35,18 @@ def place(cart, total=None, **given):
     return orders.place(key=carts.CartKey(code=cart.code, user=cart.user), expected_total=total, now=NOW, **given)
 
 
-def cancel(order, **given):
-    return orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order), now=NOW, **given)
+def cancel(order, now=NOW, **given):
+    return orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order), now=now, **given)
 
 
-def pay(order, method="ok"):
+def pay(order, method="ok", now=NOW):
     return payments.start(
         order_id=order.pk,
         viewer=None,
         receipt=orders.receipt(order),
         provider=PaymentProvider.TEST,
         method=method,
-        now=NOW,
+        now=now,
     )
 
 
@@ -302,9 +303,25 @@ def test_staff_change_orders_only_with_the_permission(placed_order):
     order = placed_order({VariantFactory(): 1}, UserFactory())
     with pytest.raises(NotFound):
         orders.cancel(order_id=order.pk, viewer=clerk_with("view_order"), now=NOW)
+    assert (Order.objects.get().state, events(order)) == (OrderState.AWAITING_PAYMENT, [OrderEventKind.PLACED])
     clerk = clerk_with("view_order", "change_order")
     assert orders.cancel(order_id=order.pk, viewer=clerk, now=NOW).state == OrderState.CANCELLED
     assert order.events.last().actor == clerk
+
+
+def test_receipt_is_for_those_who_may_act_on_the_order(placed_order):
+    owner = UserFactory()
+    order = placed_order({VariantFactory(): 1}, owner)
+    assert orders.may_hold_receipt(owner, order)
+    assert orders.may_hold_receipt(None, order)
+    assert orders.may_hold_receipt(clerk_with("view_order", "change_order"), order)
+    assert not orders.may_hold_receipt(clerk_with("view_order"), order)
+
+
+def test_staff_who_may_only_look_hold_the_receipt_of_what_they_bought_themselves(placed_order):
+    clerk = clerk_with("view_order")
+    own, other = placed_order({VariantFactory(): 1}, clerk), placed_order({VariantFactory(): 1}, UserFactory())
+    assert (orders.may_hold_receipt(clerk, own), orders.may_hold_receipt(clerk, other)) == (True, False)
 
 
 def test_receipt_shows_its_order_to_whoever_holds_it(placed_order):
@@ -389,6 +406,34 @@ def test_order_cannot_be_cancelled_while_a_gateway_owes_an_answer(placed_order):
     with pytest.raises(orders.OrderStateConflict):
         cancel(order)
     assert Order.objects.get().state == OrderState.AWAITING_PAYMENT
+
+
+LONGEST_WAIT = timedelta(minutes=15)
+A_SECOND = timedelta(seconds=1)
+
+
+def test_order_can_be_cancelled_once_a_gateway_owes_an_answer_for_too_long(placed_order):
+    variant = VariantFactory()
+    order = placed_order({variant: 2})
+    with pytest.raises(payments.PaymentUnavailable):
+        pay(order, "timeout")
+    with pytest.raises(orders.OrderStateConflict):
+        cancel(order, now=NOW + LONGEST_WAIT - A_SECOND)
+    assert (order.payments.get().state, reserved()) == (PaymentState.PENDING, {variant.pk: 2})
+    assert cancel(order, now=NOW + LONGEST_WAIT + A_SECOND).state == OrderState.CANCELLED
+    assert (order.payments.get().state, reserved()) == (PaymentState.CANCELLED, {variant.pk: 0})
+
+
+def test_wait_for_a_gateway_begins_anew_when_it_is_asked_again(placed_order):
+    order, later = placed_order({VariantFactory(): 1}), NOW + timedelta(minutes=10)
+    for asked_at in (NOW, later):
+        with pytest.raises(payments.PaymentUnavailable):
+            pay(order, "timeout", now=asked_at)
+    payment = order.payments.get()
+    assert (payment.created_at, payment.asked_at) == (NOW, later)
+    with pytest.raises(orders.OrderStateConflict):
+        cancel(order, now=NOW + LONGEST_WAIT + A_SECOND)
+    assert cancel(order, now=later + LONGEST_WAIT + A_SECOND).state == OrderState.CANCELLED
 
 
 def test_payment_that_waits_for_the_buyer_is_cancelled_with_the_order(placed_order):

@@ -1,4 +1,5 @@
 from contextlib import suppress
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -65,6 +66,9 @@ def test_declined_order_can_be_paid_by_a_new_payment(order):
     with pytest.raises(payments.PaymentDeclined) as refused:
         pay(order, "decline")
     assert (refused.value.message, refused.value.field) == ("The card was declined.", ("payment_method",))
+    declined = refused.value.payment
+    assert (declined, declined.state) == (Payment.objects.get(), PaymentState.FAILED)
+    assert declined.failure == "The card was declined."
     assert state() == OrderState.AWAITING_PAYMENT
     pay(order)
     assert [payment.state for payment in Payment.objects.order_by("state")] == [
@@ -103,8 +107,11 @@ def test_confirmation_that_fails_leaves_the_order_to_be_paid_anew(order):
 
 
 def test_gateway_without_an_answer_leaves_the_payment_pending(order):
-    with pytest.raises(payments.PaymentUnavailable):
+    with pytest.raises(payments.PaymentUnavailable) as refused:
         pay(order, "timeout")
+    asked = refused.value.payment
+    assert (asked, asked.state, asked.asked_at) == (Payment.objects.get(), PaymentState.PENDING, NOW)
+    assert refused.value.field == ("provider",)
     assert (Payment.objects.get().state, state()) == (PaymentState.PENDING, OrderState.AWAITING_PAYMENT)
 
 
@@ -153,7 +160,7 @@ def test_provider_that_is_not_enabled_is_refused(order, settings):
     settings.PAYMENT_PROVIDERS = []
     with pytest.raises(payments.PaymentUnavailable) as refused:
         pay(order)
-    assert refused.value.field == ("provider",)
+    assert (refused.value.field, refused.value.payment) == (("provider",), None)
     assert not Payment.objects.exists()
 
 
@@ -245,4 +252,38 @@ def test_money_that_came_too_late_for_the_stock_is_noted_as_due_back(order, mean
     assert Payment.objects.get().state == PaymentState.SUCCEEDED
     assert state() == OrderState.CANCELLED
     assert events()[-1] == OrderEventKind.REFUND_DUE
+    assert Stock.objects.get().reserved == 0
+
+
+@pytest.mark.parametrize(
+    ("on_hand", "ends", "event", "reserved"),
+    [(10, OrderState.PAID, OrderEventKind.PAID, 1), (0, OrderState.CANCELLED, OrderEventKind.REFUND_DUE, 0)],
+    ids=["stock is left", "sold since"],
+)
+def test_money_of_a_gateway_that_was_no_longer_waited_for_still_counts(
+    order, meanwhile, on_hand, ends, event, reserved
+):
+    def cancel_when_it_takes_too_long():
+        late = NOW + timedelta(minutes=15, seconds=1)
+        orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order), now=late)
+        assert (state(), Payment.objects.get().state) == (OrderState.CANCELLED, PaymentState.CANCELLED)
+        Stock.objects.update(on_hand=on_hand)
+
+    meanwhile(cancel_when_it_takes_too_long)
+    assert pay(order, "ok").state == PaymentState.SUCCEEDED
+    assert Payment.objects.get().state == PaymentState.SUCCEEDED
+    assert (state(), events()[-1]) == (ends, event)
+    assert Stock.objects.get().reserved == reserved
+
+
+@pytest.mark.parametrize("method", ["decline", "action"])
+def test_late_answer_without_money_leaves_the_cancelled_order_as_it_is(order, meanwhile, method):
+    def cancel_when_it_takes_too_long():
+        late = NOW + timedelta(minutes=15, seconds=1)
+        orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order), now=late)
+
+    meanwhile(cancel_when_it_takes_too_long)
+    assert pay(order, method).state == PaymentState.CANCELLED
+    assert Payment.objects.get().state == PaymentState.CANCELLED
+    assert (state(), events()[-1]) == (OrderState.CANCELLED, OrderEventKind.CANCELLED)
     assert Stock.objects.get().reserved == 0

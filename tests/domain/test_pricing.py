@@ -32,8 +32,16 @@ def test_each_line_is_rounded_on_its_own():
     assert pricing.totals(lines=[a_third] * 3, shipping=Decimal(0), currency="EUR").total == Decimal("1.02")
 
 
-def test_line_is_rounded_after_it_was_multiplied():
-    assert pricing.line_total(unit_price=Decimal("0.335"), quantity=3, currency="EUR") == Decimal("1.01")
+def test_unit_price_is_rounded_before_it_is_multiplied():
+    assert pricing.line_total(unit_price=Decimal("0.335"), quantity=3, currency="EUR") == Decimal("1.02")
+    assert pricing.line_total(unit_price=Decimal("0.334"), quantity=3, currency="EUR") == Decimal("0.99")
+
+
+@given(prices, st.integers(1, 9999), currencies)
+def test_line_is_what_its_shown_unit_price_and_quantity_give(price, quantity, currency):
+    total = pricing.line_total(unit_price=price, quantity=quantity, currency=currency)
+    assert total == quantize(price, currency) * quantity
+    assert str(total) == str(quantize(total, currency))
 
 
 @given(lines, prices, currencies)

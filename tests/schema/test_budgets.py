@@ -203,3 +203,30 @@ def test_a_refusal_that_names_many_variants_costs_no_more_a_variant(cost, shop):
         costs.add(cost("refused", document, lines=[{"variantId": variant_id(variant)} for variant in gone]))
         assert len(cost.data["addToCart"]["userErrors"]) == size
     assert len(costs) == 1
+
+
+WALKS = {
+    "the tree above a category": "{ products { nodes { categories { ancestors { name parent { name }"
+    " children { name } } } } } }",
+    "what is short in a cart": "query { cart { problems { ... on InsufficientStock { variant { image { url } product {"
+    " images { url } categories { ancestors { name } } } } } } } }",
+}
+
+
+@pytest.mark.parametrize("document", WALKS.values(), ids=WALKS.keys())
+def test_a_walk_costs_the_same_for_many_as_for_one(api, statements, document):
+    root = CategoryFactory()
+    costs = []
+    for _ in range(2):
+        for _ in range(10 if costs else 1):
+            variant = VariantFactory()
+            variant.product.categories.add(CategoryFactory(parent=CategoryFactory(parent=root)))
+            line = {"variantId": ids.encode("ProductVariant", variant.pk)}
+            add = "mutation($line: CartLineInput!) { addToCart(input: { lines: [$line] }) { userErrors { message } } }"
+            assert api(add, line=line)["addToCart"]["userErrors"] == []
+        models.Stock.objects.update(on_hand=0)
+        with statements() as counted:
+            api(document)
+        models.Stock.objects.update(on_hand=10)
+        costs.append(len(counted))
+    assert costs[0] == costs[1]

@@ -43,7 +43,8 @@ def test_what_a_page_of_a_front_end_asks_for_is_allowed(api):
     VariantFactory()
     assert api(
         """{ products(first: 24) { totalCount facets { name values { value count } } nodes {
-            id title slug vendor tags images { url alt } categories { name slug ancestors { name } } options { name values }
+            id title slug vendor tags images { url }
+            categories { name slug ancestors { name } } options { name values }
             priceRange { min { amount currency } max { amount currency } }
             variants { id sku price { amount } availability selectedOptions { name value } image { url } }
         } pageInfo { endCursor } } }"""

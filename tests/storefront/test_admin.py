@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
 from django.forms import MultiWidget
 from django.urls import reverse
 
@@ -177,6 +178,18 @@ def test_a_tag_and_a_category_given_here_are_found_by_search(client, owner, shop
         assert api(f'{{ products(search: "{word}") {{ totalCount }} }}')["products"] == {"totalCount": 1}
 
 
+@pytest.mark.parametrize("kind", [models.Category, models.Tag])
+def test_a_category_or_tag_renamed_here_is_found_by_its_new_name(client, owner, shop, api, kind):
+    def found(word):
+        return api(f'{{ products(search: "{word}") {{ totalCount }} }}')["products"]["totalCount"]
+
+    row = kind.objects.get(products=shop)
+    address = page(kind, "change", row.pk)
+    for name, former in (("Velvet", "Zebra"), ("Zebra", "Velvet")):
+        assert client.post(address, filled(client.get(address)) | {"name": name}).status_code == 302
+        assert (found(name), found(former)) == (1, 0)
+
+
 def test_a_product_is_withdrawn_and_published_here(client, owner, shop, api):
     address = page(models.Product, "change", shop.pk)
     client.post(address, filled(client.get(address)) | {"published_at_0": "", "published_at_1": ""})
@@ -213,9 +226,45 @@ def test_what_has_rules_is_not_written_here(client, owner, shop, model):
     assert model.objects.filter(pk=row.pk).exists()
 
 
-def test_what_was_sold_is_not_deleted(client, owner, shop):
-    client.post(page(models.Product, "delete", shop.pk), {"post": "yes"})
-    assert models.Product.objects.filter(pk=shop.pk).exists()
+def test_a_product_is_not_deleted_be_it_sold_or_not(client, owner, shop):
+    for product in (shop, VariantFactory().product):
+        assert client.post(page(models.Product, "delete", product.pk), {"post": "yes"}).status_code == 403
+        chosen = {"action": "delete_selected", "_selected_action": [product.pk], "post": "yes"}
+        client.post(page(models.Product, "changelist"), chosen)
+        assert models.Product.objects.filter(pk=product.pk).exists()
+
+
+@pytest.mark.parametrize(("written", "kept"), [('["DE", "AT"]', ["DE", "AT"]), ("[]", []), ("null", []), ("", [])])
+def test_countries_of_a_shipping_method_are_a_list(client, owner, written, kept):
+    method = ShippingMethodFactory(countries=["FR"])
+    address = page(models.ShippingMethod, "change", method.pk)
+    assert client.post(address, filled(client.get(address)) | {"countries": written}).status_code == 302
+    method.refresh_from_db()
+    assert method.countries == kept
+
+
+@pytest.mark.parametrize(
+    "written",
+    ['["de"]', '["DE", "ZZ"]', '["Germany"]', '"DE"', '{"DE": "AT"}', '[["DE"]]', '[{"DE": 1}]', "[null]", "[1]", '[""]',
+     "true", "1", "DE", '["DE"'],
+)  # fmt: skip
+def test_countries_that_the_shop_does_not_know_are_told_not_saved(client, owner, written):
+    method = ShippingMethodFactory(countries=["FR"])
+    address = page(models.ShippingMethod, "change", method.pk)
+    response = client.post(address, filled(client.get(address)) | {"countries": written})
+    assert (response.status_code, set(response.context["adminform"].form.errors)) == (200, {"countries"})
+    method.refresh_from_db()
+    assert method.countries == ["FR"]
+
+
+def test_a_shipping_method_without_countries_is_cleaned_to_an_empty_list():
+    method = ShippingMethodFactory.build(countries=None)
+    method.full_clean()
+    assert method.countries == []
+    method.countries = ["de"]
+    with pytest.raises(ValidationError) as refused:
+        method.full_clean()
+    assert set(refused.value.message_dict) == {"countries"}
 
 
 @pytest.mark.parametrize("email", ["new@example.com", "New@Example.com"])
@@ -225,6 +274,14 @@ def test_a_user_is_added_with_an_email_in_any_case(client, owner, email):
     response = client.post(page(models.User, "add"), given | {"password1": password, "password2": password})
     assert response.status_code == 302
     assert models.User.objects.filter(email="new@example.com").exists()
+
+
+def test_a_user_is_not_added_twice_in_another_case(client, owner):
+    password = "correct horse battery"
+    given = {"email": "Owner@Example.com", "name": "", "usable_password": "true"}
+    response = client.post(page(models.User, "add"), given | {"password1": password, "password2": password})
+    assert (response.status_code, set(response.context["adminform"].form.errors)) == (200, {"email"})
+    assert models.User.objects.count() == 1
 
 
 @pytest.mark.parametrize("email", ["olive@example.com", "Olive@Example.com"])

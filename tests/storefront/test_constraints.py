@@ -44,7 +44,7 @@ def an_order(**values):
 
 
 def a_payment(order, **values):
-    given = {"provider": "TEST", "amount": 1, "currency": "EUR", "created_at": NOW}
+    given = {"provider": "TEST", "amount": 1, "currency": "EUR", "created_at": NOW, "asked_at": NOW}
     return models.Payment.objects.create(order=order, **{**given, **values})
 
 
@@ -197,6 +197,10 @@ def test_an_order_has_one_open_payment(states):
     refused(a_payment, order, state=states[1])
     a_payment(order, state="CANCELLED")
     a_payment(an_order(), state=states[1])
+
+
+def test_a_payment_says_when_its_gateway_was_asked():
+    refused(a_payment, an_order(), asked_at=None)
 
 
 def test_a_payment_is_not_negative():

@@ -45,6 +45,33 @@ def test_loading_the_demo_again_changes_nothing_and_says_how_to_log_in(demo_shop
     assert all(word in told for word in (STAFF, CUSTOMER, PASSWORD, "/admin/"))
 
 
+def _catalogue():
+    """What the shop sells, told without the keys of its rows."""
+    variants = models.ProductVariant.objects.order_by("sku").select_related("stock")
+    products = models.Product.objects.order_by("slug")
+    return (
+        [(variant.sku, variant.price, variant.stock.on_hand) for variant in variants],
+        [(each.slug, each.title, each.variants.count(), each.images.count(), each.tags.count()) for each in products],
+    )
+
+
+def test_a_demo_that_was_interrupted_is_completed_and_the_rest_stays(demo_shop, settings):
+    whole = _catalogue()
+    unsold = models.Product.objects.exclude(variants__order_lines__isnull=False).order_by("slug")
+    models.Product.objects.filter(pk__in=[product.pk for product in unsold[:3]]).delete()
+    assert _catalogue() != whole
+    before = {model: list(model.objects.order_by("pk").values()) for model in ROWS}
+    settings.DEBUG = True
+    call_command("demo")
+    assert _catalogue() == whole
+    for model, rows in before.items():
+        kept = model.objects.filter(pk__in=[row[model._meta.pk.attname] for row in rows])
+        assert list(kept.order_by("pk").values()) == rows
+    for model in (models.Order, models.User, models.ShippingMethod, models.Category, models.Tag):
+        assert model.objects.count() == len(before[model])
+    assert all((settings.MEDIA_ROOT / image.file.name).exists() for image in models.Image.objects.all())
+
+
 def test_the_demo_has_every_part_of_a_shop(demo_shop, settings):
     rows, files = _everything(settings)
     assert all(rows.values())

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import time
 import tracemalloc
 from dataclasses import dataclass
 from decimal import Decimal
@@ -232,7 +233,7 @@ def test_a_missing_sku_is_made_of_handle_and_options_and_stays(take):
     rows = [SHIRT | {"Variant SKU": ""}, more(Option1_Value="Größe M", Variant_SKU="")]
     take(*rows)
     skus = set(models.ProductVariant.objects.values_list("sku", flat=True))
-    assert skus == {"shirt-s", "shirt-groe-m"}
+    assert skus == {"shirt-s-4650a356", "shirt-groe-m-5142a491"}
     assert take(*rows).counts == (0, 0, 1, 0)
 
 
@@ -247,12 +248,17 @@ def test_skus_that_are_made_up_differ_even_where_their_letters_do_not(take, valu
     skus = list(models.ProductVariant.objects.values_list("sku", flat=True))
     assert len(set(skus)) == 2
     assert all(len(sku) <= 100 for sku in skus)
+    assert all(re.fullmatch("shirt[a-z0-9-]*-[0-9a-f]{8}", sku) for sku in skus)
     assert take(*rows).counts == (0, 0, 1, 0)
 
 
 def test_a_sku_that_is_made_up_is_no_other_products(take):
     rows = [MUG | {"Handle": "shirt-s", "Variant SKU": ""}, SHIRT | {"Variant SKU": ""}]
-    assert take(*rows).counts == (2, 0, 0, 0)
+    told = take(*rows)
+    assert (told.counts, told.notes) == ((2, 0, 0, 0), [])
+    skus = models.ProductVariant.objects.values_list("sku", flat=True)
+    assert len(set(skus)) == 2
+    assert all(re.fullmatch("shirt-s-[0-9a-f]{8}", sku) for sku in skus)
     assert take(*rows).counts == (0, 0, 2, 0)
 
 
@@ -380,13 +386,22 @@ def test_a_currency_without_cents_takes_none(take, settings):
         ("Variant Inventory Qty", "NaN"),
         ("Variant Inventory Qty", "Infinity"),
         ("Variant Inventory Qty", "99999999999"),
-        ("Variant Inventory Qty", "1e1000000"),  # Written out, a number of a million digits takes half a minute.
     ],
 )
 def test_another_bad_cell_fails_its_line(take, column, cell):
     told = take(SHIRT, more(Option1_Value="M", Variant_SKU="SHIRT-M") | {column: cell})
     assert (told.counts[3], told.code) == (1, 1)
     assert told.failed[0].startswith("line 3 (shirt): failed: ")
+
+
+@pytest.mark.parametrize("column", ["Variant Inventory Qty", "Variant Grams"])
+@pytest.mark.parametrize("cell", ["10000001", "1e30", "1e999999", "1e1000000", "-1e1000000"])
+def test_a_number_too_large_fails_its_line_quickly(take, column, cell):
+    before = time.process_time()
+    told = take(SHIRT, more(Option1_Value="M", Variant_SKU="SHIRT-M") | {column: cell})
+    assert time.process_time() - before < 5, "written out, a number of a million digits takes half a minute"
+    assert (told.counts, told.code) == ((1, 0, 0, 1), 1)
+    assert told.failed == [f"line 3 (shirt): failed: {column}: {cell!r} is too large."]
 
 
 @pytest.mark.parametrize(
@@ -474,21 +489,21 @@ def test_a_sku_of_another_product_is_replaced_and_told(take):
     VariantFactory(sku="MUG")
     told = take(MUG)
     assert (told.counts, told.code) == ((1, 0, 0, 0), 0)
-    assert "The SKU 'MUG' is taken; it becomes 'mug'." in told.notes[0]
-    assert variant("mug").product.slug == "mug"
+    assert "The SKU 'MUG' is taken; it becomes 'mug-b27a4c50'." in told.notes[0]
+    assert variant("mug-b27a4c50").product.slug == "mug"
     assert take(MUG).counts == (0, 0, 1, 0)
 
 
 def test_a_sku_twice_in_one_file_is_replaced_the_second_time(take):
     take(MUG, SHIRT | {"Variant SKU": "MUG"})
     assert variant("MUG").product.slug == "mug"
-    assert variant("shirt-s").product.slug == "shirt"
+    assert variant("shirt-s-4650a356").product.slug == "shirt"
 
 
 def test_a_sku_twice_in_one_product_is_replaced_the_second_time(take):
     rows = [SHIRT | {"Variant SKU": "X"}, more(Option1_Value="M", Variant_SKU="X")]
     assert take(*rows).code == 0
-    assert [v.sku for v in models.ProductVariant.objects.order_by("position")] == ["X", "shirt-m"]
+    assert [v.sku for v in models.ProductVariant.objects.order_by("position")] == ["X", "shirt-m-a9420217"]
     assert take(*rows).counts == (0, 0, 1, 0)
 
 
