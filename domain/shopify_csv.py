@@ -304,6 +304,6 @@ def _whole(row: Row, column: str) -> int | None:
         number = Decimal(row[column])
     except InvalidOperation:
         raise BadCell(f"{column}: {row[column]!r} is not a number.") from None
-    if not number.is_finite() or abs(number) > catalog.MAX_ON_HAND:
+    if not number.is_finite() or not -catalog.MAX_ON_HAND <= number <= catalog.MAX_ON_HAND:
         raise BadCell(f"{column}: {row[column]!r} is too large.")
     return int(number)

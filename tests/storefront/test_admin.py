@@ -245,8 +245,8 @@ def test_countries_of_a_shipping_method_are_a_list(client, owner, written, kept)
 
 @pytest.mark.parametrize(
     "written",
-    ['["de"]', '["DE", "ZZ"]', '["Germany"]', '"DE"', '{"DE": "AT"}', '[["DE"]]', '[{"DE": 1}]', "[null]", "[1]", '[""]',
-     "true", "1", "DE", '["DE"'],
+    ['["de"]', '["DE", "ZZ"]', '["Germany"]', '"DE"', '{"DE": "AT"}', '[["DE"]]', '[{"DE": 1}]', "[null]", "[1]",
+     '[""]', "true", "1", "DE", '["DE"'],
 )  # fmt: skip
 def test_countries_that_the_shop_does_not_know_are_told_not_saved(client, owner, written):
     method = ShippingMethodFactory(countries=["FR"])

@@ -395,7 +395,7 @@ def test_another_bad_cell_fails_its_line(take, column, cell):
 
 
 @pytest.mark.parametrize("column", ["Variant Inventory Qty", "Variant Grams"])
-@pytest.mark.parametrize("cell", ["10000001", "1e30", "1e999999", "1e1000000", "-1e1000000"])
+@pytest.mark.parametrize("cell", ["99999999999", "1e30", "1e999999", "1e1000000", "-1e1000000"])
 def test_a_number_too_large_fails_its_line_quickly(take, column, cell):
     before = time.process_time()
     told = take(SHIRT, more(Option1_Value="M", Variant_SKU="SHIRT-M") | {column: cell})
@@ -738,16 +738,15 @@ def test_a_file_of_any_length_takes_the_memory_of_one_product(monkeypatch):
 # ── the exports of real shops, where they are at hand ────────────────────────────────────────────────
 
 EXPORTS = {"shopify-apparel.csv": (25, 96), "shopify-snowdevil.csv": (278, 622)}
-SHARED = Path(__file__).parents[3] / "shared" / "data"
+AT_HAND = [path for path in sorted(Path(__file__).parents[3].glob("shared/data/*.csv")) if path.name in EXPORTS]
 
+if AT_HAND:  # They belong to other shops, and are not in the repository.
 
-@pytest.mark.parametrize(
-    "file", [path for path in sorted(SHARED.glob("*.csv")) if path.name in EXPORTS], ids=lambda p: p.name
-)
-def test_the_export_of_a_real_shop_is_taken_whole_and_again_unchanged(take, file):
-    products, variants = EXPORTS[file.name]
-    content = file.read_bytes()
-    told = take(content)
-    assert (told.counts, told.code) == ((products, 0, 0, 0), 0)
-    assert (models.Product.objects.count(), models.ProductVariant.objects.count()) == (products, variants)
-    assert take(content).counts == (0, 0, products, 0)
+    @pytest.mark.parametrize("file", AT_HAND, ids=lambda path: path.name)
+    def test_the_export_of_a_real_shop_is_taken_whole_and_again_unchanged(take, file):
+        products, variants = EXPORTS[file.name]
+        content = file.read_bytes()
+        told = take(content)
+        assert (told.counts, told.code) == ((products, 0, 0, 0), 0)
+        assert (models.Product.objects.count(), models.ProductVariant.objects.count()) == (products, variants)
+        assert take(content).counts == (0, 0, products, 0)
