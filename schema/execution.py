@@ -86,16 +86,16 @@ def _is_query(operation: OperationDefinitionNode) -> bool:
 
 @lru_cache(maxsize=1_000)
 def _checked(query: str, *, introspection: bool) -> tuple[DocumentNode | None, list[GraphQLError]]:
+    rules = [*specified_rules, NoNul]
+    if not introspection:
+        rules.append(NoSchemaIntrospectionCustomRule)
     try:
         document = parse(query, max_tokens=MAX_TOKENS)
+        errors = validate(_SCHEMA, document, rules, max_errors=20)
     except GraphQLError as error:
         return None, [_coded(error, "GRAPHQL_PARSE_FAILED")]
     except RecursionError:
         return None, [_coded(GraphQLError("The document is nested too deeply."), "GRAPHQL_PARSE_FAILED")]
-    rules = [*specified_rules, NoNul]
-    if not introspection:
-        rules.append(NoSchemaIntrospectionCustomRule)
-    errors = validate(_SCHEMA, document, rules, max_errors=20)
     return document, [_coded(found, "GRAPHQL_VALIDATION_FAILED") for found in errors]
 
 
