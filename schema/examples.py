@@ -23,7 +23,7 @@ def tabs() -> list[dict[str, str]]:
 
 
 def _with_ids(variables: str) -> str:
-    """The variables, where "variant:SKU" and "shipping:Name" become the ids of what is called so; unknown ones stay as they are."""
+    """The variables, where "variant:SKU" and "shipping:Name" are the ids of what is called so, if there is any."""
 
     def variant(match: re.Match[str]) -> str:
         pk = models.ProductVariant.objects.filter(sku=match[1]).values_list("pk", flat=True).first()
