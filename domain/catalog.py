@@ -112,7 +112,8 @@ def save_product(
     changed |= _write_variants(product, draft, actor=actor, now=now)
     if changed:
         refresh(product)
-    transaction.set_rollback(dry_run)
+    if dry_run:
+        transaction.set_rollback(True)
     return product, Saved.CREATED if is_new else Saved.UPDATED if changed else Saved.UNCHANGED
 
 

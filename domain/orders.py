@@ -17,7 +17,6 @@ from domain import checkout, locks, pricing, stock
 from domain.errors import DomainError, InvalidInput, NotFound, raise_all
 from domain.money import MAX_AMOUNT, quantize
 from storefront.models import (
-    OPEN_PAYMENT,
     Cart,
     CartLine,
     CartState,
@@ -222,7 +221,8 @@ def cancel(
     if order.payments.filter(state=PaymentState.PENDING, asked_at__gt=now - _ANSWERED_WITHIN).exists():
         raise OrderStateConflict("A payment is under way: try again when it has ended.", field=["order_id"])
     _move(order, OrderState.CANCELLED, kind=OrderEventKind.CANCELLED, message=reason, actor=viewer, now=now)
-    order.payments.filter(OPEN_PAYMENT).update(state=PaymentState.CANCELLED)
+    # One that waits for the buyer is over. One that a gateway never answered stays PENDING: nobody knows how it ended.
+    order.payments.filter(state=PaymentState.REQUIRES_ACTION).update(state=PaymentState.CANCELLED)
     return order
 
 

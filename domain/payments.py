@@ -43,7 +43,7 @@ class PaymentUnavailable(DomainError):
         self.payment = payment
 
 
-_OPEN = (PaymentState.PENDING, PaymentState.REQUIRES_ACTION)  # as OPEN_PAYMENT, for a row at hand
+_OPEN = (PaymentState.PENDING, PaymentState.REQUIRES_ACTION)
 
 
 def start(
@@ -119,14 +119,15 @@ def _record(*, payment_id: UUID, order_id: UUID, outcome: gateways.Outcome, now:
     was_taken, is_taken = (state == PaymentState.SUCCEEDED for state in (payment.state, outcome.state))
     if was_taken or (payment.state not in _OPEN and not is_taken):
         return payment  # A twin of this request was first; but money that was taken counts whatever it was told.
-    payment.state = outcome.state
+    was_given_up = order.state != OrderState.AWAITING_PAYMENT and not is_taken
+    payment.state = PaymentState.CANCELLED if was_given_up else outcome.state
     payment.reference = outcome.reference
     payment.client_secret = outcome.client_secret
     payment.redirect_url = outcome.redirect_url
     payment.failure = outcome.failure
     payment.save()
-    if outcome.state == PaymentState.SUCCEEDED:
+    if is_taken:
         orders.settle(order=order, payment=payment, now=now)
-    elif outcome.state == PaymentState.FAILED:
+    elif payment.state == PaymentState.FAILED:
         orders.tell(order, OrderEventKind.PAYMENT_FAILED, message=outcome.failure, now=now)
     return payment

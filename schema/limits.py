@@ -31,13 +31,14 @@ _UNPAGED = 5
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """`cost` estimates the number of values in the answer."""
+    """`width` counts the fields side by side, `cost` estimates the number of values in the answer."""
 
     depth: int = 0
+    width: int = 0
     cost: int = 0
 
     def beside(self, other: "Size") -> "Size":
-        return Size(max(self.depth, other.depth), self.cost + other.cost)
+        return Size(max(self.depth, other.depth), self.width + other.width, self.cost + other.cost)
 
 
 def check(
@@ -49,10 +50,9 @@ def check(
     """The error of an operation that asks for too much. The document has been validated: fragments make no loop."""
     root = schema.get_root_type(operation.operation)
     size = _Scale(schema, fragments, variables).of_selections(operation.selection_set, root)
-    roots = len(operation.selection_set.selections)
     for what, is_, limit in (
         ("deep", size.depth, MAX_DEPTH),
-        ("wide", roots, MAX_ROOT_FIELDS),
+        ("wide", size.width, MAX_ROOT_FIELDS),
         ("costly", size.cost, settings.MAX_QUERY_COST),
     ):
         if is_ > limit:
@@ -95,7 +95,7 @@ class _Scale:
         inner_type = get_named_type(definition.type) if definition else None
         inner = self.of_selections(node.selection_set, inner_type)
         times = self.times(node, definition.type, parent) if definition else 0
-        return Size(inner.depth + 1, 1 + times * inner.cost)
+        return Size(inner.depth + 1, 1, 1 + times * inner.cost)
 
     def times(self, node: FieldNode, type_: Any, parent: Any) -> int:
         """How many times what is below a field is answered."""

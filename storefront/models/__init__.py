@@ -6,11 +6,10 @@ from storefront.models.catalog import Category, Image, Product, ProductVariant, 
 from storefront.models.checkout import Checkout, ShippingMethod
 from storefront.models.fields import Address
 from storefront.models.orders import Order, OrderEvent, OrderEventKind, OrderLine, OrderState
-from storefront.models.payments import OPEN_PAYMENT, Payment, PaymentProvider, PaymentState
+from storefront.models.payments import Payment, PaymentProvider, PaymentState
 from storefront.models.stock import MovementReason, Stock, StockMovement, StockPolicy
 
 __all__ = [
-    "OPEN_PAYMENT",
     "Address",
     "Cart",
     "CartLine",

@@ -26,6 +26,9 @@ HOSTILE = {
     "twenty lists within each other": f"{{ products {{ nodes {{ {nested(20)} }} }} }}",
     "fragments that fan out": spread(30),
     "many root fields": "{" + " ".join(f"a{n}: products(first: 100) {{ nodes {{ id }} }}" for n in range(60)) + "}",
+    "many root fields in a fragment": "{ ...Many } fragment Many on Query {"
+    + " ".join(f"a{n}: products(first: 10) {{ totalCount }}" for n in range(21))
+    + "}",
     "a page size in a variable": "query($n: Int = 100) " + (NESTED % nested(4)).replace("100", "$n"),
 }
 
