@@ -58,7 +58,8 @@ check: .venv/dev.stamp .env ## format, lint, types, imports, migrations, SDL, de
 	@PYTHONPATH=. $(BIN)/lint-imports --no-logo 2>/dev/null || PYTHONPATH=. $(BIN)/lint-imports
 	@$(BIN)/python manage.py makemigrations --check --dry-run
 	@$(BIN)/python manage.py export_schema --check
-	@env -i PATH="$$PATH" DEBUG=false SECRET_KEY="$$(head -c 64 /dev/urandom | base64 -w0)" ALLOWED_HOSTS=shop.example \
+	@env -i PATH="$$PATH" DEBUG=false SECRET_KEY="$$(head -c 64 /dev/urandom | base64 -w0)" \
+		JWT_KEY="$$(head -c 64 /dev/urandom | base64 -w0)" ALLOWED_HOSTS=shop.example STOREFRONT_URL=https://shop.example \
 		DATABASE_URL=sqlite:////tmp/none.sqlite3 $(BIN)/python manage.py check --deploy --fail-level WARNING
 
 format: .venv/dev.stamp ## put the code in shape

@@ -3,6 +3,7 @@
 import re
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import django_stubs_ext
 import environ
@@ -65,6 +66,36 @@ MAX_QUERY_COST = env.int("MAX_QUERY_COST", 20_000)
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_BODY_BYTES", 100_000)
 CART_COOKIE_DAYS = env.int("CART_COOKIE_DAYS", 60)
 
+# ── Accounts ─────────────────────────────────────────────────────────────────────────────────────────
+JWT_KEY = env.str("JWT_KEY", "")
+JWT_KEY_FALLBACKS = env_list("JWT_KEY_FALLBACKS")
+if not DEBUG and (len(JWT_KEY) < 32 or JWT_KEY == SECRET_KEY):
+    raise ImproperlyConfigured("Set JWT_KEY to a long random text, another one than SECRET_KEY.")
+if not JWT_KEY:
+    JWT_KEY = "not-a-key:for-development-only:" + "0" * 32
+ACCESS_TOKEN_MINUTES = env.int("ACCESS_TOKEN_MINUTES", 10)
+SESSION_DAYS = env.int("SESSION_DAYS", 30)
+PASSWORD_RESET_MINUTES = env.int("PASSWORD_RESET_MINUTES", 60)
+EMAIL_PROOF_DAYS = env.int("EMAIL_PROOF_DAYS", 7)
+# Read by django-graphql-jwt, which by itself accepts expired tokens, of any issuer, signed with SECRET_KEY.
+GRAPHQL_JWT = {
+    "JWT_SECRET_KEY": JWT_KEY,
+    "JWT_ALGORITHM": "HS256",
+    "JWT_VERIFY": True,
+    "JWT_VERIFY_EXPIRATION": True,
+    "JWT_ISSUER": env.str("JWT_ISSUER", SHOP_NAME),
+    "JWT_AUDIENCE": "storefront",
+}
+
+# ── Mail ─────────────────────────────────────────────────────────────────────────────────────────────
+# Where the links in mails lead: /verify-email?token=… and /reset-password?token=… of the storefront.
+STOREFRONT_URL = env.str("STOREFRONT_URL", "http://localhost:5173" if DEBUG else "").rstrip("/")
+if not STOREFRONT_URL:
+    raise ImproperlyConfigured("Set STOREFRONT_URL to the storefront's address, for the links in mails.")
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("MAIL_FROM", "shop@localhost")
+vars().update(env.email_url("EMAIL_URL", "consolemail://"))
+EMAIL_TIMEOUT = 10
+
 # ── Django ───────────────────────────────────────────────────────────────────────────────────────────
 ROOT_URLCONF = "commercia.urls"
 WSGI_APPLICATION = "commercia.wsgi.application"
@@ -125,18 +156,33 @@ else:
     _database["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE", 60)
     _database["CONN_HEALTH_CHECKS"] = True
 
+# Shared by all processes where there is a Redis; else each has its own, and what they must share is in the database.
+REDIS_URL = env.str("REDIS_URL", "")
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "commercia",
+        # A cache that does not answer is gone without.
+        "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
+    }
+    if REDIS_URL
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+}
+
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
+_VALIDATORS: dict[str, dict[str, Any]] = {
+    "UserAttributeSimilarityValidator": {"user_attributes": ["email", "claimed_email", "name"]},
+    "MinimumLengthValidator": {},
+    "CommonPasswordValidator": {},
+    "NumericPasswordValidator": {},
+}
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+    {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
+    for name, options in _VALIDATORS.items()
 ]
 
 LANGUAGE_CODE = "en"
@@ -180,7 +226,8 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
-if env.bool("BEHIND_PROXY", False):
+BEHIND_PROXY = env.bool("BEHIND_PROXY", False)
+if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 LOGGING = {

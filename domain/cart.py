@@ -1,8 +1,9 @@
 """The cart: found or created, filled, changed, and added up. A converted cart is locked for good."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import Enum
 from typing import ClassVar
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from django.db.models import Q, QuerySet
 from domain import locks, pricing, stock
 from domain.errors import DomainError, InvalidInput, NotFound, raise_all
 from domain.money import ZERO
-from storefront.models import Cart, CartLine, CartState, Order, ProductVariant, User
+from storefront.models import Cart, CartLine, CartState, Checkout, Order, ProductVariant, StockPolicy, User
 
 MAX_LINES = 200
 
@@ -27,6 +28,10 @@ class CartLocked(DomainError):
         what = f"order {order.number}" if order else "part of another cart"
         super().__init__(f"This cart has become {what}.", field=["cart_code"])
         self.order = order
+
+
+class UnknownCartCode(NotFound):
+    """No cart has the code that was stated, or it is somebody else's."""
 
 
 class NotForSale(DomainError):
@@ -81,10 +86,15 @@ def open_existing(key: CartKey) -> Cart:
     """Locks the key's active cart. Raises NotFound or CartLocked."""
     cart = locks.cart(candidates(key))
     if cart is None:
-        raise NotFound("There is no such cart.", field=["cart_code"])
+        raise not_found(key)
     if cart.state != CartState.ACTIVE:
         raise CartLocked(order=Order.objects.filter(cart=cart).first())
     return cart
+
+
+def not_found(key: CartKey) -> NotFound:
+    error = UnknownCartCode if key.code is not None else NotFound
+    return error("There is no such cart.", field=["cart_code"])
 
 
 def _check_quantity(quantity: int, *, least: int, field: Sequence[str]) -> None:
@@ -200,6 +210,79 @@ def clear(*, key: CartKey, now: datetime) -> Cart:
     cart.lines.all().delete()
     _touch(cart, now)
     return cart
+
+
+class ChangeReason(Enum):
+    """What became of a line of the guest's cart."""
+
+    ADDED = "ADDED"
+    CAPPED = "CAPPED"
+    SOLD_OUT = "SOLD_OUT"
+    NOT_FOR_SALE = "NOT_FOR_SALE"
+    CART_FULL = "CART_FULL"
+
+
+@dataclass(frozen=True, slots=True)
+class CartChange:
+    """Units of a variant: in the account's cart `before`, in the guest's, and in the account's `after`."""
+
+    variant_id: int
+    before: int
+    guest: int
+    after: int
+    reason: ChangeReason
+
+
+@transaction.atomic(durable=True)
+def merge(*, key: CartKey, user: User, now: datetime) -> list[CartChange]:
+    """Moves the guest's cart that the key opens, if any, into the user's active one; says what became of each line.
+
+    Quantities add up, as far as units are available; what the account's cart held never shrinks. What `checkout`
+    noted comes along where the account's cart has none. The guest's cart is MERGED, and opens to the user alone.
+    """
+    guests = candidates(replace(key, user=None)).filter(state=CartState.ACTIVE)
+    if not guests.exists():
+        return []
+    own, _ = open_or_create(CartKey(user=user), now=now)
+    guest = locks.cart(guests)  # Always after the account's: no two merges wait for each other.
+    if guest is None:
+        return []
+    present = {line.variant_id: line for line in own.lines.all()}
+    position = max((line.position for line in present.values()), default=0)
+    changes = []
+    for line in guest.lines.select_related("variant__product", "variant__stock"):
+        into = present.get(line.variant_id)
+        change = _change(line, before=into.quantity if into else 0, full=len(present) >= MAX_LINES, now=now)
+        changes.append(change)
+        if change.after and into is None:
+            position += 1
+            into = present[line.variant_id] = CartLine(cart=own, variant_id=line.variant_id, position=position)
+        if into is not None:
+            into.quantity = change.after
+    CartLine.objects.bulk_create(
+        [present[change.variant_id] for change in changes if change.after > change.before],
+        update_conflicts=True,
+        unique_fields=["cart", "variant"],
+        update_fields=["quantity"],
+    )
+    if not Checkout.objects.filter(cart=own).exists():
+        Checkout.objects.filter(cart=guest).update(cart=own)
+    Cart.objects.filter(pk=guest.pk).update(state=CartState.MERGED, user=user, updated_at=now)
+    _touch(own, now)
+    return changes
+
+
+def _change(line: CartLine, *, before: int, full: bool, now: datetime) -> CartChange:
+    variant, wanted = line.variant, before + line.quantity
+    tracked = variant.stock.policy == StockPolicy.DENY
+    most = min(CartLine.MAX_QUANTITY, variant.stock.available) if tracked else CartLine.MAX_QUANTITY
+    after = max(before, min(wanted, most))
+    reason = ChangeReason.ADDED if after == wanted else ChangeReason.CAPPED if most else ChangeReason.SOLD_OUT
+    if not is_for_sale(variant, now=now):
+        after, reason = before, ChangeReason.NOT_FOR_SALE
+    elif full and not before:
+        after, reason = before, ChangeReason.CART_FULL
+    return CartChange(line.variant_id, before=before, guest=line.quantity, after=after, reason=reason)
 
 
 def _touch(cart: Cart, now: datetime) -> None:

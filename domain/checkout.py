@@ -1,17 +1,15 @@
 """What a cart needs to become an order: e-mail, addresses and a way of shipping."""
 
-from dataclasses import fields, replace
 from datetime import datetime
 from typing import ClassVar
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
-from django.core.validators import MaxLengthValidator, validate_email
 from django.db import transaction
 
 from domain import cart as carts
-from domain import stock
-from domain.errors import DomainError, InvalidInput, raise_all
+from domain import contact, stock
+from domain.contact import AddressIncomplete
+from domain.errors import DomainError
 from storefront.models import Address, Cart, Checkout, ShippingMethod
 
 
@@ -23,50 +21,10 @@ class EmailMissing(DomainError):
     code: ClassVar[str] = "EMAIL_MISSING"
 
 
-class AddressIncomplete(DomainError):
-    """A part of the address that is needed is missing, or the shop does not deliver there."""
-
-    code: ClassVar[str] = "ADDRESS_INCOMPLETE"
-
-
 class ShippingUnavailable(DomainError):
     """No shipping method was chosen, or the chosen one is not offered for the address."""
 
     code: ClassVar[str] = "SHIPPING_UNAVAILABLE"
-
-
-_REQUIRED = {"name": "a name", "line1": "a street and number", "city": "a city", "country_code": "a country"}
-_MAX_LENGTH = 200
-
-
-def _normalised(address: Address, *, field: str) -> Address:
-    """Trims the parts and checks them. Raises AddressIncomplete for each that is missing."""
-    parts = {part.name: " ".join(getattr(address, part.name).split()) for part in fields(Address)}
-    parts["country_code"] = parts["country_code"].upper()
-    errors: list[DomainError] = [
-        AddressIncomplete(f"The address needs {what}.", field=[field, part])
-        for part, what in _REQUIRED.items()
-        if not parts[part]
-    ]
-    errors += [
-        InvalidInput(f"At most {_MAX_LENGTH} characters.", field=[field, part])
-        for part, value in parts.items()
-        if len(value) > _MAX_LENGTH
-    ]
-    if parts["country_code"] and parts["country_code"] not in settings.SHOP_COUNTRIES:
-        errors.append(AddressIncomplete("The shop does not sell to this country.", field=[field, "country_code"]))
-    raise_all(errors)
-    return replace(address, **parts)
-
-
-def _checked_email(email: str) -> str:
-    email = email.strip().lower()
-    try:
-        validate_email(email)
-        MaxLengthValidator(254)(email)  # RFC 5321, 4.5.3.1.3: a path is 256 with its brackets.
-    except ValidationError:
-        raise InvalidInput("This is not an e-mail address.", field=["email"]) from None
-    return email
 
 
 def shipping_options(address: Address | None) -> list[ShippingMethod]:
@@ -98,16 +56,16 @@ def update(
     """
     cart = carts.open_existing(key)
     checkout = Checkout.objects.select_related("shipping_method").filter(cart=cart).first() or Checkout(
-        cart=cart, email=cart.user.email if cart.user else ""
+        cart=cart, email=cart.user.address if cart.user else ""
     )
     if email is not None:
-        checkout.email = _checked_email(email)
+        checkout.email = contact.email(email)
     if shipping_address is not None:
-        checkout.shipping_address = _normalised(shipping_address, field="shipping_address")
+        checkout.shipping_address = contact.address(shipping_address, field=["shipping_address"])
         if checkout.shipping_method and not delivers_to(checkout.shipping_method, checkout.shipping_address):
             checkout.shipping_method = None
     if billing_address is not None:
-        checkout.billing_address = _normalised(billing_address, field="billing_address")
+        checkout.billing_address = contact.address(billing_address, field=["billing_address"])
     if shipping_method_id is not None:
         offered = {method.pk: method for method in shipping_options(checkout.shipping_address)}
         if shipping_method_id not in offered:

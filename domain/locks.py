@@ -1,23 +1,58 @@
-"""Every row lock of the domain. Order everywhere: cart, order or product, then stock rows sorted by key.
+"""Every lock of the domain. Order everywhere: e-mail, user, session, carts sorted by key, order or product, then
+stock rows sorted by key. Counters of attempts are locked alone.
 
 On SQLite a transaction is IMMEDIATE and holds the one write lock from its beginning: the same effect.
 """
 
+import hashlib
 from collections.abc import Iterable
 from typing import TypeVar
 
 from django.db import models as db
 from django.db import transaction
 
-from storefront.models import Cart, Order, Product, Stock
+from storefront.models import Attempts, Cart, Order, Product, Session, Stock, User
 
 Row = TypeVar("Row", bound=db.Model)
+
+_NO_TRANSACTION = "A lock is held by a transaction: open one first."
 
 
 def _locked(rows: db.QuerySet[Row]) -> db.QuerySet[Row]:
     if not transaction.get_connection().in_atomic_block:
-        raise RuntimeError("A lock is held by a transaction: open one first.")
+        raise RuntimeError(_NO_TRANSACTION)
     return rows.select_for_update(of=("self",)).order_by("pk")
+
+
+def email(address: str) -> None:
+    """Locks an e-mail address, whether an account has it or not, until the transaction ends."""
+    connection = transaction.get_connection()
+    if not connection.in_atomic_block:
+        raise RuntimeError(_NO_TRANSACTION)
+    if connection.vendor == "postgresql":
+        digest = hashlib.sha256(address.encode()).digest()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [int.from_bytes(digest[:8], signed=True)])
+
+
+def attempts(keys: Iterable[str]) -> list[Attempts]:
+    """Locks counters, by key."""
+    return list(_locked(Attempts.objects.filter(pk__in=list(keys))))
+
+
+def user(candidates: db.QuerySet[User]) -> User | None:
+    """Locks the account that the query finds, and with it the right to begin and end its sessions."""
+    return _locked(candidates).first()
+
+
+def sessions(candidates: db.QuerySet[Session]) -> list[Session]:
+    """Locks the sessions that the query finds, by primary key, and with them their refresh tokens."""
+    return list(_locked(candidates))
+
+
+def carts(candidates: db.QuerySet[Cart]) -> list[Cart]:
+    """Locks the carts that the query finds, by primary key."""
+    return list(_locked(candidates))
 
 
 def cart(candidates: db.QuerySet[Cart]) -> Cart | None:

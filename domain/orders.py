@@ -163,7 +163,7 @@ def _cart_to_place(key: carts.CartKey, *, now: datetime) -> Cart:
         recent = Cart.objects.filter(user=key.user, state=CartState.CONVERTED, updated_at__gte=now - _RETRIES_WITHIN)
         cart = recent.order_by("-updated_at").first()
     if cart is None:
-        raise NotFound("There is no such cart.", field=["cart_code"])
+        raise carts.not_found(key)
     return cart
 
 

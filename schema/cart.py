@@ -16,7 +16,7 @@ from schema import ids
 from schema.catalog import ProductVariant
 from schema.context import Info
 from schema.enums import expose
-from schema.errors import Refusals, UserError, user_errors
+from schema.errors import Refusals, UserError, telling_limits, user_errors
 from schema.loading import load
 from schema.scalars import Money
 from storefront import models
@@ -186,7 +186,11 @@ class CartQuery:
         found = carts.candidates(info.context.cart_key(code))
         if code is None:
             found = found.filter(state=models.CartState.ACTIVE)
-        return load(found, info).first()
+        cart = load(found, info).first()
+        if cart is None and code is not None:
+            with telling_limits():
+                info.context.count_unknown_cart()
+        return cart
 
 
 @strawberry.type
@@ -196,7 +200,7 @@ class CartMutation:
         "lines or none. Errors: INVALID, NOT_FOUND, NOT_FOR_SALE, INSUFFICIENT_STOCK, CART_LOCKED."
     )
     def add_to_cart(self, info: Info, input: AddToCartInput) -> CartPayload:
-        with Refusals() as errors:
+        with Refusals(info) as errors:
             lines = [
                 carts.NewLine(
                     ids.number(line.variant_id, "ProductVariant", field=["lines", str(index), "variant_id"]),
@@ -215,7 +219,7 @@ class CartMutation:
         "Errors: INVALID, NOT_FOUND, NOT_FOR_SALE, INSUFFICIENT_STOCK, CART_LOCKED."
     )
     def update_cart_line(self, info: Info, input: UpdateCartLineInput) -> CartPayload:
-        with Refusals() as errors:
+        with Refusals(info) as errors:
             line_id = ids.uuid(input.line_id, "CartLine", field=["line_id"])
             key = info.context.cart_key(input.cart_code)
             cart = carts.set_quantity(key=key, line_id=line_id, quantity=input.quantity, now=info.context.now)
@@ -224,7 +228,7 @@ class CartMutation:
 
     @strawberry.mutation(description="Takes lines out, all or none. Errors: NOT_FOUND, CART_LOCKED.")
     def remove_from_cart(self, info: Info, input: RemoveFromCartInput) -> CartPayload:
-        with Refusals() as errors:
+        with Refusals(info) as errors:
             line_ids = [
                 ids.uuid(line_id, "CartLine", field=["line_ids", str(index)])
                 for index, line_id in enumerate(input.line_ids)
@@ -238,7 +242,7 @@ class CartMutation:
         description="Takes every line out; what `checkout` noted stays. Errors: NOT_FOUND, CART_LOCKED."
     )
     def clear_cart(self, info: Info, input: ClearCartInput | None = None) -> CartPayload:
-        with Refusals() as errors:
+        with Refusals(info) as errors:
             key = info.context.cart_key(input.cart_code if input else None)
             return CartPayload(cart_id=carts.clear(key=key, now=info.context.now).pk)
         return CartPayload(user_errors=errors)

@@ -108,7 +108,7 @@ class CheckoutMutation:
         "Errors: INVALID, ADDRESS_INCOMPLETE, SHIPPING_UNAVAILABLE, NOT_FOUND, CART_LOCKED."
     )
     def checkout(self, info: Info, input: CheckoutInput) -> CartPayload:
-        with Refusals() as errors:
+        with Refusals(info) as errors:
             shipping, billing, option = (
                 input.shipping_address,
                 input.billing_address,

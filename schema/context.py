@@ -1,19 +1,32 @@
 """What a resolver knows of its request."""
 
-from dataclasses import dataclass
+import ipaddress
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import TypeAlias
+from uuid import UUID
 
 import strawberry
+from django.conf import settings
+from django.contrib import auth
 from django.http import HttpRequest
 from django.utils import timezone
+from graphql import GraphQLError
 
+from domain import throttle
+from domain.accounts import Client
 from domain.cart import CartKey
 from domain.catalog import CategoryTree
+from schema import tokens
 from storefront import models
 
 CART_COOKIE = "cart"
+REFRESH_COOKIE = "refresh"
+
+
+def unauthenticated(message: str) -> GraphQLError:
+    return GraphQLError(message, extensions={"code": "UNAUTHENTICATED"})
 
 
 @dataclass
@@ -22,27 +35,102 @@ class Context:
 
     request: HttpRequest
     trusts_cookies: bool
-    new_cart_code: str | None = None
+    # What the answer sets: a value and the seconds it is kept, or None to delete it.
+    cookies: dict[str, tuple[str, int] | None] = field(default_factory=dict)
 
     @cached_property
     def now(self) -> datetime:
         return timezone.now()
 
     @cached_property
+    def session(self) -> models.Session | None:
+        """That of the access token. Raises UNAUTHENTICATED for a token that is not good, rather than go on without."""
+        token = tokens.stated(self.request.headers.get("Authorization", ""))
+        if token is None:
+            return None
+        try:
+            return tokens.session_of(token, now=self.now)
+        except tokens.InvalidToken as error:
+            raise unauthenticated(str(error)) from None
+
+    @property
+    def session_id(self) -> UUID | None:
+        """That of the access token; none, too, for a token that is not good."""
+        try:
+            return self.session.pk if self.session else None
+        except GraphQLError:
+            return None
+
+    @cached_property
     def viewer(self) -> models.User | None:
+        """Whoever the access token names, or else who is logged in to the admin. Public fields never ask."""
+        if self.session:
+            return self.session.user
         if not (self.trusts_cookies and self.request.user.is_authenticated):
             return None
         return self.request.user
+
+    @property
+    def user(self) -> models.User:
+        """The viewer, where there has to be one. Raises UNAUTHENTICATED."""
+        if self.viewer is None:
+            raise unauthenticated("Log in first.")
+        return self.viewer
+
+    def enter(self, session: models.Session) -> None:
+        """What follows in this request is seen by the session's user."""
+        self.session, self.viewer = session, session.user
+
+    def leave(self) -> None:
+        """Leaves nothing in the browser for whoever comes next."""
+        self.cookies |= {REFRESH_COOKIE: None, CART_COOKIE: None}
+        if self.trusts_cookies:
+            auth.logout(self.request)
+        self.session = self.viewer = None
+
+    @cached_property
+    def client(self) -> Client:
+        return Client(address=self._address, user_agent=self.request.headers.get("User-Agent", ""))
+
+    @property
+    def _address(self) -> str:
+        """The network that the request comes from: an IPv4 address, or the half of an IPv6 one that a site has."""
+        text = self.request.META.get("REMOTE_ADDR", "")
+        if settings.BEHIND_PROXY:
+            text = self.request.headers.get("X-Forwarded-For", text).rpartition(",")[2].strip()
+        try:
+            address = ipaddress.ip_address(text)
+        except ValueError:
+            return ""
+        if isinstance(address, ipaddress.IPv6Address):
+            if address.ipv4_mapped:
+                return str(address.ipv4_mapped)
+            return str(ipaddress.ip_network((address, 64), strict=False).network_address)
+        return str(address)
 
     @cached_property
     def categories(self) -> CategoryTree:
         """Read once a request, whatever walks it."""
         return CategoryTree()
 
+    def cookie(self, name: str) -> str | None:
+        """A signed cookie as this request leaves it."""
+        if name in self.cookies:
+            kept = self.cookies[name]
+            return kept[0] if kept else None
+        return self.request.get_signed_cookie(name, None) if self.trusts_cookies else None
+
     def cart_key(self, code: str | None) -> CartKey:
         """Which cart the request means: by its argument, its viewer or its cookie."""
-        cookie = self.request.get_signed_cookie(CART_COOKIE, None) if self.trusts_cookies else None
-        return CartKey(code=code, user=self.viewer, remembered=self.new_cart_code or cookie)
+        return CartKey(code=code, user=self.viewer, remembered=self.cookie(CART_COOKIE))
+
+    def guest_cart_key(self, code: str | None) -> CartKey:
+        """Which cart somebody brings who is about to log in, whoever they have been so far."""
+        return CartKey(code=code, remembered=self.cookie(CART_COOKIE))
+
+    def count_unknown_cart(self) -> None:
+        """Counts that a cart code was stated which opens nothing. Raises RateLimited."""
+        throttle.count("cart", address=self.client.address, now=self.now)
 
     def absolute(self, url: str) -> str:
         """The address as another site has to call it."""
@@ -51,7 +139,7 @@ class Context:
     def remember_cart(self, cart: models.Cart) -> None:
         """Has the answer set the cookie by which a guest's browser finds the cart again."""
         if cart.user_id is None:
-            self.new_cart_code = cart.code
+            self.cookies[CART_COOKIE] = (cart.code, settings.CART_COOKIE_DAYS * 86_400)
 
 
 Info: TypeAlias = strawberry.Info[Context, None]

@@ -1,7 +1,8 @@
 """Refusals as clients see them: expected ones as `userErrors`, the rest as GraphQL errors with a code."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
@@ -10,9 +11,11 @@ import strawberry
 from graphql import GraphQLError
 
 from domain.cart import CartLocked as CartLockedError
+from domain.cart import UnknownCartCode
 from domain.errors import DomainError
 from domain.orders import TotalChanged as TotalChangedError
 from domain.stock import InsufficientStock as InsufficientStockError
+from domain.throttle import RateLimited as RateLimitedError
 from schema.context import Info
 from schema.loading import Together, load
 from schema.scalars import Money
@@ -26,6 +29,16 @@ if TYPE_CHECKING:
 def bad_user_input(message: str) -> GraphQLError:
     """An argument that no user could have given: a front end's mistake, not a shopper's."""
     return GraphQLError(message, extensions={"code": "BAD_USER_INPUT"})
+
+
+@contextmanager
+def telling_limits() -> Iterator[None]:
+    """Tells of too many attempts as a query does, which has no `userErrors`."""
+    try:
+        yield
+    except RateLimitedError as error:
+        extensions = {"code": error.code, "retryAfter": error.retry_after}
+        raise GraphQLError(error.message, extensions=extensions) from None
 
 
 @strawberry.enum(description="Why a mutation did nothing.")
@@ -51,6 +64,16 @@ class ErrorCode(Enum):
         "PAYMENT_UNAVAILABLE",
         description="The provider is not enabled, or gave no answer: try the same again.",
     )
+    INVALID_CREDENTIALS = strawberry.enum_value(
+        "INVALID_CREDENTIALS", description="E-mail and password do not belong together."
+    )
+    TOKEN_EXPIRED = strawberry.enum_value(
+        "TOKEN_EXPIRED", description="The refresh token, or the link of a mail, is too old, unknown or used up."
+    )
+    TOKEN_REUSED = strawberry.enum_value(
+        "TOKEN_REUSED", description="A used refresh token came back, so its session was ended: log in again."
+    )
+    RATE_LIMITED = strawberry.enum_value("RATE_LIMITED", description="See `RateLimited`.")
 
 
 @strawberry.interface(description="Why a mutation did nothing, in a way that a program can act on.")
@@ -101,6 +124,11 @@ class CartLocked(UserError):
         return load(models.Order.objects.filter(pk=self.order_id), info).first() if self.order_id else None
 
 
+@strawberry.type(description="Too many attempts. Nothing was tried.")
+class RateLimited(UserError):
+    retry_after: int = strawberry.field(description="Seconds until there will be new ones.")
+
+
 def _camel(part: str) -> str:
     return re.sub(r"_(\w)", lambda match: match[1].upper(), part)
 
@@ -129,6 +157,8 @@ def _user_error(error: DomainError, variants: Together[models.ProductVariant]) -
                 expected=Money.of(error.expected, error.currency),
                 actual=Money.of(error.actual, error.currency),
             )
+        case RateLimitedError():
+            return RateLimited(**basics, retry_after=error.retry_after)
         case CartLockedError():
             return CartLocked(**basics, order_id=error.order.pk if error.order else None)
         case _:
@@ -136,7 +166,10 @@ def _user_error(error: DomainError, variants: Together[models.ProductVariant]) -
 
 
 class Refusals:
-    """`with Refusals() as errors:` turns the domain's errors into a payload's; call the domain in it, once."""
+    """`with Refusals(info) as errors:` turns the domain's errors into a payload's; call the domain in it, once."""
+
+    def __init__(self, info: Info) -> None:
+        self._context = info.context
 
     def __enter__(self) -> list[UserError]:
         self.raised: list[DomainError] = []
@@ -145,6 +178,15 @@ class Refusals:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
         raised = error.exceptions if isinstance(error, ExceptionGroup) else (error,)
-        self.raised = [each for each in raised if isinstance(each, DomainError)]
+        self.raised = [self._counted(each) for each in raised if isinstance(each, DomainError)]
         self._errors += user_errors(self.raised)
         return len(self.raised) == len(raised)
+
+    def _counted(self, error: DomainError) -> DomainError:
+        """Whoever tries cart codes is told no more after some tries."""
+        try:
+            if isinstance(error, UnknownCartCode):
+                self._context.count_unknown_cart()
+        except RateLimitedError as limited:
+            return limited
+        return error

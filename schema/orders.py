@@ -190,7 +190,7 @@ class OrderMutation:
         "TOTAL_CHANGED, INVALID, NOT_FOUND."
     )
     def place_order(self, info: Info, input: PlaceOrderInput) -> OrderPayload:
-        with Refusals() as errors:
+        with Refusals(info) as errors:
             placed = orders.place(
                 key=info.context.cart_key(input.cart_code),
                 expected_total=input.expected_total,
@@ -205,7 +205,7 @@ class OrderMutation:
         "Errors: NOT_FOUND, ORDER_STATE, INVALID."
     )
     def cancel_order(self, info: Info, input: CancelOrderInput) -> OrderPayload:
-        with Refusals() as errors:
+        with Refusals(info) as errors:
             order = orders.cancel(
                 order_id=ids.uuid(input.order_id, "Order", field=["order_id"]),
                 viewer=info.context.viewer,

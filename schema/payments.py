@@ -102,7 +102,7 @@ class PaymentMutation:
         "never charges twice. Errors: PAYMENT_DECLINED, PAYMENT_UNAVAILABLE, ORDER_STATE, NOT_FOUND, INVALID."
     )
     def start_payment(self, info: Info, input: StartPaymentInput) -> PaymentPayload:
-        with (refusals := Refusals()) as errors:
+        with (refusals := Refusals(info)) as errors:
             payment = payments.start(
                 order_id=ids.uuid(input.order_id, "Order", field=["order_id"]),
                 viewer=info.context.viewer,

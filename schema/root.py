@@ -6,20 +6,24 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
 
+from schema.accounts import AccountMutation, AccountQuery
 from schema.cart import CartMutation, CartQuery
 from schema.catalog import CatalogQuery
 from schema.checkout import CheckoutMutation
-from schema.errors import CartLocked, InsufficientStock, InvalidInput, TotalChanged
+from schema.errors import CartLocked, InsufficientStock, InvalidInput, RateLimited, TotalChanged
 from schema.orders import OrderMutation, OrderQuery
 from schema.payments import PaymentMutation
 from schema.scalars import DECIMAL
+from schema.sessions import SessionMutation
 
-Query = merge_types("Query", (CatalogQuery, CartQuery, OrderQuery))
-Mutation = merge_types("Mutation", (CartMutation, CheckoutMutation, OrderMutation, PaymentMutation))
+Query = merge_types("Query", (CatalogQuery, CartQuery, OrderQuery, AccountQuery))
+Mutation = merge_types(
+    "Mutation", (SessionMutation, AccountMutation, CartMutation, CheckoutMutation, OrderMutation, PaymentMutation)
+)
 
 schema = strawberry.Schema(
     query=Query,
     mutation=Mutation,
-    types=[InvalidInput, InsufficientStock, TotalChanged, CartLocked],
+    types=[InvalidInput, InsufficientStock, TotalChanged, CartLocked, RateLimited],
     config=StrawberryConfig(scalar_map={Decimal: DECIMAL}),
 )

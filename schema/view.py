@@ -13,7 +13,7 @@ from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
 
 from schema import examples
-from schema.context import CART_COOKIE, Context
+from schema.context import Context
 from schema.execution import NotAllowedByGet, answer
 
 RESPONSE_TYPE = "application/graphql-response+json"
@@ -51,8 +51,8 @@ def graphql(request: HttpRequest) -> HttpResponse:
     # With the older media type, whatever is well-formed JSON is answered by 200, errors and all.
     status = 400 if result.is_request_error and media_type == RESPONSE_TYPE else 200
     response = _json(result.body, status, media_type)
-    if context.new_cart_code:
-        _set_cart_cookie(response, context.new_cart_code)
+    for name, kept in context.cookies.items():
+        _set_cookie(response, name, kept)
     return response
 
 
@@ -174,11 +174,12 @@ def _json(body: dict[str, Any], status: int, media_type: str) -> HttpResponse:
     return response
 
 
-def _set_cart_cookie(response: HttpResponse, code: str) -> None:
+def _set_cookie(response: HttpResponse, name: str, kept: tuple[str, int] | None) -> None:
+    value, seconds = kept or ("", 0)
     response.set_signed_cookie(
-        CART_COOKIE,
-        code,
-        max_age=settings.CART_COOKIE_DAYS * 86_400,
+        name,
+        value,
+        max_age=seconds,
         secure=settings.HTTPS,
         httponly=True,
         samesite="Lax",

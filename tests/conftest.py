@@ -1,4 +1,5 @@
 import json
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -108,6 +109,19 @@ def demo_shop(db, settings, monkeypatch) -> None:
     call_command("demo")
     pictures.backdrop.cache_clear()
     settings.DEBUG = False
+
+
+@pytest.fixture(autouse=True)
+def _quick_passwords(settings):
+    """Argon2 is slow on purpose; a test about that sets its hashers itself."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(settings):
+    """Where there is a Redis, each test has keys of its own."""
+    if settings.REDIS_URL:
+        settings.CACHES = {"default": {**settings.CACHES["default"], "KEY_PREFIX": secrets.token_hex(8)}}
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
 """The shop's rows. Rules that a database can hold are held here, as constraints."""
 
-from storefront.models.accounts import User
+from storefront.models.accounts import Attempts, RefreshToken, SavedAddress, Session, User
 from storefront.models.cart import Cart, CartLine, CartState
 from storefront.models.catalog import Category, Image, Product, ProductVariant, SearchDocument, Tag
 from storefront.models.checkout import Checkout, ShippingMethod
@@ -11,6 +11,7 @@ from storefront.models.stock import MovementReason, Stock, StockMovement, StockP
 
 __all__ = [
     "Address",
+    "Attempts",
     "Cart",
     "CartLine",
     "CartState",
@@ -28,7 +29,10 @@ __all__ = [
     "PaymentState",
     "Product",
     "ProductVariant",
+    "RefreshToken",
+    "SavedAddress",
     "SearchDocument",
+    "Session",
     "ShippingMethod",
     "Stock",
     "StockMovement",

@@ -1,10 +1,16 @@
+import secrets
 import uuid
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
+
+from storefront.models.fields import AddressField
 
 
 class UserManager(BaseUserManager["User"]):
@@ -22,15 +28,33 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email=(username or "").strip().lower())
 
 
+def new_token_version() -> str:
+    return secrets.token_hex(8)
+
+
 class User(AbstractBaseUser, PermissionsMixin):
-    """A customer or a member of staff. The e-mail is the login and is kept in lower case."""
+    """A customer or a member of staff. The e-mail is the login and is kept in lower case.
+
+    Whoever registers has only *claimed* an e-mail; it becomes theirs when they prove that they read its mail.
+    Any number may claim one, so a stranger's claim keeps nobody out (docs/adr/0009).
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    email = models.EmailField(unique=True)
+    email = models.EmailField(unique=True, null=True, blank=True)
+    claimed_email = models.EmailField(
+        blank=True, db_default="", help_text="Given when registering, and not proven yet."
+    )
     name = models.CharField(max_length=200, blank=True)
     is_staff = models.BooleanField("may enter the admin", default=False)
     is_active = models.BooleanField("may log in", default=True)
     joined_at = models.DateTimeField(default=timezone.now)
+    token_version = models.CharField(
+        max_length=16,
+        default=new_token_version,
+        db_default="",
+        editable=False,
+        help_text="In every token and session of the account: a new one ends them all.",
+    )
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
@@ -39,12 +63,90 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=models.Q(email=Lower("email")), name="user_email_is_lower_case"),
+            models.CheckConstraint(condition=Q(email=Lower("email")), name="user_email_is_lower_case"),
+            models.CheckConstraint(
+                condition=Q(claimed_email=Lower("claimed_email")), name="user_claimed_email_is_lower_case"
+            ),
         ]
+        indexes = [models.Index(fields=["claimed_email"], name="user_claimed_email")]
 
     def __str__(self) -> str:
-        return self.email
+        return self.address or "deleted account"
+
+    @property
+    def address(self) -> str:
+        """The e-mail to write to and to show, proven or not; empty once the account is deleted."""
+        return self.email or self.claimed_email
 
     def clean(self) -> None:
         super().clean()
-        self.email = self.email.strip().lower()
+        self.email = self.email.strip().lower() if self.email else None
+        if self.is_active and not self.address:
+            raise ValidationError({"email": "Whoever may log in has an e-mail."})
+
+    def set_password(self, raw_password: str | None) -> None:
+        """However a password is changed (here, in the admin, by a command), it ends what the old one opened."""
+        super().set_password(raw_password)
+        self.token_version = new_token_version()
+
+    def _get_session_auth_hash(self, secret: str | bytes | None = None) -> str:
+        """Django's own sessions (the admin's) end with the version as well."""
+        text = self.password + self.token_version
+        return salted_hmac("commercia.session", text, secret=secret, algorithm="sha256").hexdigest()
+
+
+class Session(models.Model):
+    """A login on one device: a family of refresh tokens, of which the newest is good. Ended, it is deleted."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
+    token_version = models.CharField(max_length=16, help_text="The user's, when it began.")
+    user_agent = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField()
+    last_used_at = models.DateTimeField()
+    expires_at = models.DateTimeField(help_text="However often it is refreshed.")
+
+    def __str__(self) -> str:
+        return f"{self.user} on {self.user_agent or 'an unnamed device'}"
+
+
+class RefreshToken(models.Model):
+    """A token of a session, by its SHA-256 only. Used once, it is replaced; used again later, it was stolen."""
+
+    session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="tokens")
+    digest = models.CharField(max_length=64, unique=True)
+    replaced_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.digest[:8]
+
+
+class SavedAddress(models.Model):
+    """An entry of a customer's address book."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="addresses")
+    address = AddressField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["created_at", "id"]
+        verbose_name_plural = "saved addresses"
+
+    def __str__(self) -> str:
+        return str(self.address)
+
+
+class Attempts(models.Model):
+    """How often something was tried by somebody within a stretch of time, where no cache counts it."""
+
+    key = models.CharField(max_length=64, primary_key=True)
+    count = models.PositiveIntegerField()
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "attempts"
+        indexes = [models.Index(fields=["expires_at"], name="attempts_expired")]
+
+    def __str__(self) -> str:
+        return f"{self.count} by {self.key[:8]}"

@@ -66,6 +66,7 @@ class Order(models.Model):
                 name="order_amounts_are_not_negative",
             ),
         ]
+        indexes = [models.Index(fields=["user", "-placed_at", "id"], name="order_history")]
 
     def __str__(self) -> str:
         return self.number
