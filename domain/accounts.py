@@ -326,16 +326,17 @@ def delete_address(*, user: User, address_id: UUID) -> None:
 
 
 def delete_account(*, user: User, password: str, client: Client, now: datetime) -> None:
-    """Forgets the person: nobody can log in any more, and the e-mail is free. Their orders stay, as accounts need them.
+    """Forgets the viewer: nobody can log in any more, and the e-mail is free. Their orders stay, for the shop's books.
 
     Raises InvalidCredentials, RateLimited.
     """
     _confirm(user, password, field="password", client=client, now=now)
-    _deleted(user=user)
+    forget(user=user)
 
 
 @transaction.atomic(durable=True)
-def _deleted(*, user: User) -> None:
+def forget(*, user: User) -> None:
+    """Takes from an account whatever tells who its owner was, and the way in."""
     locked = locks.user(User.objects.filter(pk=user.pk))
     if locked is None:
         return

@@ -76,6 +76,12 @@ def forgive(action: str, *, address: str, account: str, now: datetime) -> None:
     Attempts.objects.filter(key__in=keys).delete()
 
 
+@transaction.atomic(durable=True)
+def prune(*, now: datetime) -> int:
+    """Deletes the counters whose time is over; says how many."""
+    return Attempts.objects.filter(expires_at__lte=now).delete()[0]
+
+
 def _subjects(limit: Limit, address: str, account: str) -> Iterable[tuple[tuple[str, str], int]]:
     """Whose attempts are counted, as (account, address), and how many each has."""
     yield ("", address), limit.address

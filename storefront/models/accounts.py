@@ -81,6 +81,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     def clean(self) -> None:
         super().clean()
         self.email = self.email.strip().lower() if self.email else None
+        if self.email:
+            self.claimed_email = ""
         if self.is_active and not self.address:
             raise ValidationError({"email": "Whoever may log in has an e-mail."})
 

@@ -39,12 +39,22 @@ def test_a_machine_without_a_usable_python_gets_a_clear_sentence(tmp_path):
     [
         ({"SECRET_KEY": ""}, "Set SECRET_KEY"),
         ({"SECRET_KEY": "short"}, "Set SECRET_KEY"),
+        ({"JWT_KEY": ""}, "Set JWT_KEY"),
+        ({"JWT_KEY": "short"}, "Set JWT_KEY"),
+        ({"JWT_KEY": "x" * 50}, "another one than SECRET_KEY"),
+        ({"STOREFRONT_URL": ""}, "Set STOREFRONT_URL"),
         ({"PAYMENT_PROVIDERS": "TEST, BARTER"}, "PAYMENT_PROVIDERS names what is not there: BARTER"),
         ({"SHOP_CURRENCY": "euro"}, "SHOP_CURRENCY is an ISO 4217 code"),
     ],
 )
 def test_production_refuses_to_start_on_an_unsafe_value(unsafe, sentence):
-    safe = {"DEBUG": "false", "SECRET_KEY": "x" * 50, "ALLOWED_HOSTS": "shop.example"}
+    safe = {
+        "DEBUG": "false",
+        "SECRET_KEY": "x" * 50,
+        "JWT_KEY": "y" * 50,
+        "ALLOWED_HOSTS": "shop.example",
+        "STOREFRONT_URL": "https://shop.example",
+    }
     result = subprocess.run(
         [sys.executable, ROOT / "manage.py", "check"],
         env={"PATH": os.environ["PATH"], **safe, **unsafe},

@@ -33,10 +33,11 @@ def run(api):
     return execute
 
 
-def test_the_tabs_run_on_the_demo_shop_as_they_say(demo_shop, run):
+def test_the_tabs_run_on_the_demo_shop_as_they_say(demo_shop, run, api):
     _browsing_shows_the_shop(run)
     _a_guest_buys(run)
     _refusals_are_told(run)
+    _a_customer_logs_in(run, api)
 
 
 def _browsing_shows_the_shop(run):
@@ -97,6 +98,24 @@ def _refusals_are_told(run):
     assert answer["placeOrder"]["order"] is None
     assert {error["code"] for error in answer["placeOrder"]["userErrors"]} & {"TOTAL_CHANGED", "EMAIL_MISSING"}
     assert not models.Order.objects.filter(total=1).exists()
+
+
+def _a_customer_logs_in(run, api):
+    login = run("06-account", "Login")["login"]
+    assert login["user"]["name"] == "Ada Example"
+    assert [change["variant"]["sku"] for change in login["merged"]] == ["MUG-ENAMEL"]  # Of the tab before.
+    api.client.defaults["HTTP_AUTHORIZATION"] = f"Bearer {login['accessToken']}"
+    me = run("06-account", "Me")["me"]
+    assert me["emailVerified"]
+    assert me["cart"]["totalQuantity"] >= 1
+    assert any(session["current"] for session in me["sessions"])
+    orders = run("06-account", "MyOrders")["me"]["orders"]
+    assert orders["totalCount"] == len(orders["nodes"]) == 5
+    assert run("06-account", "Refresh")["refreshToken"]["accessToken"]
+    assert run("06-account", "Logout")["logout"]["userErrors"] == []
+    del api.client.defaults["HTTP_AUTHORIZATION"]
+    assert run("06-account", "Me")["me"] is None
+    assert not run("06-account", "Register")["register"]["user"]["emailVerified"]
 
 
 def test_each_tab_has_the_variables_that_its_operations_ask_for():

@@ -10,7 +10,7 @@ from django.forms import MultiWidget
 from django.urls import reverse
 
 from domain import cart as carts
-from domain import orders, payments
+from domain import orders, payments, sessions
 from storefront import models
 from tests.factories import (
     LONG_AGO,
@@ -299,3 +299,32 @@ def test_a_category_is_no_ancestor_of_itself(client, owner, shop):
     response = client.post(address, filled(client.get(address)) | {"parent": child.pk})
     assert response.status_code == 200
     assert models.Category.objects.get(pk=child.parent_id).parent is None
+
+
+def test_people_are_forgotten_not_deleted(client, owner, shop):
+    customer = models.Order.objects.get().user
+    chosen = {"action": "forget", "_selected_action": [customer.pk, owner.pk]}
+    client.post(page(models.User, "changelist"), chosen)
+    customer.refresh_from_db()
+    owner.refresh_from_db()
+    assert (customer.email, customer.name, customer.is_active) == (None, "", False)
+    assert customer.orders.count() == 1
+    assert owner.is_active, "whoever clicks does not lock themself out"
+    assert client.post(page(models.User, "delete", customer.pk), {"post": "yes"}).status_code == 403
+
+
+def test_a_password_that_staff_set_ends_the_customers_sessions(client, owner, shop):
+    customer = models.Order.objects.get().user
+    sessions.begin(user=customer, user_agent="a phone", now=NOW)
+    new = {"password1": "a better password", "password2": "a better password", "usable_password": "true"}
+    client.post(reverse("admin:auth_user_password_change", args=[customer.pk]), new)
+    customer.refresh_from_db()
+    assert customer.check_password("a better password")
+    assert not sessions.alive(NOW).exists()
+
+
+def test_an_account_that_may_log_in_keeps_an_email(client, owner, shop):
+    customer = models.Order.objects.get().user
+    form = filled(client.get(page(models.User, "change", customer.pk)))
+    response = client.post(page(models.User, "change", customer.pk), form | {"email": ""})
+    assert "Whoever may log in has an e-mail." in response.content.decode()
