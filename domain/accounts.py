@@ -42,10 +42,11 @@ class InvalidCredentials(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who asks: the network address, and what the browser calls itself."""
+    """Who asks: the network address, what the browser calls itself, and the refresh token that it holds."""
 
     address: str
     user_agent: str = ""
+    refresh_token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +149,7 @@ def _begun(*, user: User, client: Client, now: datetime) -> Entry:
         raise InvalidCredentials("The e-mail or the password is wrong.")
     locked.last_login = now
     locked.save(update_fields=["last_login"])
-    return sessions.begin(user=locked, user_agent=client.user_agent, now=now)
+    return sessions.begin(user=locked, user_agent=client.user_agent, replaces=client.refresh_token, now=now)
 
 
 def _with_cart(entry: Entry, cart: carts.CartKey, *, now: datetime) -> LoggedIn:
@@ -243,7 +244,7 @@ def _changed(*, user: User, version: str, client: Client, now: datetime, proves:
     locked.save(update_fields=["password", "token_version", "last_login"])
     if proves and locked.claimed_email:
         _proven(locked)
-    return sessions.begin(user=locked, user_agent=client.user_agent, now=now)
+    return sessions.begin(user=locked, user_agent=client.user_agent, replaces=client.refresh_token, now=now)
 
 
 def _confirm(user: User, password: str, *, field: str, client: Client, now: datetime) -> None:

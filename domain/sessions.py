@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 # For so long after it was used, a token gets the same successor again: several tabs refresh at once, and an answer
 # may be lost on its way (docs/adr/0010).
-GRACE = timedelta(seconds=10)
+GRACE = timedelta(seconds=30)
 MAX_SESSIONS = 50
 
 
@@ -54,10 +54,13 @@ def alive(now: datetime) -> "QuerySet[Session]":
     ).order_by("-last_used_at")
 
 
-def begin(*, user: User, user_agent: str, now: datetime) -> Entry:
-    """Begins a session for a locked user. The oldest ones above MAX_SESSIONS, and those that are over, are deleted."""
+def begin(*, user: User, user_agent: str, replaces: str = "", now: datetime) -> Entry:
+    """Begins a session for a locked user. `replaces` is a refresh token whose session ends with that.
+
+    The user's oldest sessions above MAX_SESSIONS, and those that are over, are deleted.
+    """
     kept = alive(now).filter(user=user).values_list("pk", flat=True)[: MAX_SESSIONS - 1]
-    _delete(user.sessions.exclude(pk__in=list(kept)))
+    _delete(Session.objects.filter(Q(user=user) & ~Q(pk__in=list(kept)) | _of_tokens([replaces])))
     session = Session.objects.create(
         user=user,
         token_version=user.token_version,
@@ -73,6 +76,8 @@ def begin(*, user: User, user_agent: str, now: datetime) -> Entry:
 
 def refresh(*, refresh_token: str, now: datetime) -> Entry:
     """Replaces a refresh token by its successor. Raises TokenExpired; TokenReused, once the session is ended."""
+    if not refresh_token:  # Every guest's page asks.
+        raise TokenExpired("Nobody is logged in.")
     entry = _replaced(refresh_token=refresh_token, now=now)
     if entry is None:
         raise TokenReused("This session was ended, because a used token came back. Log in again.")
@@ -109,8 +114,7 @@ def _replaced(*, refresh_token: str, now: datetime) -> Entry | None:
 @transaction.atomic(durable=True)
 def end(*, session_id: UUID | None, refresh_tokens: Iterable[str]) -> None:
     """Ends the session, and those of the refresh tokens. Ended already: nothing happens."""
-    of_tokens = RefreshToken.objects.filter(digest__in=[_digest(token) for token in refresh_tokens])
-    _delete(Session.objects.filter(Q(pk=session_id) | Q(pk__in=of_tokens.values("session"))))
+    _delete(Session.objects.filter(Q(pk=session_id) | _of_tokens(refresh_tokens)))
 
 
 @transaction.atomic(durable=True)
@@ -129,6 +133,11 @@ def forget(user: User) -> None:
 def prune(*, now: datetime) -> int:
     """Deletes the sessions that are past their end, with their tokens; says how many."""
     return _delete(Session.objects.filter(expires_at__lte=now))
+
+
+def _of_tokens(refresh_tokens: Iterable[str]) -> Q:
+    digests = [_digest(token) for token in refresh_tokens]
+    return Q(pk__in=RefreshToken.objects.filter(digest__in=digests).values("session"))
 
 
 def _delete(doomed: "QuerySet[Session]") -> int:

@@ -128,6 +128,13 @@ class VerifyEmailInput:
 # ── payloads ─────────────────────────────────────────────────────────────────────────────────────────
 
 
+@strawberry.type(description="That a mail was sent, or why not.")
+class PasswordResetPayload:
+    user_errors: list[UserError] = strawberry.field(
+        default_factory=list, description="Why nothing was done; empty on success."
+    )
+
+
 @strawberry.type(description="The viewer's account as it is now, or why nothing was done.")
 class AccountPayload:
     user_errors: list[UserError] = strawberry.field(
@@ -155,10 +162,10 @@ class AccountMutation:
         description="Sends a mail to the address, with a link where it has an account; the answer is the same. "
         "Errors: INVALID, RATE_LIMITED."
     )
-    def request_password_reset(self, info: Info, input: RequestPasswordResetInput) -> AccountPayload:
+    def request_password_reset(self, info: Info, input: RequestPasswordResetInput) -> PasswordResetPayload:
         with Refusals(info) as errors:
             accounts.request_password_reset(email=input.email, client=info.context.client, now=info.context.now)
-        return AccountPayload(user_errors=errors)
+        return PasswordResetPayload(user_errors=errors)
 
     @strawberry.mutation(
         description="Shows, by the link of a mail, that the e-mail is the account's. Again changes nothing. "
@@ -166,7 +173,9 @@ class AccountMutation:
     )
     def verify_email(self, info: Info, input: VerifyEmailInput) -> AccountPayload:
         with Refusals(info) as errors:
-            accounts.verify_email(token=input.token)
+            viewer = info.context.viewer  # An access token that is not good is refused before anything is done.
+            user = accounts.verify_email(token=input.token)
+            info.context.viewer = user if viewer == user else viewer
         return AccountPayload(user_errors=errors)
 
     @strawberry.mutation(description="Changes what the viewer says of themself. Needs a viewer. Errors: INVALID.")

@@ -88,9 +88,13 @@ class Context:
             auth.logout(self.request)
         self.session = self.viewer = None
 
-    @cached_property
+    @property
     def client(self) -> Client:
-        return Client(address=self._address, user_agent=self.request.headers.get("User-Agent", ""))
+        return Client(
+            address=self._address,
+            user_agent=self.request.headers.get("User-Agent", ""),
+            refresh_token=self.cookie(REFRESH_COOKIE) or "",
+        )
 
     @property
     def _address(self) -> str:

@@ -122,6 +122,9 @@ class AuthPayload:
     expires_at: datetime | None = strawberry.field(
         default=None, description="When the access token ends: refresh before. Null when nothing was done."
     )
+    expires_in: int | None = strawberry.field(
+        default=None, description="The same in seconds from now, for a device whose clock is wrong."
+    )
     refresh_token: str | None = strawberry.field(
         default=None,
         description="For the next `refreshToken`, once. Null when nothing was done, or it is in the cookie.",
@@ -156,7 +159,13 @@ class AuthPayload:
             context.cookies[REFRESH_COOKIE] = (entry.refresh_token, lasts)
         access_token, expires_at = tokens.issue(session, now=context.now)
         in_payload = entry.refresh_token if deliver is TokenDelivery.PAYLOAD else None
-        return cls(entry=entry, access_token=access_token, expires_at=expires_at, refresh_token=in_payload)
+        return cls(
+            entry=entry,
+            access_token=access_token,
+            expires_at=expires_at,
+            expires_in=int((expires_at - context.now).total_seconds()),
+            refresh_token=in_payload,
+        )
 
 
 @strawberry.type(description="Logged out, or why not.")

@@ -52,7 +52,7 @@ def graphql(request: HttpRequest) -> HttpResponse:
     status = 400 if result.is_request_error and media_type == RESPONSE_TYPE else 200
     response = _json(result.body, status, media_type)
     for name, kept in context.cookies.items():
-        _set_cookie(response, name, kept)
+        _set_cookie(response, name, kept, path=request.path)
     return response
 
 
@@ -174,12 +174,13 @@ def _json(body: dict[str, Any], status: int, media_type: str) -> HttpResponse:
     return response
 
 
-def _set_cookie(response: HttpResponse, name: str, kept: tuple[str, int] | None) -> None:
+def _set_cookie(response: HttpResponse, name: str, kept: tuple[str, int] | None, *, path: str) -> None:
     value, seconds = kept or ("", 0)
     response.set_signed_cookie(
         name,
         value,
         max_age=seconds,
+        path=path,
         secure=settings.HTTPS,
         httponly=True,
         samesite="Lax",
