@@ -49,7 +49,7 @@ reset-demo: .venv/app.stamp .env ## throw the demo's database and pictures away 
 	@$(BIN)/python manage.py demo
 
 test: .venv/dev.stamp .env ## every test; on PostgreSQL where DATABASE_URL says so
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 2
 
 check: .venv/dev.stamp .env ## format, lint, types, imports, migrations, SDL, deployment
 	@$(BIN)/ruff format --check .

@@ -55,7 +55,8 @@ def main(count: int) -> int:
         known.append(seconds(client, f"known{n}@example.com"))
         unknown.append(seconds(client, f"nobody{n}@example.com"))
     ratio = median(known) / median(unknown)
-    print(f"{count} known: median {median(known) * 1e3:.1f} ms; {count} unknown: {median(unknown) * 1e3:.1f} ms; {ratio=:.3f}")
+    print(f"{count} known: median {median(known) * 1e3:.1f} ms; as many unknown: {median(unknown) * 1e3:.1f} ms")
+    print(f"{ratio=:.3f}")
     return abs(ratio - 1) > 0.05
 
 

@@ -70,7 +70,7 @@ def register(
 ) -> LoggedIn:
     """Opens an account that claims the e-mail, logs in to it, and merges the guest's cart. Again is a login.
 
-    Raises InvalidInput for each field, RateLimited. An e-mail that another account has proven hinders nothing:
+    Raises InvalidInput, RateLimited. An e-mail that another account has proven hinders nothing:
     a mail tells its owner.
     """
     email = contact.email(email)
@@ -109,7 +109,8 @@ def login(*, email: str, password: str, cart: carts.CartKey, client: Client, now
     user = _matching(_accounts(email), password)
     if user is None:
         raise InvalidCredentials("The e-mail or the password is wrong.")
-    throttle.forgive("login", address=client.address, account=email, now=now)
+    if user.email:  # Whoever only claims it could win the owner's attempts back with a password of their own.
+        throttle.forgive("login", address=client.address, account=email, now=now)
     return _enter(user, cart=cart, client=client, now=now)
 
 
@@ -121,12 +122,7 @@ def _accounts(email: str) -> list[User]:
 
 def _matching(accounts: Sequence[User], password: str) -> User | None:
     """The first account with that password. Two passwords are verified, however many accounts there are."""
-    matching = []
-    for user in accounts:
-        version = user.token_version
-        if user.check_password(password):
-            matching.append(user)
-        user.token_version = version  # A stronger hash of the same password, which Django may just have made.
+    matching = [user for user in accounts if user.check_password(password)]
     for _ in range(2 - len(accounts)):
         check_password(password, _nobodys_password())
     return next(iter(matching), None)
@@ -295,8 +291,15 @@ def _checked_name(name: str) -> str:
 def update_profile(*, user: User, name: str | None) -> None:
     """Changes what is not None. Raises InvalidInput."""
     if name is not None:
+        _own(user)
         user.name = _checked_name(name)
         user.save(update_fields=["name"])
+
+
+def _own(user: User) -> None:
+    """Locks the account of a request that may have come too late. Raises NotFound."""
+    if locks.user(User.objects.filter(pk=user.pk, is_active=True)) is None:
+        raise NotFound("There is no such account.")
 
 
 @transaction.atomic(durable=True)
@@ -306,14 +309,14 @@ def save_address(*, user: User, address_id: UUID | None, address: Address, now: 
     Raises AddressIncomplete, InvalidInput for the address, NotFound for the entry.
     """
     address = contact.address(address, field=["address"])
-    locks.user(User.objects.filter(pk=user.pk))
+    _own(user)
     if address_id is None:
         if user.addresses.count() >= MAX_ADDRESSES:
             raise InvalidInput(f"An address book has at most {MAX_ADDRESSES} entries.", field=["address"])
         return SavedAddress.objects.create(user=user, address=address, created_at=now)
     saved = user.addresses.filter(pk=address_id).first()
     if saved is None:
-        raise NotFound("There is no such address.", field=["id"])
+        raise NotFound("There is no such saved address.", field=["id"])
     saved.address = address
     saved.save(update_fields=["address"])
     return saved
@@ -323,7 +326,7 @@ def save_address(*, user: User, address_id: UUID | None, address: Address, now: 
 def delete_address(*, user: User, address_id: UUID) -> None:
     """Takes an entry out of the address book. Raises NotFound."""
     if not user.addresses.filter(pk=address_id).delete()[0]:
-        raise NotFound("There is no such address.", field=["id"])
+        raise NotFound("There is no such saved address.", field=["id"])
 
 
 def delete_account(*, user: User, password: str, client: Client, now: datetime) -> None:
@@ -341,12 +344,14 @@ def forget(*, user: User) -> None:
     locked = locks.user(User.objects.filter(pk=user.pk))
     if locked is None:
         return
+    sessions.forget(locked)
+    locked.addresses.all().delete()
+    locks.carts(Cart.objects.filter(user=locked))
+    # What an order needs of a checkout, it holds itself.
+    Checkout.objects.filter(cart__user=locked).delete()
+    Cart.objects.filter(user=locked, state=CartState.ACTIVE).update(state=CartState.ABANDONED)
+    # Last: an order that is just being placed refers to the row, and holds a cart that was waited for above.
     locked.email, locked.claimed_email, locked.name, locked.is_active = None, "", "", False
     locked.is_staff = locked.is_superuser = False
     locked.set_unusable_password()
     locked.save()
-    sessions.forget(locked)
-    locked.addresses.all().delete()
-    # What an order needs of a checkout, it holds itself.
-    Checkout.objects.filter(cart__user=locked).delete()
-    Cart.objects.filter(user=locked, state=CartState.ACTIVE).update(state=CartState.ABANDONED)

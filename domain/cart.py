@@ -174,7 +174,7 @@ def set_quantity(*, key: CartKey, line_id: UUID, quantity: int, now: datetime) -
     cart = open_existing(key)
     line = cart.lines.filter(pk=line_id).select_related("variant__product", "variant__stock").first()
     if line is None:
-        raise NotFound("There is no such line in the cart.", field=["line_id"])
+        raise NotFound("There is no such cart line.", field=["line_id"])
     if quantity == 0:
         line.delete()
     else:
@@ -193,7 +193,7 @@ def remove_lines(*, key: CartKey, line_ids: Sequence[UUID], now: datetime) -> Ca
     present = set(cart.lines.values_list("pk", flat=True))
     raise_all(
         [
-            NotFound("There is no such line in the cart.", field=["line_ids", str(index)])
+            NotFound("There is no such cart line.", field=["line_ids", str(index)])
             for index, line_id in enumerate(line_ids)
             if line_id not in present
         ]

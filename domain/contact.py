@@ -7,10 +7,10 @@ from typing import ClassVar
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator, validate_email
-from django.utils.encoding import punycode
 
 from domain.errors import DomainError, InvalidInput, raise_all
 from storefront.models import Address
+from storefront.models.accounts import normal_email
 
 
 class AddressIncomplete(DomainError):
@@ -44,13 +44,9 @@ def address(given: Address, *, field: Sequence[str]) -> Address:
 
 
 def email(given: str) -> str:
-    """The one spelling of an e-mail address: lower case, its domain in ASCII (RFC 3490). Raises InvalidInput.
-
-    What precedes the @ has to be ASCII already, so no letter of another script can pass for one of ours there.
-    """
-    local, at, domain = given.strip().rpartition("@")
+    """The one spelling of an e-mail address (`normal_email`). Raises InvalidInput."""
     try:
-        normal = f"{local}{at}{punycode(domain)}".lower()
+        normal = normal_email(given)
         validate_email(normal)
         MaxLengthValidator(254)(normal)  # RFC 5321, 4.5.3.1.3: a path is 256 with its brackets.
     except (UnicodeError, ValidationError):

@@ -21,7 +21,8 @@ _NO_TRANSACTION = "A lock is held by a transaction: open one first."
 def _locked(rows: db.QuerySet[Row]) -> db.QuerySet[Row]:
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError(_NO_TRANSACTION)
-    return rows.select_for_update(of=("self",)).order_by("pk")
+    # `no_key`: a row that only refers to a locked one, as an order to its customer, does not wait for it.
+    return rows.select_for_update(of=("self",), no_key=True).order_by("pk")
 
 
 def email(address: str) -> None:

@@ -1,7 +1,5 @@
 """The mails of the shop: text and HTML, sent after the transaction that has a reason for them."""
 
-from functools import partial
-
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
@@ -22,4 +20,4 @@ def send(template: str, *, to: str, link: str = "") -> None:
     subject, _, text = render_to_string(f"mail/{template}.txt", context).partition("\n")
     mail = EmailMultiAlternatives(subject, text.strip() + "\n", to=[to])
     mail.attach_alternative(render_to_string(f"mail/{template}.html", {**context, "subject": subject}), "text/html")
-    transaction.on_commit(partial(mail.send, fail_silently=False), robust=True)
+    transaction.on_commit(mail.send, robust=True)

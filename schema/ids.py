@@ -1,5 +1,6 @@
 """Global ids: opaque to clients, the type's name and the row's key inside, both checked when decoded."""
 
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from typing import Any
@@ -14,13 +15,19 @@ def encode(type_name: str, key: object) -> strawberry.ID:
     return strawberry.ID(b64encode(f"{type_name}:{key}".encode()).decode())
 
 
+def _unknown(type_name: str, field: Sequence[str]) -> NotFound:
+    """In the same words as of an id that could be one, but is nobody's."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type_name).lower()
+    return NotFound(f"There is no such {words}.", field=field)
+
+
 def _key(value: str, type_name: str, field: Sequence[str]) -> str:
     try:
         name, _, key = b64decode(value, validate=True).decode().partition(":")
     except ValueError:
         name, key = "", ""
     if name != type_name:
-        raise NotFound(f"There is no such {type_name}.", field=field)
+        raise _unknown(type_name, field)
     return key
 
 
@@ -28,7 +35,7 @@ def number(value: str, type_name: str, *, field: Sequence[str] = ()) -> int:
     """The numeric key of an id of that type. Raises NotFound for anything else."""
     key = _key(value, type_name, field)
     if not (key.isascii() and key.isdigit() and len(key) <= 18):
-        raise NotFound(f"There is no such {type_name}.", field=field)
+        raise _unknown(type_name, field)
     return int(key)
 
 
@@ -38,7 +45,7 @@ def uuid(value: str, type_name: str, *, field: Sequence[str] = ()) -> UUID:
     try:
         return UUID(key)
     except ValueError:
-        raise NotFound(f"There is no such {type_name}.", field=field) from None
+        raise _unknown(type_name, field) from None
 
 
 @strawberry.interface(description="Something with an id that is unique in the whole shop, for a client's cache.")

@@ -148,11 +148,11 @@ class AuthPayload:
         return [CartChange(variants=variants, **asdict(change)) for change in changes]
 
     @classmethod
-    def of(cls, entry: LoggedIn, deliver: TokenDelivery, info: Info) -> "AuthPayload":
+    def of(cls, entry: LoggedIn, deliver: TokenDelivery, info: Info, cart_code: str | None = None) -> "AuthPayload":
         """The payload of a login, and what it changes for the rest of the request and in the browser."""
         context, session = info.context, entry.session
         context.enter(session)
-        if entry.changes is not None:
+        if entry.changes is not None and cart_code is None:  # Else the cookie's cart has not been merged.
             context.cookies[CART_COOKIE] = None
         if deliver is TokenDelivery.COOKIE:
             lasts = int((session.expires_at - context.now).total_seconds())
@@ -193,7 +193,7 @@ class SessionMutation:
                 client=info.context.client,
                 now=info.context.now,
             )
-            return AuthPayload.of(entry, input.deliver, info)
+            return AuthPayload.of(entry, input.deliver, info, input.cart_code)
         return AuthPayload(user_errors=errors)
 
     @strawberry.mutation(
@@ -208,7 +208,7 @@ class SessionMutation:
                 client=info.context.client,
                 now=info.context.now,
             )
-            return AuthPayload.of(entry, input.deliver, info)
+            return AuthPayload.of(entry, input.deliver, info, input.cart_code)
         return AuthPayload(user_errors=errors)
 
     @strawberry.mutation(
@@ -250,7 +250,7 @@ class SessionMutation:
                 client=info.context.client,
                 now=info.context.now,
             )
-            return AuthPayload.of(entry, input.deliver, info)
+            return AuthPayload.of(entry, input.deliver, info, input.cart_code)
         return AuthPayload(user_errors=errors)
 
     @strawberry.mutation(

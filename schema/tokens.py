@@ -51,7 +51,8 @@ def session_of(token: str, *, now: datetime) -> Session:
     """The session, with its user, that the token was issued for. Raises InvalidToken."""
     claims = _claims(token)
     try:
-        named = Q(pk=UUID(claims["sid"]), user_id=UUID(claims["sub"]), token_version=claims["ver"])
+        sid, sub, version = (str(claims[name]) for name in ("sid", "sub", "ver"))
+        named = Q(pk=UUID(sid), user_id=UUID(sub), token_version=version)
     except (KeyError, ValueError):
         raise InvalidToken("This is not an access token of this shop.") from None
     session = sessions.alive(now).select_related("user").filter(named).first()

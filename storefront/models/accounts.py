@@ -2,6 +2,7 @@ import secrets
 import uuid
 from typing import Any
 
+from django.contrib.auth.hashers import make_password, verify_password
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -9,14 +10,25 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
+from django.utils.encoding import punycode
 
 from storefront.models.fields import AddressField
+
+
+def normal_email(email: str) -> str:
+    """The one spelling of an e-mail address: lower case, its domain in ASCII (RFC 3490). Raises UnicodeError.
+
+    What precedes the @ has to be ASCII already, so no letter of another script can pass for one of ours there.
+    """
+    local, at, domain = email.strip().rpartition("@")
+    local.encode("ascii")  # Before it is lowered: K, the sign for Kelvin, would become a k.
+    return f"{local}{at}{punycode(domain)}".lower()
 
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
         """Creates a person who logs in by e-mail; `password=None` makes an account without one."""
-        user = self.model(email=email.strip().lower(), **fields)
+        user = self.model(email=normal_email(email), **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
@@ -25,7 +37,10 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        return self.get(email=(username or "").strip().lower())
+        try:
+            return self.get(email=normal_email(username or ""))
+        except UnicodeError:
+            raise User.DoesNotExist from None
 
 
 def new_token_version() -> str:
@@ -80,7 +95,10 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def clean(self) -> None:
         super().clean()
-        self.email = self.email.strip().lower() if self.email else None
+        try:
+            self.email = normal_email(self.email) if self.email else None
+        except UnicodeError:
+            raise ValidationError({"email": "This is not an e-mail address."}) from None
         if self.email:
             self.claimed_email = ""
         if self.is_active and not self.address:
@@ -90,6 +108,18 @@ class User(AbstractBaseUser, PermissionsMixin):
         """However a password is changed (here, in the admin, by a command), it ends what the old one opened."""
         super().set_password(raw_password)
         self.token_version = new_token_version()
+
+    def set_unusable_password(self) -> None:
+        super().set_unusable_password()
+        self.token_version = new_token_version()
+
+    def check_password(self, raw_password: str | None) -> bool:
+        """Makes a stronger hash where that is due, which ends nothing, unless the password has just been changed."""
+        matches, is_weakly_hashed = verify_password(raw_password, self.password)
+        if matches and is_weakly_hashed:
+            weak, self.password = self.password, make_password(raw_password)
+            User.objects.filter(pk=self.pk, password=weak).update(password=self.password)
+        return bool(matches)
 
     def _get_session_auth_hash(self, secret: str | bytes | None = None) -> str:
         """Django's own sessions (the admin's) end with the version as well."""

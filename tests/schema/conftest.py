@@ -1,8 +1,15 @@
 """A buyer's operations, so that each test says only what it is about."""
 
+import re
+from datetime import timedelta
+from types import SimpleNamespace
+
 import pytest
+from django.test import Client
+from django.utils import timezone
 
 from schema import ids
+from storefront import models
 from tests.factories import ShippingMethodFactory, VariantFactory
 
 DOCUMENT = """
@@ -38,6 +45,22 @@ mutation startPayment($input: StartPaymentInput!) {
   }
 }
 
+query me { me { ...UserParts } }
+mutation register($input: RegisterInput!) { payload: register(input: $input) { ...AuthParts } }
+mutation login($input: LoginInput!) { payload: login(input: $input) { ...AuthParts } }
+mutation refreshToken($input: RefreshTokenInput) { payload: refreshToken(input: $input) { ...AuthParts } }
+mutation resetPassword($input: ResetPasswordInput!) { payload: resetPassword(input: $input) { ...AuthParts } }
+mutation changePassword($input: ChangePasswordInput!) { payload: changePassword(input: $input) { ...AuthParts } }
+mutation logout($input: LogoutInput) { payload: logout(input: $input) { userErrors { ...Refusal } } }
+mutation requestPasswordReset($input: RequestPasswordResetInput!) {
+  payload: requestPasswordReset(input: $input) { userErrors { ...Refusal ...Limit } }
+}
+mutation verifyEmail($input: VerifyEmailInput!) { payload: verifyEmail(input: $input) { ...AccountParts } }
+mutation updateProfile($input: UpdateProfileInput!) { payload: updateProfile(input: $input) { ...AccountParts } }
+mutation saveAddress($input: SaveAddressInput!) { payload: saveAddress(input: $input) { ...AccountParts } }
+mutation deleteAddress($input: DeleteAddressInput!) { payload: deleteAddress(input: $input) { ...AccountParts } }
+mutation deleteAccount($input: DeleteAccountInput!) { payload: deleteAccount(input: $input) { ...AccountParts } }
+
 fragment CartParts on Cart {
   id code state totalQuantity
   lines { id quantity unitPrice { amount } total { amount } variant { id sku } }
@@ -65,6 +88,21 @@ fragment Refusal on UserError {
   ... on TotalChanged { expected { amount currency } actual { amount currency } }
   ... on CartLocked { order { number } }
 }
+fragment AuthParts on AuthPayload {
+  accessToken expiresAt expiresIn refreshToken
+  user { ...UserParts }
+  cart { ...CartParts }
+  merged { before guest after reason variant { id sku } }
+  userErrors { ...Refusal ...Limit }
+}
+fragment AccountParts on AccountPayload { user { ...UserParts } userErrors { ...Refusal ...Limit } }
+fragment UserParts on User {
+  id name email emailVerified isStaff
+  cart { code totalQuantity }
+  addresses { id address { ...AddressParts } }
+  sessions { id createdAt lastUsedAt expiresAt userAgent current }
+}
+fragment Limit on UserError { ... on RateLimited { retryAfter } }
 """
 ADDRESS = {"name": "Ada", "line1": "Am Hafen 1", "postalCode": "20457", "city": "Hamburg", "countryCode": "DE"}
 
@@ -79,7 +117,7 @@ def ask(api):
 def do(api):
     """`do("addToCart", lines=…)`: what a mutation that must succeed hands back, without its errors."""
 
-    def mutate(name, **given):
+    def mutate(name, /, **given):
         payload = api(DOCUMENT, name, input=given)["payload"]
         assert payload.pop("userErrors") == []
         return payload
@@ -91,7 +129,7 @@ def do(api):
 def refusals(api):
     """The `userErrors` of a mutation that must do nothing, without their messages, which are for people."""
 
-    def mutate(name, **given):
+    def mutate(name, /, **given):
         payload = api(DOCUMENT, name, input=given)["payload"]
         errors = payload.pop("userErrors")
         assert errors
@@ -107,7 +145,7 @@ def refusals(api):
 def bad_input(api):
     """Asserts that a front end's mistake is told as such, and nothing is executed."""
 
-    def mutate(name, **given):
+    def mutate(name, /, **given):
         response = api.post(DOCUMENT, name, input=given)
         codes = {error["extensions"]["code"] for error in response.json()["errors"]}
         assert (response.status_code, codes) == (400, {"BAD_USER_INPUT"})
@@ -155,3 +193,102 @@ def placed(do, ready):
         return do("placeOrder", cartCode=cart["code"], expectedTotal=cart["total"]["amount"])["order"]
 
     return place
+
+
+# ── accounts ─────────────────────────────────────────────────────────────────────────────────────────
+
+PASSWORD = "lamp-otter-quarry"
+
+
+class Browser(Client):
+    """Forgets a cookie that an answer deletes, as browsers do; Django's own client would send it on, empty."""
+
+    def request(self, **request):
+        response = super().request(**request)
+        for name in [name for name, cookie in response.cookies.items() if cookie["max-age"] == 0]:
+            self.cookies.pop(name, None)
+        return response
+
+
+@pytest.fixture
+def browser(api):
+    """`browser()`: from now on `api`, and all that goes by it, is another browser, with nothing in it."""
+
+    def another():
+        api.client = Browser(headers={"accept": "application/graphql-response+json"})
+        return api.client
+
+    another()
+    return another
+
+
+@pytest.fixture
+def bearer(api):
+    """`bearer(token)`: from now on the browser at hand states this access token; None: no longer any."""
+
+    def state(token):
+        api.client.defaults.pop("HTTP_AUTHORIZATION", None)
+        if token is not None:
+            api.client.defaults["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+
+    return state
+
+
+@pytest.fixture
+def password():
+    """That of every `account`."""
+    return PASSWORD
+
+
+@pytest.fixture
+def account(db):
+    """`account("bob@example.com")`: somebody who has proven that e-mail, and can log in."""
+
+    def make(email="ada@example.com", **fields):
+        return models.User.objects.create_user(email, PASSWORD, **{"name": "Ada", **fields})
+
+    return make
+
+
+@pytest.fixture
+def enter(do, bearer):
+    """`enter(user)`: logs in by the browser at hand, which states the access token from then on."""
+
+    def log_in(user, **given):
+        payload = do("login", email=user.address, password=PASSWORD, **given)
+        bearer(payload["accessToken"])
+        return payload
+
+    return log_in
+
+
+@pytest.fixture
+def mailed(do, django_capture_on_commit_callbacks, mailoutbox):
+    """`mailed("requestPasswordReset", email=…)`: the token of the link in the one mail that a mutation sends."""
+
+    def send(name, /, **given):
+        before = len(mailoutbox)
+        with django_capture_on_commit_callbacks(execute=True):
+            do(name, **given)
+        (mail,) = mailoutbox[before:]
+        return re.search(r"token=(\S+)", mail.body)[1]
+
+    return send
+
+
+class Clock:
+    """Stands still at the present, so that no count of attempts is cut in two by the end of its time."""
+
+    def __init__(self):
+        self.now = timezone.now()
+
+    def forward(self, **much):
+        self.now += timedelta(**much)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """What requests take for the present. Access tokens are measured by the real one."""
+    clock = Clock()
+    monkeypatch.setattr("schema.context.timezone", SimpleNamespace(now=lambda: clock.now))
+    return clock

@@ -480,7 +480,7 @@ def filled(client, send):
 
 def test_the_carts_cookie_is_signed_and_kept_from_scripts_and_other_sites(client, filled, settings):
     cookie = client.cookies["cart"]
-    assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Lax", "/")
+    assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Lax", "/graphql/")
     assert cookie["max-age"] == settings.CART_COOKIE_DAYS * 86_400
     assert cookie.value.startswith(f"{filled}:")
     assert len(cookie.value) > len(filled) + 20
