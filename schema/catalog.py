@@ -8,7 +8,7 @@ import strawberry_django
 from django.conf import settings
 from django.db.models import Model, Prefetch, QuerySet
 
-from domain import catalog, facets, gateways, stock
+from domain import catalog, facets, stock
 from domain.errors import NotFound
 from domain.search import Question, understand
 from schema import ids
@@ -65,14 +65,6 @@ def _money(amount: Decimal) -> Money:
 
 
 # ── types ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@strawberry.type(description="The shop itself: what a front end needs before anything else.")
-class Shop:
-    name: str = strawberry.field(description="What it calls itself.")
-    currency: str = strawberry.field(description="ISO 4217 code of every price.")
-    countries: list[str] = strawberry.field(description="ISO 3166-1 alpha-2 codes of where it sells to.")
-    payment_providers: list[models.PaymentProvider] = strawberry.field(description="The enabled ones, preferred first.")
 
 
 @strawberry_django.type(models.Image, description="A picture.")
@@ -310,15 +302,6 @@ Slug = Annotated[str | None, strawberry.argument(description="Its `slug`.")]
 
 @strawberry.type
 class CatalogQuery:
-    @strawberry.field(description="The shop itself.")
-    def shop(self) -> Shop:
-        return Shop(
-            name=settings.SHOP_NAME,
-            currency=settings.SHOP_CURRENCY,
-            countries=settings.SHOP_COUNTRIES,
-            payment_providers=gateways.enabled(),
-        )
-
     @strawberry.field(
         graphql_type=Product | None,
         description="One published product, by id or by slug; null when there is none.",

@@ -7,10 +7,12 @@ import strawberry_django
 from django.conf import settings
 
 from domain import checkout as checkouts
+from domain import contact
 from schema import ids
 from schema.cart import CartPayload
 from schema.context import Info
-from schema.errors import Refusals
+from schema.enums import expose
+from schema.errors import Refusals, camel
 from schema.scalars import Money
 from storefront import models
 
@@ -27,6 +29,31 @@ class Address:
     postal_code: str = strawberry.field(description="ZIP, postcode.")
     country_code: str = strawberry.field(description="ISO 3166-1 alpha-2.")
     phone: str = strawberry.field(description="For the carrier.")
+
+
+@strawberry.type(description="A state, province, county …")
+class Region:
+    code: str = strawberry.field(description="What `Address.region` holds.")
+    name: str = strawberry.field(description="What people read; a code may have several, in several languages.")
+
+
+expose(
+    contact.AddressPart,
+    "A part of an address, by the name it has in `AddressInput`.",
+    **{part.name: f"`AddressInput.{camel(part.value)}`." for part in contact.AddressPart},
+)
+
+
+@strawberry.type(description="What to ask for in a country, after Google's address data.")
+class AddressRules:
+    country_code: str = strawberry.field(description="ISO 3166-1 alpha-2.")
+    used: list[contact.AddressPart] = strawberry.field(description="The parts that its addresses have.")
+    required: list[contact.AddressPart] = strawberry.field(description="Those without which one is refused.")
+    regions: list[Region] = strawberry.field(description="The regions to choose from; empty where it is free text.")
+    region_kind: str = strawberry.field(description='What a region is called: "state", "province", "county" …')
+    postal_code_kind: str = strawberry.field(description='What a postal code is called: "zip", "postal", "eircode" …')
+    postal_code_patterns: list[str] = strawberry.field(description="Regular expressions that it has to match, all.")
+    postal_code_example: str = strawberry.field(description='"20457"; empty where there are none.')
 
 
 @strawberry_django.type(models.ShippingMethod, name="ShippingOption", description="A way to send the parcel.")
@@ -70,12 +97,16 @@ class Checkout:
 class AddressInput:
     name: str = strawberry.field(description="Who receives it.")
     line1: str = strawberry.field(description="Street and number.")
-    city: str = strawberry.field(description="Town or city.")
     country_code: str = strawberry.field(description="ISO 3166-1 alpha-2, one of `shop.countries`.")
+    city: str | None = strawberry.field(default=None, description="Town or city, where addresses have one.")
     line2: str | None = strawberry.field(default=None, description="Flat, floor, company.")
-    region: str | None = strawberry.field(default=None, description="State, province, county.")
+    region: str | None = strawberry.field(
+        default=None, description="State, province, county: a code or a name of `shop.addressRules`."
+    )
     postal_code: str | None = strawberry.field(default=None, description="ZIP, postcode.")
-    phone: str | None = strawberry.field(default=None, description="For the carrier.")
+    phone: str | None = strawberry.field(
+        default=None, description="For the carrier; kept as E.164 writes it. Without + it is one of the country."
+    )
 
     def decoded(self) -> models.Address:
         return models.Address(**{name: value or "" for name, value in vars(self).items()})

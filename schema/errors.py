@@ -129,7 +129,7 @@ class RateLimited(UserError):
     retry_after: int = strawberry.field(description="Seconds until there will be new ones.")
 
 
-def _camel(part: str) -> str:
+def camel(part: str) -> str:
     return re.sub(r"_(\w)", lambda match: match[1].upper(), part)
 
 
@@ -145,7 +145,7 @@ def _user_error(error: DomainError, variants: Together[models.ProductVariant]) -
     basics: dict[str, Any] = {
         "code": ErrorCode(error.code),
         "message": error.message,
-        "field": [_camel(part) for part in error.field] or None,
+        "field": [camel(part) for part in error.field] or None,
     }
     match error:
         case InsufficientStockError():

@@ -15,8 +15,9 @@ from schema.orders import OrderMutation, OrderQuery
 from schema.payments import PaymentMutation
 from schema.scalars import DECIMAL
 from schema.sessions import SessionMutation
+from schema.shop import ShopQuery
 
-Query = merge_types("Query", (CatalogQuery, CartQuery, OrderQuery, AccountQuery))
+Query = merge_types("Query", (ShopQuery, CatalogQuery, CartQuery, OrderQuery, AccountQuery))
 Mutation = merge_types(
     "Mutation", (SessionMutation, AccountMutation, CartMutation, CheckoutMutation, OrderMutation, PaymentMutation)
 )

@@ -141,7 +141,7 @@ def test_address_needs_its_main_parts(part, nothing):
 
 
 def test_address_does_without_the_other_parts():
-    needed = Address(name="Ada", line1="Am Hafen 1", city="Hamburg", country_code="DE")
+    needed = Address(name="Ada", line1="Am Hafen 1", city="Hamburg", postal_code="20457", country_code="DE")
     assert contact.address(needed, field=[]) == needed
 
 
@@ -152,8 +152,9 @@ def test_shop_does_not_deliver_everywhere(country):
 
 @pytest.mark.parametrize("part", [part.name for part in fields(Address) if part.name != "country_code"])
 def test_each_part_of_an_address_has_200_characters_at_most(part):
-    longest = replace(ADDRESS, **{part: "x" * 200})
-    assert contact.address(longest, field=[]) == longest
+    if part not in {"postal_code", "phone"}:
+        longest = replace(ADDRESS, **{part: "x" * 200})
+        assert contact.address(longest, field=[]) == longest
     assert refusals(**{part: "x" * 201}) == [(InvalidInput, "address", part)]
 
 
@@ -166,7 +167,7 @@ def test_country_of_10_000_characters_is_refused():
 
 def test_all_that_is_wrong_with_an_address_is_told_at_once():
     assert refusals(name="", city="x" * 201, country_code="XX") == [
-        (AddressIncomplete, "address", "name"),
         (InvalidInput, "address", "city"),
+        (AddressIncomplete, "address", "name"),
         (AddressIncomplete, "address", "country_code"),
     ]

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 NEW_PASSWORD = "tulip-harbour-9"
 HOME = {"name": "Ada", "line1": "Am Hafen 1", "postalCode": "20457", "city": "Hamburg", "countryCode": "DE"}
 WHOLE = {**HOME, "line2": "", "region": "", "phone": ""}
-WORK = {**HOME, "line1": "Speicherstadt 2", "line2": "3rd floor", "region": "HH", "phone": "+49 40 1"}
+WORK = {**HOME, "line1": "Speicherstadt 2", "line2": "3rd floor", "region": "HH", "phone": "+4940428310"}
 UNKNOWN_ADDRESS = {"__typename": "InvalidInput", "code": "NOT_FOUND", "field": ["id"]}
 LINK_EXPIRED = {"__typename": "InvalidInput", "code": "TOKEN_EXPIRED", "field": ["token"]}
 

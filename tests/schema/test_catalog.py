@@ -753,3 +753,17 @@ def test_the_catalogue_is_the_same_for_everyone(api):
     owner = models.User.objects.create_superuser("owner@example.com")
     api.client.force_login(owner)
     assert api(LIST) == before
+
+
+def test_the_shop_says_what_an_address_needs(api):
+    document = """query ($country: String!, $region: String) {
+    shop { addressRules(countryCode: $country, region: $region) {
+      countryCode used required regions { code name } regionKind postalCodeKind postalCodePatterns postalCodeExample
+    } } }"""
+    germany = api(document, country="de")["shop"]["addressRules"]
+    assert germany["required"] == ["NAME", "LINE1", "CITY", "POSTAL_CODE"]
+    assert (germany["regions"], germany["postalCodePatterns"]) == ([], [r"^\d{5}$"])
+    california = api(document, country="US", region="California")["shop"]["addressRules"]
+    assert {"code": "CA", "name": "California"} in california["regions"]
+    assert len(california["postalCodePatterns"]) == 2
+    assert api(document, country="BR")["shop"]["addressRules"] is None
