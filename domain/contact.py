@@ -99,9 +99,15 @@ def address_rules(country_code: str, region_code: str = "") -> AddressRules:
         regions=tuple(Region(code, name) for code, name in rules.country_area_choices),
         region_kind=rules.country_area_type,
         postal_code_kind=rules.postal_code_type,
-        postal_code_patterns=tuple(matcher.pattern for matcher in rules.postal_code_matchers),
+        postal_code_patterns=tuple(_grouped(matcher.pattern) for matcher in rules.postal_code_matchers),
         postal_code_example=next(iter(rules.postal_code_examples), ""),
     )
+
+
+def _grouped(pattern: str) -> str:
+    """The data's alternatives ("GIR ?0AA|…") in a group, without which ^ and $ hold for the outer ones alone."""
+    inner = pattern.removeprefix("^")
+    return f"^(?:{inner.removesuffix('$')})" + ("$" if inner.endswith("$") else "")
 
 
 def address(given: Address, *, field: Sequence[str]) -> Address:

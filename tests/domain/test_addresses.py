@@ -119,6 +119,11 @@ def test_a_code_of_another_country_is_told_with_an_example():
         contact.address(address("DE", "Am Hafen 1", "Hamburg", "", "SW1A 2AA", ""), field=[])
 
 
+@pytest.mark.parametrize("code", ["SW1A 2AA and more", "GIR 0AAA", "xBFPO 1"])
+def test_a_code_with_something_around_it_is_refused(code):
+    assert refused(address("GB", "10 Downing Street", "London", "", code, "")) == {"postal_code": InvalidInput}
+
+
 def test_everything_that_is_missing_is_told_at_once():
     empty = Address(name="", line1="", city="", country_code="us")
     assert set(refused(empty)) == {"name", "line1", "city", "region", "postal_code"}
