@@ -50,6 +50,10 @@ SHOP_COUNTRIES = [
         "AT BE BG CH CY CZ DE DK EE ES FI FR GB GR HR HU IE IT LT LU LV MT NL NO PL PT RO SE SI SK US",
     )
 ]
+# Where it is: whose tax a cart shows as long as nobody knows where it goes to.
+SHOP_COUNTRY = env.str("SHOP_COUNTRY", SHOP_COUNTRIES[0] if SHOP_COUNTRIES else "").upper()
+PRICES_INCLUDE_TAX = env.bool("PRICES_INCLUDE_TAX", True)
+MAX_DISCOUNT_CODES = env.int("MAX_DISCOUNT_CODES", 1)
 SHOP_LOW_STOCK = env.int("SHOP_LOW_STOCK", 3)
 PAYMENT_PROVIDERS = [name.upper() for name in env_list("PAYMENT_PROVIDERS", "TEST" if DEBUG else "")]
 if unknown := set(PAYMENT_PROVIDERS) - {"TEST"}:

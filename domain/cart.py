@@ -1,4 +1,4 @@
-"""The cart: found or created, filled, changed, and added up. A converted cart is locked for good."""
+"""The cart: found or created, filled, changed. A converted cart is locked for good."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,13 +7,12 @@ from enum import Enum
 from typing import ClassVar
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from domain import locks, pricing, stock
+from domain import currency as currencies
+from domain import locks, stock
 from domain.errors import DomainError, InvalidInput, NotFound, raise_all
-from domain.money import ZERO
 from storefront.models import Cart, CartLine, CartState, Checkout, Order, ProductVariant, StockPolicy, User
 
 MAX_LINES = 200
@@ -35,9 +34,13 @@ class UnknownCartCode(NotFound):
 
 
 class NotForSale(DomainError):
-    """The variant does not exist, or its product is not published."""
+    """The variant does not exist, or its product is not published; `line` holds some of it."""
 
     code: ClassVar[str] = "NOT_FOR_SALE"
+
+    def __init__(self, message: str, *, line: CartLine | None = None, field: Sequence[str] = ()) -> None:
+        super().__init__(message, field=field)
+        self.line = line
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +71,15 @@ def candidates(key: CartKey) -> QuerySet[Cart]:
     return Cart.objects.none()
 
 
-def open_or_create(key: CartKey, *, now: datetime) -> tuple[Cart, bool]:
-    """Locks the key's cart, or creates it, and says whether it is new. A code that was stated must exist."""
+def open_or_create(key: CartKey, *, currency: str | None = None, now: datetime) -> tuple[Cart, bool]:
+    """Locks the key's cart, or creates it (in that currency), and says whether it is new. A code that was stated
+    must exist."""
     if key.code is not None:
         return open_existing(key), False
     active, fresh = candidates(key).filter(state=CartState.ACTIVE), None
     while (cart := locks.cart(active)) is None:
         # Two first requests of one user: the constraint lets one cart in, and both go on with that one.
-        fresh = Cart(user=key.user, updated_at=now)
+        fresh = Cart(user=key.user, currency=currencies.named(currency) if currency else None, updated_at=now)
         Cart.objects.bulk_create([fresh], ignore_conflicts=key.user is not None)
         if key.user is None:
             return fresh, True
@@ -125,11 +129,12 @@ def is_for_sale(variant: ProductVariant, *, now: datetime) -> bool:
 
 
 @transaction.atomic(durable=True)
-def add_lines(*, key: CartKey, lines: Sequence[NewLine], now: datetime) -> Cart:
-    """Adds units to the key's cart, which is created at need; a variant that is in it already gets more.
+def add_lines(*, key: CartKey, lines: Sequence[NewLine], currency: str | None = None, now: datetime) -> Cart:
+    """Adds units to the key's cart; a variant that is in it already gets more. Where there is no cart, one in
+    that currency is created.
 
     All or nothing. Raises, one for each line that cannot be: InvalidInput, NotForSale, InsufficientStock;
-    for the cart: NotFound, CartLocked.
+    for the cart: NotFound, CartLocked, CurrencyUnavailable.
     """
     if not 1 <= len(lines) <= MAX_LINES:
         raise InvalidInput(f"Add 1 to {MAX_LINES} lines at a time.", field=["lines"])
@@ -140,7 +145,7 @@ def add_lines(*, key: CartKey, lines: Sequence[NewLine], now: datetime) -> Cart:
         wanted[new.variant_id] = wanted.get(new.variant_id, 0) + new.quantity
         fields.setdefault(new.variant_id, ["lines", str(index)])
 
-    cart, is_new = open_or_create(key, now=now)
+    cart, is_new = open_or_create(key, currency=currency, now=now)
     variants = ProductVariant.objects.select_related("product", "stock").in_bulk(list(wanted))
     present = {} if is_new else {line.variant_id: line for line in cart.lines.all()}
     if len(present.keys() | wanted.keys()) > MAX_LINES:
@@ -159,11 +164,14 @@ def add_lines(*, key: CartKey, lines: Sequence[NewLine], now: datetime) -> Cart:
         changed.append(line)
     raise_all(refusals)
 
+    prices = currencies.unit_prices(list(variants.values()), currencies.exchange_of(cart))
+    for line in changed:
+        line.seen_price = prices[line.variant_id]
     CartLine.objects.bulk_create(
-        changed, update_conflicts=True, unique_fields=["cart", "variant"], update_fields=["quantity"]
+        changed, update_conflicts=True, unique_fields=["cart", "variant"], update_fields=["quantity", "seen_price"]
     )
     if not is_new:
-        _touch(cart, now)
+        touch(cart, now)
     return cart
 
 
@@ -181,8 +189,9 @@ def set_quantity(*, key: CartKey, line_id: UUID, quantity: int, now: datetime) -
         # Fewer is always allowed: a buyer must be able to lower a line whose stock fell.
         if quantity > line.quantity:
             _refuse_more(line, quantity, now=now)
-        cart.lines.filter(pk=line_id).update(quantity=quantity)
-    _touch(cart, now)
+        price = currencies.unit_prices([line.variant], currencies.exchange_of(cart))[line.variant_id]
+        cart.lines.filter(pk=line_id).update(quantity=quantity, seen_price=price)
+    touch(cart, now)
     return cart
 
 
@@ -199,16 +208,16 @@ def remove_lines(*, key: CartKey, line_ids: Sequence[UUID], now: datetime) -> Ca
         ]
     )
     cart.lines.filter(pk__in=line_ids).delete()
-    _touch(cart, now)
+    touch(cart, now)
     return cart
 
 
 @transaction.atomic(durable=True)
 def clear(*, key: CartKey, now: datetime) -> Cart:
-    """Takes every line out of the cart; e-mail, addresses and shipping method stay."""
+    """Takes every line out of the cart; e-mail, addresses, shipping method, codes and currency stay."""
     cart = open_existing(key)
     cart.lines.all().delete()
-    _touch(cart, now)
+    touch(cart, now)
     return cart
 
 
@@ -238,7 +247,8 @@ def merge(*, key: CartKey, user: User, now: datetime) -> list[CartChange]:
     """Moves the guest's cart that the key opens, if any, into the user's active one; says what became of each line.
 
     Quantities add up, as far as units are available; what the account's cart held never shrinks. What `checkout`
-    noted comes along where the account's cart has none. The guest's cart is MERGED, and opens to the user alone.
+    noted and discount codes come along where the account's cart has none, the currency where it is empty. The
+    guest's cart is MERGED, and opens to the user alone.
     """
     guests = candidates(replace(key, user=None)).filter(state=CartState.ACTIVE)
     if not guests.exists():
@@ -248,6 +258,10 @@ def merge(*, key: CartKey, user: User, now: datetime) -> list[CartChange]:
     if guest is None:
         return []
     present = {line.variant_id: line for line in own.lines.all()}
+    if not present and own.currency_id != guest.currency_id:
+        own.currency_id = guest.currency_id
+        own.save(update_fields=["currency"])
+    same_currency = own.currency_id == guest.currency_id
     position = max((line.position for line in present.values()), default=0)
     changes = []
     for line in guest.lines.select_related("variant__product", "variant__stock"):
@@ -257,6 +271,8 @@ def merge(*, key: CartKey, user: User, now: datetime) -> list[CartChange]:
         if change.after and into is None:
             position += 1
             into = present[line.variant_id] = CartLine(cart=own, variant_id=line.variant_id, position=position)
+            if same_currency:
+                into.seen_price = line.seen_price
         if into is not None:
             into.quantity = change.after
     CartLine.objects.bulk_create(
@@ -265,10 +281,11 @@ def merge(*, key: CartKey, user: User, now: datetime) -> list[CartChange]:
         unique_fields=["cart", "variant"],
         update_fields=["quantity"],
     )
-    if not Checkout.objects.filter(cart=own).exists():
-        Checkout.objects.filter(cart=guest).update(cart=own)
+    for noted in (Checkout, Cart.discounts.through):
+        if not noted._default_manager.filter(cart=own).exists():
+            noted._default_manager.filter(cart=guest).update(cart=own)
     Cart.objects.filter(pk=guest.pk).update(state=CartState.MERGED, user=user, updated_at=now)
-    _touch(own, now)
+    touch(own, now)
     return changes
 
 
@@ -285,16 +302,5 @@ def _change(line: CartLine, *, before: int, full: bool, now: datetime) -> CartCh
     return CartChange(line.variant_id, before=before, guest=line.quantity, after=after, reason=reason)
 
 
-def _touch(cart: Cart, now: datetime) -> None:
+def touch(cart: Cart, now: datetime) -> None:
     Cart.objects.filter(pk=cart.pk).update(updated_at=now)
-
-
-def totals(cart: Cart) -> pricing.Totals:
-    """What the cart costs now, in the shop's currency, with the shipping method that was chosen so far."""
-    checkout = getattr(cart, "checkout", None)
-    method = checkout.shipping_method if checkout else None
-    return pricing.totals(
-        lines=[(line.variant.price, line.quantity) for line in cart.lines.all()],
-        shipping=method.price if method else ZERO,
-        currency=settings.SHOP_CURRENCY,
-    )

@@ -1,16 +1,20 @@
-"""What a cart needs to become an order: e-mail, addresses and a way of shipping."""
+"""What a cart needs to become an order: e-mail, addresses, a way of shipping; and what it may have: codes."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import ClassVar
 
-from django.conf import settings
 from django.db import transaction
 
 from domain import cart as carts
-from domain import contact, stock
+from domain import contact, currency, promotions, quotes, stock
 from domain.contact import AddressIncomplete
-from domain.errors import DomainError
-from storefront.models import Address, Cart, Checkout, ShippingMethod
+from domain.errors import DomainError, NotFound, raise_all
+from domain.promotions import DiscountRefused, Refusal
+from domain.shipping import ShippingUnavailable
+from storefront.models import Address, Cart, CartLine, Checkout, Discount
+from storefront.models.promotions import normal_code
 
 
 class CartEmpty(DomainError):
@@ -21,22 +25,19 @@ class EmailMissing(DomainError):
     code: ClassVar[str] = "EMAIL_MISSING"
 
 
-class ShippingUnavailable(DomainError):
-    """No shipping method was chosen, or the chosen one is not offered for the address."""
+class PriceChanged(DomainError):
+    """A unit of the line costs `now`, and cost `before` when the buyer put it in, in `currency`."""
 
-    code: ClassVar[str] = "SHIPPING_UNAVAILABLE"
+    code: ClassVar[str] = "PRICE_CHANGED"
 
-
-def shipping_options(address: Address | None) -> list[ShippingMethod]:
-    """The methods that can be chosen for the address, cheapest-looking order left to the shop; none without one."""
-    if address is None:
-        return []
-    methods = ShippingMethod.objects.filter(is_active=True)
-    return [method for method in methods if delivers_to(method, address)]
-
-
-def delivers_to(method: ShippingMethod, address: Address) -> bool:
-    return method.is_active and (not method.countries or address.country_code in method.countries)
+    def __init__(
+        self, line: CartLine, *, before: Decimal, now: Decimal, currency: str, field: Sequence[str] = ()
+    ) -> None:
+        super().__init__(f"{line.variant.sku} cost {before} {currency} and costs {now} now.", field=field)
+        self.line = line
+        self.before = before
+        self.now = now
+        self.currency = currency
 
 
 @transaction.atomic(durable=True)
@@ -47,61 +48,151 @@ def update(
     shipping_address: Address | None = None,
     billing_address: Address | None = None,
     shipping_method_id: int | None = None,
+    discount_codes: Sequence[str] | None = None,
+    currency_code: str | None = None,
     now: datetime,
 ) -> Cart:
     """Notes what the buyer gave; what is None stays as it was. May be called again and again.
 
-    Raises InvalidInput, AddressIncomplete, ShippingUnavailable; NotFound, CartLocked for the cart. A new
-    address keeps the chosen shipping method only if that delivers there.
+    Raises InvalidInput, AddressIncomplete, ShippingUnavailable, DiscountRefused for each code, CurrencyUnavailable;
+    NotFound, CartLocked for the cart. What is chosen after an address or a code stays only while it fits: a method
+    that does not deliver there is forgotten, a code that no longer counts is told by `problems`.
     """
     cart = carts.open_existing(key)
-    checkout = Checkout.objects.select_related("shipping_method").filter(cart=cart).first() or Checkout(
+    checkout = Checkout.objects.filter(cart=cart).first() or Checkout(
         cart=cart, email=cart.user.address if cart.user else ""
     )
     if email is not None:
         checkout.email = contact.email(email)
     if shipping_address is not None:
         checkout.shipping_address = contact.address(shipping_address, field=["shipping_address"])
-        if checkout.shipping_method and not delivers_to(checkout.shipping_method, checkout.shipping_address):
-            checkout.shipping_method = None
     if billing_address is not None:
         checkout.billing_address = contact.address(billing_address, field=["billing_address"])
-    if shipping_method_id is not None:
-        offered = {method.pk: method for method in shipping_options(checkout.shipping_address)}
-        if shipping_method_id not in offered:
-            why = "Not offered for this address." if checkout.shipping_address else "It needs an address first."
-            raise ShippingUnavailable(why, field=["shipping_option_id"])
-        checkout.shipping_method = offered[shipping_method_id]
-    checkout.save(force_insert=checkout._state.adding)
-    Cart.objects.filter(pk=cart.pk).update(updated_at=now)
+    if checkout._state.adding or any(given is not None for given in (email, shipping_address, billing_address)):
+        checkout.save(force_insert=checkout._state.adding)
+    if currency_code is not None:
+        _change_currency(cart, currency_code)
+    if discount_codes is not None:
+        _set_codes(cart, discount_codes, field=["discount_codes"])
+    moved = shipping_address is not None and checkout.shipping_method_id is not None
+    if shipping_method_id is not None or moved or discount_codes:
+        _check_choices(checkout, codes=discount_codes or (), shipping_method_id=shipping_method_id, now=now)
+    carts.touch(cart, now)
     return cart
 
 
-def missing(checkout: Checkout | None) -> list[DomainError]:
+def _change_currency(cart: Cart, code: str) -> None:
+    chosen = currency.named(code)
+    if cart.currency_id != (chosen.pk if chosen else None):
+        Cart.objects.filter(pk=cart.pk).update(currency=chosen)
+        cart.lines.update(seen_price=None)
+
+
+def _set_codes(cart: Cart, codes: Sequence[str], *, field: Sequence[str]) -> None:
+    """Has the cart hold exactly these codes. Raises DiscountRefused for those that are unknown or too many."""
+    codes = list(dict.fromkeys(normal_code(code) for code in codes))
+    known = promotions.found(codes[: promotions.most()])
+    raise_all(
+        [
+            DiscountRefused(
+                code, Refusal.UNKNOWN if index < promotions.most() else Refusal.TOO_MANY, field=[*field, str(index)]
+            )
+            for index, code in enumerate(codes)
+            if code not in known
+        ]
+    )
+    cart.discounts.set(known.values())
+
+
+def _check_choices(checkout: Checkout, *, codes: Sequence[str], shipping_method_id: int | None, now: datetime) -> None:
+    """Judges what was just chosen by the cart as it is now. Raises DiscountRefused, ShippingUnavailable."""
+    quote = quotes.quote(quotes.loaded(Cart.objects.filter(pk=checkout.cart_id)).get(), now=now)
+    given = [normal_code(code) for code in codes]
+    errors: list[DomainError] = [
+        refused.at(["discount_codes", str(given.index(refused.discount_code))])
+        for refused in quote.refused
+        if refused.discount_code in given
+    ]
+    if shipping_method_id is not None and shipping_method_id not in {offer.method.pk for offer in quote.offers}:
+        why = "Not offered for this address and cart." if quote.parcel else "It needs an address first."
+        errors.append(ShippingUnavailable(why, offers=quote.offers, field=["shipping_option_id"]))
+    raise_all(errors)
+    if shipping_method_id is not None or quote.offer is None:
+        checkout.shipping_method_id = shipping_method_id
+        checkout.save(update_fields=["shipping_method"])
+
+
+@transaction.atomic(durable=True)
+def apply_code(*, key: carts.CartKey, code: str, now: datetime) -> Cart:
+    """Has the cart hold one more discount code; one that it holds already changes nothing.
+
+    Raises DiscountRefused if that code does not count, whatever the others do; NotFound, CartLocked.
+    """
+    cart = carts.open_existing(key)
+    code, held = normal_code(code), list(cart.discounts.all())
+    if code in {discount.code for discount in held}:
+        return cart
+    discount = promotions.found([code]).get(code)
+    if discount is None or len(held) >= promotions.most():
+        reason = Refusal.TOO_MANY if discount else Refusal.UNKNOWN
+        raise DiscountRefused(code, reason, field=["code"])
+    cart.discounts.add(discount)
+    quote = quotes.quote(quotes.loaded(Cart.objects.filter(pk=cart.pk)).get(), now=now)
+    raise_all([refused.at(["code"]) for refused in quote.refused if refused.discount_code == code])
+    carts.touch(cart, now)
+    return cart
+
+
+@transaction.atomic(durable=True)
+def remove_code(*, key: carts.CartKey, code: str, now: datetime) -> Cart:
+    """Takes a discount code out of the cart. Raises NotFound if it holds no such code; CartLocked."""
+    cart = carts.open_existing(key)
+    discount = Discount.objects.filter(carts=cart, code=normal_code(code)).first()
+    if discount is None:
+        raise NotFound("The cart holds no such code.", field=["code"])
+    cart.discounts.remove(discount)
+    carts.touch(cart, now)
+    return cart
+
+
+def missing(checkout: Checkout | None, quote: quotes.Quote) -> list[DomainError]:
     """What the buyer still has to give."""
-    address = checkout.shipping_address if checkout else None
-    method = checkout.shipping_method if checkout else None
     found: list[DomainError] = []
     if not (checkout and checkout.email):
         found.append(EmailMissing("An e-mail address is needed.", field=["checkout", "email"]))
+    field = ["checkout", "shipping_address"]
+    address = checkout.shipping_address if checkout else None
     if address is None:
-        found.append(AddressIncomplete("A shipping address is needed.", field=["checkout", "shipping_address"]))
-    elif address.country_code not in settings.SHOP_COUNTRIES:
-        field = ["checkout", "shipping_address", "country_code"]
-        found.append(AddressIncomplete("The shop does not sell to this country.", field=field))
-    elif method is None or not delivers_to(method, address):
-        found.append(ShippingUnavailable("Choose how to ship.", field=["checkout", "shipping_option"]))
+        return [*found, AddressIncomplete("A shipping address is needed.", field=field)]
+    try:
+        contact.address(address, field=field)
+    except* DomainError as group:  # The shop's countries, or their rules, have changed.
+        found += [error for error in group.exceptions if isinstance(error, DomainError)]
+    if quote.offer is None:
+        field = ["checkout", "shipping_option"]
+        found.append(ShippingUnavailable("Choose how to ship.", offers=quote.offers, field=field))
     return found
 
 
-def problems(cart: Cart, *, now: datetime) -> list[DomainError]:
-    """Everything that would keep the cart from becoming an order now; `field` is a path into the cart."""
+def problems(cart: Cart, quote: quotes.Quote, *, now: datetime) -> list[DomainError]:
+    """Everything that would keep the cart from becoming an order now; `field` is a path into the cart.
+
+    A changed price is told as well; it keeps only a buyer from ordering who states the total of before.
+    """
     lines = list(cart.lines.all())
     found: list[DomainError] = [] if lines else [CartEmpty("The cart is empty.", field=["lines"])]
     for index, line in enumerate(lines):
         field = ["lines", str(index)]
+        price = quote.unit_prices[line.variant_id]
         if not carts.is_for_sale(line.variant, now=now):
-            found.append(carts.NotForSale(f"{line.variant.sku} is no longer for sale.", field=field))
-        elif short := stock.shortage(variant=line.variant, quantity=line.quantity, field=[*field, "quantity"]):
-            found.append(short)
-    return found + missing(getattr(cart, "checkout", None))
+            found.append(carts.NotForSale(f"{line.variant.sku} is no longer for sale.", line=line, field=field))
+        elif short := stock.shortage(variant=line.variant, quantity=line.quantity, line=line, field=field):
+            found.append(short.at([*field, "quantity"]))
+        elif line.seen_price is not None and line.seen_price != price:
+            code = quote.exchange.currency
+            found.append(
+                PriceChanged(line, before=line.seen_price, now=price, currency=code, field=[*field, "unit_price"])
+            )
+    if cart.currency and not cart.currency.is_active:
+        found.append(currency.CurrencyUnavailable(cart.currency.code))
+    return [*found, *quote.refused, *missing(getattr(cart, "checkout", None), quote)]

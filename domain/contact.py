@@ -19,9 +19,16 @@ from storefront.models.accounts import normal_email
 
 
 class AddressIncomplete(DomainError):
-    """A part of the address that is needed is missing, or the shop does not deliver there."""
+    """A part of the address that is needed is missing, or the shop does not deliver there.
+
+    `country_code` is that of the address, if it has one that the shop sells to: its rules say what is needed.
+    """
 
     code: ClassVar[str] = "ADDRESS_INCOMPLETE"
+
+    def __init__(self, message: str, *, country_code: str = "", field: Sequence[str] = ()) -> None:
+        super().__init__(message, field=field)
+        self.country_code = country_code
 
 
 class AddressPart(Enum):
@@ -152,7 +159,11 @@ def address(given: Address, *, field: Sequence[str]) -> Address:
 
 def _lacking(parts: dict[str, str], needed: Iterable[AddressPart], field: Sequence[str]) -> list[DomainError]:
     return [
-        AddressIncomplete(f"The address needs {_NAMES[part.value]}.", field=[*field, part.value])
+        AddressIncomplete(
+            f"The address needs {_NAMES[part.value]}.",
+            country_code=parts["country_code"] if parts["country_code"] in settings.SHOP_COUNTRIES else "",
+            field=[*field, part.value],
+        )
         for part in needed
         if not parts[part.value]
     ]

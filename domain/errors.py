@@ -1,7 +1,7 @@
 """What every refusal of the domain has in common. Each condition stands beside the function that raises it."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class DomainError(Exception):
@@ -16,6 +16,11 @@ class DomainError(Exception):
         super().__init__(message)
         self.message = message
         self.field = tuple(field)
+
+    def at(self, field: Sequence[str]) -> Self:
+        """The same error, of another field."""
+        self.field = tuple(field)
+        return self
 
 
 class InvalidInput(DomainError):

@@ -1,6 +1,7 @@
 """Amounts and currencies: the one place where money is rounded."""
 
-from decimal import ROUND_HALF_UP, Decimal
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from functools import lru_cache
 
 ZERO = Decimal(0)
@@ -10,13 +11,29 @@ MAX_AMOUNT = Decimal(10) ** 11
 # ISO 4217, list one: the currencies whose minor unit is not the hundredth.
 _EXPONENTS = dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0)  # noqa: SIM905 (a list that reads)
 _EXPONENTS |= dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3)  # noqa: SIM905
+# Enough for any amount times any number of units times any rate, before it is rounded.
+PRECISION = 60
 
 
 @lru_cache(maxsize=64)
-def _smallest_unit(currency: str) -> Decimal:
+def smallest_unit(currency: str) -> Decimal:
+    """The currency's smallest coin: EUR 0.01, JPY 1, KWD 0.001."""
     return Decimal(1).scaleb(-_EXPONENTS.get(currency, 2))
 
 
 def quantize(amount: Decimal, currency: str) -> Decimal:
-    """Rounds half up to the currency's smallest unit: EUR 0.01, JPY 1, KWD 0.001."""
-    return amount.quantize(_smallest_unit(currency), ROUND_HALF_UP)
+    """Rounds half up to the currency's smallest unit."""
+    with localcontext(prec=PRECISION):
+        return amount.quantize(smallest_unit(currency), ROUND_HALF_UP)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """From the shop's currency into `currency`, one unit of the former being `rate` of the latter."""
+
+    currency: str
+    rate: Decimal = Decimal(1)
+
+    def __call__(self, amount: Decimal) -> Decimal:
+        with localcontext(prec=PRECISION):
+            return quantize(amount * self.rate, self.currency)

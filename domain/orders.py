@@ -7,18 +7,16 @@ from decimal import Decimal
 from typing import ClassVar
 from uuid import UUID
 
-from django.conf import settings
 from django.core import signing
 from django.db import transaction
-from django.db.models import Prefetch, QuerySet
+from django.db.models import QuerySet
 
 from domain import cart as carts
-from domain import checkout, locks, pricing, stock
+from domain import checkout, locks, pricing, promotions, quotes, stock
 from domain.errors import DomainError, InvalidInput, NotFound, raise_all
 from domain.money import MAX_AMOUNT, quantize
 from storefront.models import (
     Cart,
-    CartLine,
     CartState,
     Order,
     OrderEvent,
@@ -60,7 +58,7 @@ TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     OrderState.EXPIRED: frozenset({OrderState.PAID}),
     OrderState.REFUNDED: frozenset(),
 }
-_GIVES_STOCK_BACK = {OrderState.CANCELLED, OrderState.EXPIRED}
+_GIVES_BACK = {OrderState.CANCELLED, OrderState.EXPIRED}
 
 _MAX_NOTE = 2000
 _RETRIES_WITHIN = timedelta(days=1)
@@ -86,6 +84,16 @@ def receipt(order: Order) -> str:
 def may_hold_receipt(viewer: User | None, order: Order) -> bool:
     """Whether a viewer who sees the order may also act on it."""
     return viewer is None or not viewer.is_staff or Order.objects.changeable_by(viewer).filter(pk=order.pk).exists()
+
+
+def trace(order: Order) -> list[pricing.Step]:
+    """How the order's total came about."""
+    return [pricing.Step.stored(step) for step in order.price_trace]
+
+
+def discount_codes(order: Order) -> list[str]:
+    """The codes that took something off the order."""
+    return [step.code for step in trace(order) if step.kind == pricing.StepKind.DISCOUNT]
 
 
 def _of_receipt(receipt: str) -> QuerySet[Order]:
@@ -122,8 +130,9 @@ class Placed:
 def place(*, key: carts.CartKey, expected_total: Decimal, note: str = "", now: datetime) -> Placed:
     """Turns the cart into an order that holds its stock and awaits payment. Twice is once: see `Placed`.
 
-    `expected_total` is what the buyer saw, in the shop's currency. Raises TotalChanged, and all that
-    `checkout.problems` finds; InvalidInput for the note; NotFound for the cart.
+    `expected_total` is what the buyer saw, in the cart's currency. Raises TotalChanged, and all that
+    `checkout.problems` finds but a changed price, which whoever states the new total has seen; InvalidInput for
+    the note; NotFound for the cart.
     """
     if len(note) > _MAX_NOTE:
         raise InvalidInput(f"At most {_MAX_NOTE} characters.", field=["note"])
@@ -134,21 +143,19 @@ def place(*, key: carts.CartKey, expected_total: Decimal, note: str = "", now: d
             raise carts.CartLocked(order=None)
         return Placed(order=order, replayed=True)
 
-    lines = CartLine.objects.select_related("variant__product", "variant__stock")
-    cart = (
-        Cart.objects.select_related("checkout__shipping_method")
-        .prefetch_related(Prefetch("lines", lines))
-        .get(pk=cart.pk)
-    )
-    raise_all(checkout.problems(cart, now=now))
-    totals = carts.totals(cart)
-    currency = settings.SHOP_CURRENCY
-    if totals.total >= MAX_AMOUNT:
+    promotions.lock_of(cart)
+    cart = quotes.loaded(Cart.objects.filter(pk=cart.pk)).get()
+    quote = quotes.quote(cart, now=now)
+    problems = checkout.problems(cart, quote, now=now)
+    raise_all([problem for problem in problems if not isinstance(problem, checkout.PriceChanged)])
+    total, currency = quote.totals.total, quote.exchange.currency
+    if total >= MAX_AMOUNT:
         raise InvalidInput("The total is more than the shop can take at once.", field=["lines"])
-    if expected_total != totals.total:
-        raise TotalChanged(expected=quantize(expected_total, currency), actual=totals.total, currency=currency)
+    if expected_total != total:
+        raise TotalChanged(expected=quantize(expected_total, currency), actual=total, currency=currency)
 
-    order = _written(cart, totals, note=note, now=now)
+    order = _written(cart, quote, note=note, now=now)
+    promotions.take(order=order, discounts=quote.discounts, now=now)
     stock.reserve(order=order, variants={line.variant: line.quantity for line in cart.lines.all()}, now=now)
     Cart.objects.filter(pk=cart.pk).update(state=CartState.CONVERTED, updated_at=now)
     if not order.total:
@@ -167,22 +174,26 @@ def _cart_to_place(key: carts.CartKey, *, now: datetime) -> Cart:
     return cart
 
 
-def _written(cart: Cart, totals: pricing.Totals, *, note: str, now: datetime) -> Order:
-    terms = cart.checkout
+def _written(cart: Cart, quote: quotes.Quote, *, note: str, now: datetime) -> Order:
+    terms, totals = cart.checkout, quote.totals
     order = Order.objects.create(
         number=_new_number(),
         cart=cart,
         user_id=cart.user_id,
         email=terms.email,
-        currency=settings.SHOP_CURRENCY,
+        currency=quote.exchange.currency,
+        exchange_rate=quote.exchange.rate,
+        prices_include_tax=totals.prices_include_tax,
         subtotal=totals.subtotal,
         discount=totals.discount,
         shipping=totals.shipping,
+        net=totals.net,
         tax=totals.tax,
         total=totals.total,
+        price_trace=[step.as_stored() for step in totals.trace],
         shipping_address=terms.shipping_address,
         billing_address=terms.billing_address or terms.shipping_address,
-        shipping_method=terms.shipping_method.name if terms.shipping_method else "",
+        shipping_method=quote.offer.method.name if quote.offer else "",
         note=note,
         placed_at=now,
     )
@@ -194,8 +205,11 @@ def _written(cart: Cart, totals: pricing.Totals, *, note: str, now: datetime) ->
             title=line.variant.product.title,
             variant_title=line.variant.title,
             quantity=line.quantity,
-            unit_price=quantize(line.variant.price, order.currency),
-            total=pricing.line_total(unit_price=line.variant.price, quantity=line.quantity, currency=order.currency),
+            unit_price=quote.unit_prices[line.variant_id],
+            total=totals.lines[line.variant.sku].listed,
+            discount=totals.lines[line.variant.sku].discount,
+            net=totals.lines[line.variant.sku].net,
+            tax=totals.lines[line.variant.sku].tax,
             position=position,
         )
         for position, line in enumerate(cart.lines.all(), start=1)
@@ -229,12 +243,12 @@ def cancel(
 def settle(*, order: Order, payment: Payment, now: datetime) -> None:
     """Gives a locked order the money that a payment took, whenever that comes.
 
-    An order that had been given up comes back if its stock can still be had. Money that no order can take is
-    noted as REFUND_DUE.
+    An order that had been given up comes back if its stock and its discounts can still be had. Money that no
+    order can take is noted as REFUND_DUE.
     """
     message = f"{quantize(payment.amount, payment.currency)} {payment.currency} by {payment.get_provider_display()}"
     wants_money = OrderState.PAID in TRANSITIONS[OrderState(order.state)]
-    if order.state in _GIVES_STOCK_BACK:
+    if order.state in _GIVES_BACK:
         wants_money = _reserved_again(order, now=now)
     if wants_money:
         _move(order, OrderState.PAID, kind=OrderEventKind.PAID, message=message, actor=None, now=now)
@@ -246,8 +260,9 @@ def _reserved_again(order: Order, *, now: datetime) -> bool:
     lines = order.lines.select_related("variant__stock")
     try:
         with transaction.atomic():
+            promotions.take_again(order=order)
             stock.reserve(order=order, variants={line.variant: line.quantity for line in lines}, now=now)
-    except* stock.InsufficientStock:
+    except* (stock.InsufficientStock, promotions.DiscountRefused):
         reserved = False
     else:
         reserved = True
@@ -264,7 +279,8 @@ def _move(
         )
     order.state = to
     order.save(update_fields=["state"])
-    if to in _GIVES_STOCK_BACK:
+    if to in _GIVES_BACK:
+        promotions.give_back(order=order, now=now)
         stock.release(order=order, now=now)
     tell(order, kind, message=message, actor=actor, now=now)
 

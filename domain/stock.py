@@ -11,6 +11,7 @@ from django.db.models import Case, F, IntegerField, Q, Value, When
 from domain import locks
 from domain.errors import DomainError, raise_all
 from storefront.models import (
+    CartLine,
     MovementReason,
     Order,
     ProductVariant,
@@ -22,14 +23,23 @@ from storefront.models import (
 
 
 class InsufficientStock(DomainError):
-    """Fewer units can be promised than were asked for: `available` of `variant`, not `requested`."""
+    """Fewer units can be promised than were asked for: `available` of `variant`, not `requested`, as `line` does."""
 
     code: ClassVar[str] = "INSUFFICIENT_STOCK"
 
-    def __init__(self, *, variant: ProductVariant, requested: int, available: int, field: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        variant: ProductVariant,
+        requested: int,
+        available: int,
+        line: CartLine | None = None,
+        field: Sequence[str] = (),
+    ) -> None:
         left = f"only {available} left" if available else "sold out"
         super().__init__(f"{variant.sku}: {left}.", field=field)
         self.variant = variant
+        self.line = line
         self.requested = requested
         self.available = available
 
@@ -71,12 +81,14 @@ def best_availability(stocks: Sequence[Stock]) -> Availability:
     )
 
 
-def shortage(*, variant: ProductVariant, quantity: int, field: Sequence[str] = ()) -> InsufficientStock | None:
+def shortage(
+    *, variant: ProductVariant, quantity: int, line: CartLine | None = None, field: Sequence[str] = ()
+) -> InsufficientStock | None:
     """The error of asking for so many, or None when they are there at the moment."""
     stock = variant.stock
     if stock.policy != StockPolicy.DENY or stock.available >= quantity:
         return None
-    return InsufficientStock(variant=variant, requested=quantity, available=stock.available, field=field)
+    return InsufficientStock(variant=variant, requested=quantity, available=stock.available, line=line, field=field)
 
 
 def _per_variant(quantities: Mapping[int, int]) -> Case:

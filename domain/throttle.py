@@ -48,6 +48,7 @@ LIMITS = {
     "register": Limit(seconds=3600, account_from_address=5, account=10, address=50),
     "reset": Limit(seconds=3600, account_from_address=5, account=10, address=50),
     "cart": Limit(seconds=900, address=60),
+    "discount": Limit(seconds=900, address=60),
 }
 
 

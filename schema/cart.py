@@ -1,23 +1,24 @@
 """The cart and what a buyer does with it."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import strawberry
 import strawberry_django
-from django.conf import settings
-from django.db.models import Prefetch
 
 from domain import cart as carts
 from domain import checkout as checkouts
-from domain import pricing
+from domain import currency as currencies
+from domain import pricing, quotes
 from schema import ids
 from schema.catalog import ProductVariant
 from schema.context import Info
 from schema.enums import expose
 from schema.errors import Refusals, UserError, telling_limits, user_errors
 from schema.loading import load
+from schema.pricing import PriceStep
 from schema.scalars import Money
 from storefront import models
 
@@ -33,20 +34,27 @@ expose(
     ABANDONED="Was left behind.",
 )
 
-_PRICED: dict[str, Any] = {
-    "prefetch_related": [Prefetch("lines", models.CartLine.objects.select_related("variant"))],
-    "select_related": ["checkout__shipping_method"],
-}
-_CHECKED: dict[str, Any] = {
-    "prefetch_related": [
-        Prefetch("lines", models.CartLine.objects.select_related("variant__product", "variant__stock"))
-    ],
-    "select_related": ["checkout__shipping_method"],
-}
+# What `quotes.quote` reads: the hint of every field that needs a quote.
+_QUOTED: dict[str, Any] = {"select_related": quotes.RELATED, "prefetch_related": quotes.PREFETCHED}
 
 
-def _money(amount: Any) -> Money:
-    return Money.of(amount, settings.SHOP_CURRENCY)
+def quote_of(cart: models.Cart, info: Info) -> quotes.Quote:
+    """What the cart costs, worked out once for all the fields that ask."""
+    found = vars(cart).get("_quote") or quotes.quote(cart, now=info.context.now)
+    vars(cart)["_quote"] = found
+    return found
+
+
+def _totals(cart: models.Cart, info: Info) -> pricing.Totals:
+    return quote_of(cart, info).totals
+
+
+def _amounts(line: models.CartLine, info: Info) -> pricing.Amounts:
+    return _totals(line.cart, info).lines[line.variant.sku]
+
+
+def _money(amount: Decimal, cart: models.Cart, info: Info) -> Money:
+    return Money.of(amount, quote_of(cart, info).exchange.currency)
 
 
 # ── types ────────────────────────────────────────────────────────────────────────────────────────────
@@ -57,14 +65,29 @@ class CartLine(ids.Node):
     variant: ProductVariant = strawberry_django.field(description="What is bought.")
     quantity: int = strawberry_django.field(description="Units, 1 to 9999.")
 
-    @strawberry_django.field(select_related=["variant"], description="What one unit costs now.")
-    def unit_price(self: Any) -> Money:
-        return _money(self.variant.price)
+    @strawberry_django.field(description="What one unit costs now, in the cart's currency.")
+    def unit_price(self: Any, info: Info) -> Money:
+        return _money(quote_of(self.cart, info).unit_prices[self.variant_id], self.cart, info)
 
-    @strawberry_django.field(select_related=["variant"], description="`unitPrice` times `quantity`.")
-    def total(self: Any) -> Money:
-        price, currency = self.variant.price, settings.SHOP_CURRENCY
-        return _money(pricing.line_total(unit_price=price, quantity=self.quantity, currency=currency))
+    @strawberry_django.field(description="`unitPrice` times `quantity`.")
+    def total(self: Any, info: Info) -> Money:
+        return _money(_amounts(self, info).listed, self.cart, info)
+
+    @strawberry_django.field(description="This line's share of what the discount codes take off.")
+    def discount(self: Any, info: Info) -> Money:
+        return _money(_amounts(self, info).discount, self.cart, info)
+
+    @strawberry_django.field(description="After discounts, without tax.")
+    def net(self: Any, info: Info) -> Money:
+        return _money(_amounts(self, info).net, self.cart, info)
+
+    @strawberry_django.field(description="The tax of this line.")
+    def tax(self: Any, info: Info) -> Money:
+        return _money(_amounts(self, info).tax, self.cart, info)
+
+    @strawberry_django.field(description="`net` + `tax`: what the line costs in the end.")
+    def gross(self: Any, info: Info) -> Money:
+        return _money(_amounts(self, info).gross, self.cart, info)
 
 
 @strawberry_django.type(models.Cart, description="What somebody means to buy, at today's prices.")
@@ -73,10 +96,16 @@ class Cart(ids.Node):
         description="Secret: whoever knows a guest cart's code holds the cart."
     )
     state: models.CartState = strawberry_django.field(description="Whether it can still change.")
-    lines: list[CartLine] = strawberry_django.field(description="In the order in which they were added.")
+    lines: list[CartLine] = strawberry_django.field(
+        select_related=quotes.RELATED,
+        prefetch_related=quotes.PREFETCHED,
+        description="In the order in which they were added.",
+    )
     updated_at: datetime = strawberry_django.field(description="When it last changed.")
     checkout: Annotated["Checkout", strawberry.lazy("schema.checkout")] | None = strawberry_django.field(
-        description="Null until `checkout` is first called."
+        select_related=quotes.RELATED,
+        prefetch_related=quotes.PREFETCHED,
+        description="Null until `checkout` is first called.",
     )
     order: Annotated["Order", strawberry.lazy("schema.orders")] | None = strawberry_django.field(
         description="What it became; null while it is not CONVERTED."
@@ -86,36 +115,62 @@ class Cart(ids.Node):
     def total_quantity(self: Any) -> int:
         return sum(line.quantity for line in self.lines.all())
 
-    @strawberry_django.field(**_PRICED, description="The lines' totals together.")
-    def subtotal(self: Any) -> Money:
-        return _money(carts.totals(self).subtotal)
-
-    @strawberry_django.field(**_PRICED, description="What is taken off the subtotal.")
-    def discount(self: Any) -> Money:
-        return _money(carts.totals(self).discount)
-
-    @strawberry_django.field(**_PRICED, description="Of the chosen shipping option; zero until one is chosen.")
-    def shipping(self: Any) -> Money:
-        return _money(carts.totals(self).shipping)
-
-    @strawberry_django.field(**_PRICED, description="What is added for tax.")
-    def tax(self: Any) -> Money:
-        return _money(carts.totals(self).tax)
+    @strawberry_django.field(select_related=["currency"], description="ISO 4217 code of all its amounts.")
+    def currency(self: Any) -> str:
+        return currencies.exchange_of(self).currency
 
     @strawberry_django.field(
-        **_PRICED, description="`subtotal` - `discount` + `shipping` + `tax`: what `placeOrder` expects."
+        prefetch_related=["discounts"],
+        description="The codes it holds; `problems` tells of those that do not count now.",
     )
-    def total(self: Any) -> Money:
-        return _money(carts.totals(self).total)
+    def discount_codes(self: Any) -> list[str]:
+        return [discount.code for discount in self.discounts.all()]
+
+    @strawberry_django.field(**_QUOTED, description="The lines' totals together.")
+    def subtotal(self: Any, info: Info) -> Money:
+        return _money(_totals(self, info).subtotal, self, info)
+
+    @strawberry_django.field(**_QUOTED, description="What the discount codes take off goods and shipping.")
+    def discount(self: Any, info: Info) -> Money:
+        return _money(_totals(self, info).discount, self, info)
+
+    @strawberry_django.field(**_QUOTED, description="Of the chosen shipping option; zero until one is chosen.")
+    def shipping(self: Any, info: Info) -> Money:
+        return _money(_totals(self, info).shipping, self, info)
+
+    @strawberry_django.field(**_QUOTED, description="What the shop keeps: `total` without `tax`.")
+    def net(self: Any, info: Info) -> Money:
+        return _money(_totals(self, info).net, self, info)
 
     @strawberry_django.field(
-        **_CHECKED,
-        description="Everything that would stop `placeOrder` now; `field` is a path into this cart.",
+        **_QUOTED,
+        description="The tax of goods and shipping, where they go to; until that is known, as in the shop's country.",
+    )
+    def tax(self: Any, info: Info) -> Money:
+        return _money(_totals(self, info).tax, self, info)
+
+    @strawberry_django.field(
+        **_QUOTED,
+        description="`net` + `tax`: what `placeOrder` expects. That is `subtotal` - `discount` + `shipping`, and, "
+        "unless `shop.pricesIncludeTax`, + `tax`.",
+    )
+    def total(self: Any, info: Info) -> Money:
+        return _money(_totals(self, info).total, self, info)
+
+    @strawberry_django.field(**_QUOTED, description="How the total comes about, step by step.")
+    def price_trace(self: Any, info: Info) -> list[PriceStep]:
+        totals = _totals(self, info)
+        return [PriceStep.of(step, totals.currency) for step in totals.trace]
+
+    @strawberry_django.field(
+        **_QUOTED,
+        description="Everything that would stop `placeOrder` now, with what mends it; `field` is a path into this "
+        "cart. PRICE_CHANGED stops only a `placeOrder` that expects the total of before.",
     )
     def problems(self: Any, info: Info) -> list[UserError]:
         if self.state != models.CartState.ACTIVE:
             return []
-        return user_errors(checkouts.problems(self, now=info.context.now))
+        return user_errors(checkouts.problems(self, quote_of(self, info), now=info.context.now))
 
 
 # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────

@@ -4,12 +4,11 @@ from typing import Any
 
 import strawberry
 import strawberry_django
-from django.conf import settings
 
 from domain import checkout as checkouts
-from domain import contact
+from domain import contact, shipping
 from schema import ids
-from schema.cart import CartPayload
+from schema.cart import CartPayload, quote_of
 from schema.context import Info
 from schema.enums import expose
 from schema.errors import Refusals, camel
@@ -56,14 +55,27 @@ class AddressRules:
     postal_code_example: str = strawberry.field(description='"20457"; empty where there are none.')
 
 
-@strawberry_django.type(models.ShippingMethod, name="ShippingOption", description="A way to send the parcel.")
+@strawberry.type(description="A way to send the parcel that fits the cart and its address.")
 class ShippingOption(ids.Node):
-    name: str = strawberry_django.field(description="What the buyer reads.")
-    estimate: str = strawberry_django.field(description='How long it takes, for people: "2-3 days"; may be empty.')
+    @classmethod
+    def is_type_of(cls, value: object, _: object) -> bool:
+        return isinstance(value, shipping.Offer)
 
-    @strawberry_django.field(description="For the whole cart.")
+    @strawberry.field(description="For `shippingOptionId`; the same for every cart.")
+    def id(self: Any) -> strawberry.ID:
+        return ids.encode("ShippingOption", self.method.pk)
+
+    @strawberry.field(description="What the buyer reads.")
+    def name(self: Any) -> str:
+        return str(self.method.name)
+
+    @strawberry.field(description='How long it takes, for people: "2-3 days"; may be empty.')
+    def estimate(self: Any) -> str:
+        return str(self.method.estimate)
+
+    @strawberry.field(description="For the whole cart, in its currency.")
     def price(self: Any) -> Money:
-        return Money.of(self.price, settings.SHOP_CURRENCY)
+        return Money.of(self.price, self.currency)
 
 
 @strawberry_django.type(models.Checkout, description="What the buyer has given so far.")
@@ -71,23 +83,26 @@ class Checkout:
     email: str = strawberry_django.field(description="Empty until it is given.")
     shipping_address: Address | None = strawberry_django.field(description="Null until it is given.")
     billing_address: Address | None = strawberry_django.field(description="Null: the same as for shipping.")
-    shipping_option: ShippingOption | None = strawberry_django.field(
-        field_name="shipping_method", description="The chosen one; null until it is chosen."
+
+    @strawberry_django.field(
+        graphql_type=ShippingOption | None,
+        description="The chosen one; null until it is chosen, and when it no longer fits.",
     )
+    def shipping_option(self: Any, info: Info) -> shipping.Offer | None:
+        return quote_of(self.cart, info).offer
 
     @strawberry_django.field(
         graphql_type=list[ShippingOption],
-        description="What can be chosen for the shipping address; empty without one.",
+        description="What can be chosen for the cart and its shipping address; empty without one.",
     )
-    def shipping_options(self: Any) -> list[models.ShippingMethod]:
-        return checkouts.shipping_options(self.shipping_address)
+    def shipping_options(self: Any, info: Info) -> list[shipping.Offer]:
+        return quote_of(self.cart, info).offers
 
     @strawberry_django.field(
-        select_related=["shipping_method"],
         description="Whether e-mail, address and shipping are complete; `Cart.problems` says what else may stop it.",
     )
-    def ready(self: Any) -> bool:
-        return not checkouts.missing(self)
+    def ready(self: Any, info: Info) -> bool:
+        return not checkouts.missing(self, quote_of(self.cart, info))
 
 
 # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────
@@ -127,6 +142,26 @@ class CheckoutInput:
     shipping_option_id: strawberry.ID | None = strawberry.field(
         default=None, description="One of `Checkout.shippingOptions`."
     )
+    discount_codes: list[str] | None = strawberry.field(
+        default=None, description="All that the cart shall hold, in any case of letters; [] for none."
+    )
+    currency: str | None = strawberry.field(default=None, description="One of `shop.currencies`: the cart's, from now.")
+
+
+@strawberry.input(description="A discount code, and the cart that shall hold it.")
+class ApplyDiscountCodeInput:
+    code: str = strawberry.field(description="As the buyer types it: case and spaces around it do not matter.")
+    cart_code: strawberry.ID | None = strawberry.field(
+        default=None, description="Without it, the viewer's active cart, or the one of the cookie."
+    )
+
+
+@strawberry.input(description="A discount code, and the cart that holds it.")
+class RemoveDiscountCodeInput:
+    code: str = strawberry.field(description="One of `Cart.discountCodes`.")
+    cart_code: strawberry.ID | None = strawberry.field(
+        default=None, description="Without it, the viewer's active cart, or the one of the cookie."
+    )
 
 
 # ── mutations ────────────────────────────────────────────────────────────────────────────────────────
@@ -135,8 +170,9 @@ class CheckoutInput:
 @strawberry.type
 class CheckoutMutation:
     @strawberry.mutation(
-        description="Notes e-mail, addresses and shipping; call it as often as needed, with what is known. "
-        "Errors: INVALID, ADDRESS_INCOMPLETE, SHIPPING_UNAVAILABLE, NOT_FOUND, CART_LOCKED."
+        description="Notes e-mail, addresses, shipping, discount codes and currency; call it as often as needed, with "
+        "what is known. Errors: INVALID, ADDRESS_INCOMPLETE, SHIPPING_UNAVAILABLE, DISCOUNT_REFUSED (for each code), "
+        "CURRENCY_UNAVAILABLE, NOT_FOUND, CART_LOCKED."
     )
     def checkout(self, info: Info, input: CheckoutInput) -> CartPayload:
         with Refusals(info) as errors:
@@ -153,7 +189,26 @@ class CheckoutMutation:
                 shipping_method_id=(
                     ids.number(option, "ShippingOption", field=["shipping_option_id"]) if option is not None else None
                 ),
+                discount_codes=input.discount_codes,
+                currency_code=input.currency,
                 now=info.context.now,
             )
             return CartPayload(cart_id=cart.pk)
+        return CartPayload(user_errors=errors)
+
+    @strawberry.mutation(
+        description="Has the cart hold one more discount code; one that it holds already changes nothing. "
+        "Errors: DISCOUNT_REFUSED, NOT_FOUND, CART_LOCKED."
+    )
+    def apply_discount_code(self, info: Info, input: ApplyDiscountCodeInput) -> CartPayload:
+        with Refusals(info) as errors:
+            key = info.context.cart_key(input.cart_code)
+            return CartPayload(cart_id=checkouts.apply_code(key=key, code=input.code, now=info.context.now).pk)
+        return CartPayload(user_errors=errors)
+
+    @strawberry.mutation(description="Takes a discount code out of the cart. Errors: NOT_FOUND, CART_LOCKED.")
+    def remove_discount_code(self, info: Info, input: RemoveDiscountCodeInput) -> CartPayload:
+        with Refusals(info) as errors:
+            key = info.context.cart_key(input.cart_code)
+            return CartPayload(cart_id=checkouts.remove_code(key=key, code=input.code, now=info.context.now).pk)
         return CartPayload(user_errors=errors)

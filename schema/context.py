@@ -136,6 +136,10 @@ class Context:
         """Counts that a cart code was stated which opens nothing. Raises RateLimited."""
         throttle.count("cart", address=self.client.address, now=self.now)
 
+    def count_unknown_discount(self) -> None:
+        """Counts that a discount code was stated which there is not. Raises RateLimited."""
+        throttle.count("discount", address=self.client.address, now=self.now)
+
     def absolute(self, url: str) -> str:
         """The address as another site has to call it."""
         return self.request.build_absolute_uri(url)

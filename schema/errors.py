@@ -10,19 +10,25 @@ from uuid import UUID
 import strawberry
 from graphql import GraphQLError
 
+from domain import contact, promotions, shipping
 from domain.cart import CartLocked as CartLockedError
+from domain.cart import NotForSale as NotForSaleError
 from domain.cart import UnknownCartCode
+from domain.checkout import PriceChanged as PriceChangedError
 from domain.errors import DomainError
 from domain.orders import TotalChanged as TotalChangedError
 from domain.stock import InsufficientStock as InsufficientStockError
 from domain.throttle import RateLimited as RateLimitedError
+from schema import ids
 from schema.context import Info
+from schema.enums import expose
 from schema.loading import Together, load
 from schema.scalars import Money
 from storefront import models
 
 if TYPE_CHECKING:
     from schema.catalog import ProductVariant
+    from schema.checkout import AddressRules, ShippingOption
     from schema.orders import Order
 
 
@@ -58,6 +64,11 @@ class ErrorCode(Enum):
         "SHIPPING_UNAVAILABLE",
         description="No shipping option is chosen, or it is not offered for the address.",
     )
+    DISCOUNT_REFUSED = strawberry.enum_value("DISCOUNT_REFUSED", description="See `DiscountRefused`.")
+    CURRENCY_UNAVAILABLE = strawberry.enum_value(
+        "CURRENCY_UNAVAILABLE", description="The shop does not sell in it; `shop.currencies` are those it does."
+    )
+    PRICE_CHANGED = strawberry.enum_value("PRICE_CHANGED", description="See `PriceChanged`.")
     ORDER_STATE = strawberry.enum_value("ORDER_STATE", description="The order's state does not allow it.")
     PAYMENT_DECLINED = strawberry.enum_value("PAYMENT_DECLINED", description="Refused: try another method.")
     PAYMENT_UNAVAILABLE = strawberry.enum_value(
@@ -97,6 +108,9 @@ class InsufficientStock(UserError):
     variant_id: strawberry.Private[int]
     requested: int = strawberry.field(description="Units that the line would have had.")
     available: int = strawberry.field(description="Units that can be had now.")
+    line_id: strawberry.ID | None = strawberry.field(
+        description="The line that asks for them, for `updateCartLine`; null for one that is not in the cart."
+    )
 
     @strawberry.field(
         graphql_type=Annotated["ProductVariant", strawberry.lazy("schema.catalog")],
@@ -104,6 +118,69 @@ class InsufficientStock(UserError):
     )
     def variant(self, info: Info) -> models.ProductVariant:
         return self.variants.get(self.variant_id, info)
+
+
+@strawberry.type(description="The variant is unknown or withdrawn.")
+class NotForSale(UserError):
+    line_id: strawberry.ID | None = strawberry.field(
+        description="The line that holds it, for `removeFromCart`; null for one that is not in the cart."
+    )
+
+
+@strawberry.type(
+    description="A unit costs something else than when it was put into the cart. Show it; `placeOrder` with the new "
+    "`Cart.total` accepts it, and so does `updateCartLine`, with the same quantity too."
+)
+class PriceChanged(UserError):
+    line_id: strawberry.ID = strawberry.field(description="`CartLine.id`.")
+    before: Money = strawberry.field(description="What one unit cost then.")
+    now: Money = strawberry.field(description="What one unit costs now.")
+
+
+@strawberry.type(description="The parts of an address that are needed, and what may be in them.")
+class AddressIncomplete(UserError):
+    country_code: strawberry.Private[str]
+
+    @strawberry.field(
+        graphql_type=Annotated["AddressRules", strawberry.lazy("schema.checkout")] | None,
+        description="What to ask for there; null without a country that the shop sells to.",
+    )
+    def rules(self) -> contact.AddressRules | None:
+        return contact.address_rules(self.country_code) if self.country_code else None
+
+
+@strawberry.type(description="No way of shipping is chosen, or the chosen one does not fit the cart and its address.")
+class ShippingUnavailable(UserError):
+    offers: strawberry.Private[list[shipping.Offer]]
+
+    @strawberry.field(
+        graphql_type=list[Annotated["ShippingOption", strawberry.lazy("schema.checkout")]],
+        description="Those that do, for `checkout`; empty without an address.",
+    )
+    def options(self) -> list[shipping.Offer]:
+        return self.offers
+
+
+expose(
+    promotions.Refusal,
+    "Why a discount code does not count.",
+    name="DiscountRefusal",
+    UNKNOWN="There is no such code.",
+    NOT_YET="It begins later.",
+    OVER="It has ended.",
+    USED_UP="As many orders as may have used it have.",
+    USED_BY_CUSTOMER="This account or e-mail has used it as often as one may.",
+    BELOW_MINIMUM="The goods cost less than the code's `minimum`.",
+    COVERS_NOTHING="Nothing that it covers is in the cart.",
+    TOO_MANY="The cart holds as many codes as it may.",
+)
+
+
+@strawberry.type(description="A discount code does not count. `removeDiscountCode` takes it out of the cart.")
+class DiscountRefused(UserError):
+    discount_code: str = strawberry.field(description="The code, as the shop writes it.")
+    reason: promotions.Refusal = strawberry.field(description="Why.")
+    minimum: Money | None = strawberry.field(description="Of BELOW_MINIMUM: what the goods have to cost; else null.")
 
 
 @strawberry.type(description="The cart no longer costs what the buyer saw. Show the new total, then place again.")
@@ -141,28 +218,40 @@ def user_errors(errors: Iterable[DomainError]) -> list[UserError]:
     return [_user_error(error, variants) for error in errors]
 
 
+def _line_id(line: models.CartLine | None) -> strawberry.ID | None:
+    return ids.encode("CartLine", line.pk) if line else None
+
+
 def _user_error(error: DomainError, variants: Together[models.ProductVariant]) -> UserError:
-    basics: dict[str, Any] = {
-        "code": ErrorCode(error.code),
-        "message": error.message,
-        "field": [camel(part) for part in error.field] or None,
-    }
+    form: type[UserError] = InvalidInput
+    data: dict[str, Any] = {}
     match error:
         case InsufficientStockError():
-            basics |= {"requested": error.requested, "available": error.available}
-            return InsufficientStock(**basics, variants=variants, variant_id=error.variant.pk)
+            form = InsufficientStock
+            data = {"requested": error.requested, "available": error.available, "line_id": _line_id(error.line)}
+            data |= {"variants": variants, "variant_id": error.variant.pk}
+        case NotForSaleError():
+            form, data = NotForSale, {"line_id": _line_id(error.line)}
+        case PriceChangedError():
+            before, now = (Money.of(amount, error.currency) for amount in (error.before, error.now))
+            form, data = PriceChanged, {"line_id": _line_id(error.line), "before": before, "now": now}
+        case contact.AddressIncomplete():
+            form, data = AddressIncomplete, {"country_code": error.country_code}
+        case shipping.ShippingUnavailable():
+            form, data = ShippingUnavailable, {"offers": error.offers}
+        case promotions.DiscountRefused():
+            minimum = None if error.minimum is None else Money.of(error.minimum, error.currency)
+            form, data = DiscountRefused, {"reason": error.reason, "minimum": minimum}
+            data["discount_code"] = error.discount_code
         case TotalChangedError():
-            return TotalChanged(
-                **basics,
-                expected=Money.of(error.expected, error.currency),
-                actual=Money.of(error.actual, error.currency),
-            )
+            expected, actual = (Money.of(amount, error.currency) for amount in (error.expected, error.actual))
+            form, data = TotalChanged, {"expected": expected, "actual": actual}
         case RateLimitedError():
-            return RateLimited(**basics, retry_after=error.retry_after)
+            form, data = RateLimited, {"retry_after": error.retry_after}
         case CartLockedError():
-            return CartLocked(**basics, order_id=error.order.pk if error.order else None)
-        case _:
-            return InvalidInput(**basics)
+            form, data = CartLocked, {"order_id": error.order.pk if error.order else None}
+    field = [camel(part) for part in error.field] or None
+    return form(code=ErrorCode(error.code), message=error.message, field=field, **data)
 
 
 class Refusals:
@@ -183,10 +272,12 @@ class Refusals:
         return len(self.raised) == len(raised)
 
     def _counted(self, error: DomainError) -> DomainError:
-        """Whoever tries cart codes is told no more after some tries."""
+        """Whoever tries codes of carts or of discounts is told no more after some tries."""
         try:
             if isinstance(error, UnknownCartCode):
                 self._context.count_unknown_cart()
+            if isinstance(error, promotions.DiscountRefused) and error.reason is promotions.Refusal.UNKNOWN:
+                self._context.count_unknown_discount()
         except RateLimitedError as limited:
             return limited
         return error

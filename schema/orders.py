@@ -18,6 +18,7 @@ from schema.context import Info
 from schema.enums import expose
 from schema.errors import Refusals, UserError
 from schema.loading import load
+from schema.pricing import PriceStep
 from schema.scalars import Money
 from storefront import models
 
@@ -52,6 +53,22 @@ class OrderLine(ids.Node):
     def total(self: Any) -> Money:
         return Money.of(self.total, self.order.currency)
 
+    @strawberry_django.field(select_related=["order"], description="This line's share of what discount codes took off.")
+    def discount(self: Any) -> Money:
+        return Money.of(self.discount, self.order.currency)
+
+    @strawberry_django.field(select_related=["order"], description="After discounts, without tax.")
+    def net(self: Any) -> Money:
+        return Money.of(self.net, self.order.currency)
+
+    @strawberry_django.field(select_related=["order"], description="The tax of this line.")
+    def tax(self: Any) -> Money:
+        return Money.of(self.tax, self.order.currency)
+
+    @strawberry_django.field(select_related=["order"], description="`net` + `tax`: what the line cost in the end.")
+    def gross(self: Any) -> Money:
+        return Money.of(self.net + self.tax, self.order.currency)
+
     @strawberry_django.field(
         select_related=["variant__product"], description="As it is sold today; null when it no longer is."
     )
@@ -84,6 +101,11 @@ class Order(ids.Node):
     shipping_address: Address = strawberry_django.field(description="Where it goes.")
     billing_address: Address = strawberry_django.field(description="Who is billed.")
     shipping_method: str = strawberry_django.field(description="The name of the chosen way of shipping.")
+    currency: str = strawberry_django.field(description="ISO 4217 code of all its amounts.")
+    exchange_rate: Decimal = strawberry_django.field(
+        description="What one unit of the shop's currency was in the order's; 1 in the shop's own."
+    )
+    prices_include_tax: bool = strawberry_django.field(description="Whether unit prices and shipping held the tax.")
     note: str = strawberry_django.field(description="What the buyer wrote; may be empty.")
     payments: list[Annotated["Payment", strawberry.lazy("schema.payments")]] = strawberry_django.field(
         description="Every attempt to pay, the first one first."
@@ -94,7 +116,7 @@ class Order(ids.Node):
     def subtotal(self: Any) -> Money:
         return Money.of(self.subtotal, self.currency)
 
-    @strawberry_django.field(description="What was taken off the subtotal.")
+    @strawberry_django.field(description="What the discount codes took off goods and shipping.")
     def discount(self: Any) -> Money:
         return Money.of(self.discount, self.currency)
 
@@ -102,13 +124,28 @@ class Order(ids.Node):
     def shipping(self: Any) -> Money:
         return Money.of(self.shipping, self.currency)
 
-    @strawberry_django.field(description="What was added for tax.")
+    @strawberry_django.field(description="What the shop keeps: `total` without `tax`.")
+    def net(self: Any) -> Money:
+        return Money.of(self.net, self.currency)
+
+    @strawberry_django.field(description="The tax of goods and shipping.")
     def tax(self: Any) -> Money:
         return Money.of(self.tax, self.currency)
 
-    @strawberry_django.field(description="`subtotal` - `discount` + `shipping` + `tax`.")
+    @strawberry_django.field(
+        description="`net` + `tax`. That is `subtotal` - `discount` + `shipping`, and, unless `pricesIncludeTax`, "
+        "+ `tax`."
+    )
     def total(self: Any) -> Money:
         return Money.of(self.total, self.currency)
+
+    @strawberry_django.field(description="The codes that took something off.")
+    def discount_codes(self: Any) -> list[str]:
+        return orders.discount_codes(self)
+
+    @strawberry_django.field(description="How the total came about, step by step.")
+    def price_trace(self: Any) -> list[PriceStep]:
+        return [PriceStep.of(step, self.currency) for step in orders.trace(self)]
 
     @strawberry_django.field(
         description="Secret: shows to `order`, `startPayment` and `cancelOrder` that a guest's order is theirs. "

@@ -10,7 +10,18 @@ from schema.accounts import AccountMutation, AccountQuery
 from schema.cart import CartMutation, CartQuery
 from schema.catalog import CatalogQuery
 from schema.checkout import CheckoutMutation
-from schema.errors import CartLocked, InsufficientStock, InvalidInput, RateLimited, TotalChanged
+from schema.errors import (
+    AddressIncomplete,
+    CartLocked,
+    DiscountRefused,
+    InsufficientStock,
+    InvalidInput,
+    NotForSale,
+    PriceChanged,
+    RateLimited,
+    ShippingUnavailable,
+    TotalChanged,
+)
 from schema.orders import OrderMutation, OrderQuery
 from schema.payments import PaymentMutation
 from schema.scalars import DECIMAL
@@ -25,6 +36,17 @@ Mutation = merge_types(
 schema = strawberry.Schema(
     query=Query,
     mutation=Mutation,
-    types=[InvalidInput, InsufficientStock, TotalChanged, CartLocked, RateLimited],
+    types=[
+        InvalidInput,
+        InsufficientStock,
+        NotForSale,
+        PriceChanged,
+        AddressIncomplete,
+        ShippingUnavailable,
+        DiscountRefused,
+        TotalChanged,
+        CartLocked,
+        RateLimited,
+    ],
     config=StrawberryConfig(scalar_map={Decimal: DECIMAL}),
 )

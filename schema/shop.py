@@ -6,6 +6,7 @@ import strawberry
 from django.conf import settings
 
 from domain import contact, gateways
+from domain import currency as currencies
 from schema.checkout import AddressRules
 from storefront import models
 
@@ -13,9 +14,16 @@ from storefront import models
 @strawberry.type(description="The shop itself: what a front end needs before anything else.")
 class Shop:
     name: str = strawberry.field(description="What it calls itself.")
-    currency: str = strawberry.field(description="ISO 4217 code of every price.")
+    currency: str = strawberry.field(description="ISO 4217 code of its own currency, in which it sets prices.")
+    prices_include_tax: bool = strawberry.field(
+        description="Whether unit prices and shipping hold the tax already, or it is put on top."
+    )
     countries: list[str] = strawberry.field(description="ISO 3166-1 alpha-2 codes of where it sells to.")
     payment_providers: list[models.PaymentProvider] = strawberry.field(description="The enabled ones, preferred first.")
+
+    @strawberry.field(description="ISO 4217 codes of what can be bought in, its own first.")
+    def currencies(self) -> list[str]:
+        return currencies.offered()
 
     @strawberry.field(
         graphql_type=AddressRules | None,
@@ -42,6 +50,7 @@ class ShopQuery:
         return Shop(
             name=settings.SHOP_NAME,
             currency=settings.SHOP_CURRENCY,
+            prices_include_tax=settings.PRICES_INCLUDE_TAX,
             countries=settings.SHOP_COUNTRIES,
             payment_providers=gateways.enabled(),
         )

@@ -6,11 +6,11 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
-from django.db.models import QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 
-from domain import accounts, catalog, locks
+from domain import accounts, catalog, locks, orders
 from storefront import models
 
 admin.site.site_header = admin.site.site_title = settings.SHOP_NAME
@@ -163,9 +163,95 @@ class TagAdmin(NamesProducts):
     search_fields = ["name"]
 
 
+class ShippingMethodInline(ReadOnlyInline):
+    model = models.ShippingMethod
+    fields = ["name", "price", "free_from", "estimate", "is_active"]
+    show_change_link = True
+
+
+@admin.register(models.ShippingZone)
+class ShippingZoneAdmin(admin.ModelAdmin[models.ShippingZone]):
+    list_display = ["name", "where"]
+    search_fields = ["name", "countries"]
+    inlines = [ShippingMethodInline]
+
+    @admin.display(description="countries")
+    def where(self, zone: models.ShippingZone) -> str:
+        return ", ".join(zone.countries) or "wherever the shop sells"
+
+
+class WeightBandInline(admin.TabularInline[models.WeightBand, models.ShippingMethod]):
+    model = models.WeightBand
+    extra = 0
+
+
 @admin.register(models.ShippingMethod)
 class ShippingMethodAdmin(admin.ModelAdmin[models.ShippingMethod]):
-    list_display = ["name", "price", "estimate", "is_active", "position"]
+    list_display = ["name", "zone", "price", "free_from", "estimate", "is_active", "position"]
+    list_filter = ["zone", "is_active"]
+    list_select_related = ["zone"]
+    inlines = [WeightBandInline]
+
+
+@admin.register(models.TaxClass)
+class TaxClassAdmin(admin.ModelAdmin[models.TaxClass]):
+    search_fields = ["name"]
+
+
+@admin.register(models.TaxRate)
+class TaxRateAdmin(admin.ModelAdmin[models.TaxRate]):
+    list_display = ["country_code", "region", "tax_class", "name", "percent"]
+    list_display_links = ["country_code", "name"]
+    list_filter = ["tax_class"]
+    list_select_related = ["tax_class"]
+    search_fields = ["=country_code", "=region", "name"]
+
+
+class DiscountUseInline(ReadOnlyInline):
+    model = models.DiscountUse
+    fields = ["order", "email", "used_at", "given_back_at"]
+
+
+@admin.register(models.Discount)
+class DiscountAdmin(admin.ModelAdmin[models.Discount]):
+    list_display = ["code", "kind", "value", "starts_at", "ends_at", "used", "max_uses", "is_active"]
+    list_filter = ["kind", "is_active"]
+    search_fields = ["code"]
+    autocomplete_fields = ["products", "categories"]
+    inlines = [DiscountUseInline]
+    fieldsets = (
+        (None, {"fields": ("code", "kind", "value", "is_active")}),
+        ("For which goods", {"fields": ("minimum_total", "products", "categories")}),
+        ("When and how often", {"fields": ("starts_at", "ends_at", "max_uses", "max_uses_per_customer")}),
+    )
+
+    def get_inlines(self, request: HttpRequest, obj: models.Discount | None) -> list[Any]:
+        return self.inlines if obj else []
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[models.Discount]":
+        counting = Count("uses", filter=Q(uses__given_back_at=None))
+        return super().get_queryset(request).annotate(times_used=counting)
+
+    @admin.display(description="used", ordering="times_used")
+    def used(self, discount: Any) -> int:
+        return int(discount.times_used)
+
+
+@admin.register(models.Currency)
+class CurrencyAdmin(admin.ModelAdmin[models.Currency]):
+    list_display = ["code", "rate", "is_active"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: models.Currency | None = None) -> list[str]:
+        return ["code"] if obj else []
+
+
+@admin.register(models.VariantPrice)
+class VariantPriceAdmin(admin.ModelAdmin[models.VariantPrice]):
+    list_display = ["variant", "currency", "price", "compare_at_price"]
+    list_filter = ["currency"]
+    list_select_related = ["variant", "currency"]
+    search_fields = ["variant__sku", "variant__product__title"]
+    raw_id_fields = ["variant"]
 
 
 @admin.register(models.Stock)
@@ -178,7 +264,7 @@ class StockAdmin(ReadOnlyAdmin):
 
 class OrderLineInline(ReadOnlyInline):
     model = models.OrderLine
-    fields = ["sku", "title", "variant_title", "quantity", "unit_price", "total"]
+    fields = ["sku", "title", "variant_title", "quantity", "unit_price", "total", "discount", "net", "tax"]
 
 
 class PaymentInline(ReadOnlyInline):
@@ -197,5 +283,18 @@ class OrderAdmin(ReadOnlyAdmin):
     list_filter = ["state", "events__kind"]
     search_fields = ["number", "email"]
     ordering = ["-placed_at"]
-    exclude = ["cart"]
+    exclude = ["cart", "price_trace"]
+    readonly_fields = ["how_the_total_came_about"]
     inlines = [OrderLineInline, PaymentInline, OrderEventInline]
+
+    @admin.display
+    def how_the_total_came_about(self, order: models.Order) -> str:
+        rows = (
+            (
+                step.label,
+                "" if step.rate is None else f"{step.rate.normalize():f} % of {step.base}",
+                f"({step.amount} included)" if step.included else str(step.amount),
+            )
+            for step in orders.trace(order)
+        )
+        return format_html("<table>{}</table>", format_html_join("", "<tr><td>{}<td>{}<td>{}</tr>", rows))

@@ -94,7 +94,7 @@ def placed_order(ready_cart) -> Callable[..., models.Order]:
         lines: dict[models.ProductVariant, int], user: models.User | None = None, shipping: Any = None
     ) -> models.Order:
         cart = ready_cart(lines, user, shipping)
-        key, total = carts.CartKey(code=cart.code, user=user), carts.totals(cart).total
+        key, total = carts.CartKey(code=cart.code, user=user), factories.totals(cart).total
         return orders.place(key=key, expected_total=total, now=factories.NOW).order
 
     return make

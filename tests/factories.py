@@ -7,12 +7,17 @@ from typing import Any
 import factory
 from factory.django import DjangoModelFactory
 
-from domain import catalog
+from domain import catalog, pricing, quotes
 from storefront import models
 
 NOW = datetime(2030, 1, 15, 12, tzinfo=UTC)
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 ADDRESS = models.Address(name="Ada", line1="Am Hafen 1", city="Hamburg", postal_code="20457", country_code="DE")
+
+
+def totals(cart: models.Cart, now: datetime = NOW) -> pricing.Totals:
+    """What a cart costs."""
+    return quotes.quote(quotes.loaded(models.Cart.objects.filter(pk=cart.pk)).get(), now=now).totals
 
 
 class UserFactory(DjangoModelFactory):
@@ -70,9 +75,69 @@ class ImageFactory(DjangoModelFactory):
     position = factory.Sequence(int)
 
 
+class ShippingZoneFactory(DjangoModelFactory):
+    """Without countries, wherever the shop sells."""
+
+    class Meta:
+        model = models.ShippingZone
+
+    name = factory.Sequence(lambda n: f"Zone of test {n}")
+    countries = factory.LazyFunction(list)
+
+
 class ShippingMethodFactory(DjangoModelFactory):
+    """`countries=[…]` are its zone's; `bands={up_to_grams: price}`."""
+
     class Meta:
         model = models.ShippingMethod
+        skip_postgeneration_save = True
 
+    class Params:
+        countries: list[str] = []
+
+    zone = factory.SubFactory(ShippingZoneFactory, countries=factory.SelfAttribute("..countries"))
     name = factory.Sequence(lambda n: f"Method {n}")
     price = Decimal("4.90")
+
+    @factory.post_generation
+    def bands(self: Any, create: bool, extracted: dict[int, str] | None, **values: Any) -> None:
+        for grams, price in (extracted or {}).items():
+            models.WeightBand.objects.create(method=self, up_to_grams=grams, price=Decimal(price))
+
+
+class TaxClassFactory(DjangoModelFactory):
+    class Meta:
+        model = models.TaxClass
+
+    name = factory.Sequence(lambda n: f"Class {n}")
+
+
+class TaxRateFactory(DjangoModelFactory):
+    class Meta:
+        model = models.TaxRate
+
+    name = "VAT"
+    country_code = "DE"
+    percent = Decimal(19)
+
+
+class DiscountFactory(DjangoModelFactory):
+    class Meta:
+        model = models.Discount
+
+    code = factory.Sequence(lambda n: f"CODE{n}")
+    kind = models.DiscountKind.PERCENTAGE
+    value = Decimal(10)
+
+
+class CurrencyFactory(DjangoModelFactory):
+    class Meta:
+        model = models.Currency
+
+    code = "USD"
+    rate = Decimal("1.25")
+
+
+class VariantPriceFactory(DjangoModelFactory):
+    class Meta:
+        model = models.VariantPrice

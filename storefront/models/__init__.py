@@ -3,11 +3,15 @@
 from storefront.models.accounts import Attempts, RefreshToken, SavedAddress, Session, User
 from storefront.models.cart import Cart, CartLine, CartState
 from storefront.models.catalog import Category, Image, Product, ProductVariant, SearchDocument, Tag
-from storefront.models.checkout import Checkout, ShippingMethod
+from storefront.models.checkout import Checkout
+from storefront.models.currency import Currency, VariantPrice
 from storefront.models.fields import Address
 from storefront.models.orders import Order, OrderEvent, OrderEventKind, OrderLine, OrderState
 from storefront.models.payments import Payment, PaymentProvider, PaymentState
+from storefront.models.promotions import Discount, DiscountKind, DiscountUse
+from storefront.models.shipping import ShippingMethod, ShippingZone, WeightBand
 from storefront.models.stock import MovementReason, Stock, StockMovement, StockPolicy
+from storefront.models.tax import TaxClass, TaxRate
 
 __all__ = [
     "Address",
@@ -17,6 +21,10 @@ __all__ = [
     "CartState",
     "Category",
     "Checkout",
+    "Currency",
+    "Discount",
+    "DiscountKind",
+    "DiscountUse",
     "Image",
     "MovementReason",
     "Order",
@@ -34,9 +42,14 @@ __all__ = [
     "SearchDocument",
     "Session",
     "ShippingMethod",
+    "ShippingZone",
     "Stock",
     "StockMovement",
     "StockPolicy",
     "Tag",
+    "TaxClass",
+    "TaxRate",
     "User",
+    "VariantPrice",
+    "WeightBand",
 ]

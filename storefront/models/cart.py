@@ -7,6 +7,9 @@ from django.db.models import Q
 
 from storefront.models.accounts import User
 from storefront.models.catalog import ProductVariant
+from storefront.models.currency import Currency
+from storefront.models.fields import amount_field
+from storefront.models.promotions import Discount
 
 
 class CartState(models.TextChoices):
@@ -28,6 +31,9 @@ class Cart(models.Model):
     code = models.CharField(max_length=64, unique=True, default=new_cart_code, editable=False)
     user = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="carts")
     state = models.CharField(max_length=10, choices=CartState, default=CartState.ACTIVE)
+    # None: the shop's own. PROTECT: a currency that carts are in is withdrawn, never deleted.
+    currency = models.ForeignKey(Currency, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    discounts = models.ManyToManyField(Discount, blank=True, related_name="carts")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField()
 
@@ -49,6 +55,8 @@ class CartLine(models.Model):
     cart = models.ForeignKey(Cart, on_delete=models.CASCADE, related_name="lines")
     variant = models.ForeignKey(ProductVariant, on_delete=models.CASCADE, related_name="+")
     quantity = models.PositiveIntegerField(validators=[MinValueValidator(1), MaxValueValidator(MAX_QUANTITY)])
+    # In the cart's currency, when the buyer last put some in; None: nothing to compare with.
+    seen_price = amount_field(null=True, blank=True)
     position = models.PositiveIntegerField(help_text="Lines keep the order in which they were added.")
 
     class Meta:

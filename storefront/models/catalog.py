@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from storefront.models.fields import amount_field, non_negative
+from storefront.models.tax import TaxClass
 
 
 class Category(models.Model):
@@ -61,6 +62,9 @@ class Product(models.Model):
     option3_name = models.CharField(max_length=100, blank=True)
     categories = models.ManyToManyField(Category, related_name="products", blank=True)
     tags = models.ManyToManyField(Tag, related_name="products", blank=True)
+    tax_class = models.ForeignKey(
+        TaxClass, on_delete=models.PROTECT, null=True, blank=True, related_name="products", help_text="Empty: standard."
+    )
     published_at = models.DateTimeField(null=True, blank=True)
     # The variants' prices in brief, written by domain.catalog with them: a list sorts and filters by an index.
     min_price = amount_field(default=0, editable=False)

@@ -1,43 +1,8 @@
-from typing import Any
-
-from django.conf import settings
-from django.core.exceptions import ValidationError
 from django.db import models
 
 from storefront.models.cart import Cart
-from storefront.models.fields import AddressField, amount_field, non_negative
-
-
-class ShippingMethod(models.Model):
-    """A way to send a parcel, at one price in the shop's currency."""
-
-    name = models.CharField(max_length=100)
-    price = amount_field()
-    estimate = models.CharField(max_length=100, blank=True, help_text='What the buyer reads: "2-3 days".')
-    countries: models.JSONField[Any, Any] = models.JSONField(
-        default=list,
-        blank=True,
-        help_text="ISO 3166-1 alpha-2 codes it delivers to; empty: wherever the shop sells.",
-    )
-    position = models.PositiveIntegerField(default=0)
-    is_active = models.BooleanField("offered", default=True)
-
-    class Meta:
-        ordering = ["position", "id"]
-        constraints = [
-            models.CheckConstraint(condition=non_negative("price"), name="shippingmethod_price_is_not_negative"),
-        ]
-
-    def __str__(self) -> str:
-        return self.name
-
-    def clean(self) -> None:
-        self.countries = self.countries or []
-        if not isinstance(self.countries, list) or set(map(str, self.countries)) - set(settings.SHOP_COUNTRIES):
-            known = ", ".join(settings.SHOP_COUNTRIES)
-            raise ValidationError(
-                {"countries": f'A list such as ["DE", "AT"] of countries the shop sells to: {known}.'}
-            )
+from storefront.models.fields import AddressField
+from storefront.models.shipping import ShippingMethod
 
 
 class Checkout(models.Model):

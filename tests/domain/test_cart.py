@@ -9,7 +9,7 @@ from domain import orders
 from domain.errors import InvalidInput, NotFound
 from domain.stock import InsufficientStock
 from storefront.models import Cart, CartLine, CartState, ProductVariant, Stock, StockPolicy
-from tests.factories import NOW, UserFactory, VariantFactory
+from tests.factories import NOW, UserFactory, VariantFactory, totals
 
 pytestmark = pytest.mark.django_db
 
@@ -392,12 +392,12 @@ def test_cart_notes_when_it_was_last_touched():
 def test_cart_costs_its_lines_at_today_s_prices():
     dear, cheap = VariantFactory(price=Decimal("19.90")), VariantFactory(price=Decimal("0.50"))
     cart = add({dear: 2, cheap: 3})
-    assert carts.totals(cart).total == Decimal("41.30")
+    assert totals(cart).total == Decimal("41.30")
     ProductVariant.objects.filter(pk=cheap.pk).update(price=Decimal(1))
-    assert carts.totals(Cart.objects.get()).total == Decimal("42.80")
+    assert totals(Cart.objects.get()).total == Decimal("42.80")
 
 
 def test_cart_costs_shipping_once_it_was_chosen(ready_cart):
     cart = ready_cart({VariantFactory(price=Decimal("19.90")): 1})
-    totals = carts.totals(cart)
-    assert (totals.shipping, totals.total) == (Decimal("4.90"), Decimal("24.80"))
+    costs = totals(cart)
+    assert (costs.shipping, costs.total) == (Decimal("4.90"), Decimal("24.80"))

@@ -4,12 +4,14 @@ from decimal import Decimal
 import pytest
 
 from domain import cart as carts
-from domain import checkout
-from domain.checkout import AddressIncomplete, CartEmpty, EmailMissing, ShippingUnavailable
+from domain import checkout, quotes
+from domain.checkout import CartEmpty, EmailMissing
+from domain.contact import AddressIncomplete
 from domain.errors import InvalidInput, NotFound
+from domain.shipping import ShippingUnavailable
 from domain.stock import InsufficientStock
 from storefront.models import Address, Cart, Product, Stock, StockPolicy
-from tests.factories import ADDRESS, NOW, ShippingMethodFactory, UserFactory, VariantFactory
+from tests.factories import ADDRESS, NOW, ShippingMethodFactory, UserFactory, VariantFactory, totals
 
 pytestmark = pytest.mark.django_db
 
@@ -25,7 +27,8 @@ def update(cart, **given):
 
 
 def problems(cart):
-    return checkout.problems(Cart.objects.get(pk=cart.pk), now=NOW)
+    cart = quotes.loaded(Cart.objects.filter(pk=cart.pk)).get()
+    return checkout.problems(cart, quotes.quote(cart, now=NOW), now=NOW)
 
 
 # ── noting what the buyer gives ──────────────────────────────────────────────────────────────────────
@@ -118,17 +121,8 @@ def test_refused_update_notes_nothing(cart):
 # ── shipping ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_only_methods_that_deliver_to_the_country_are_offered():
-    everywhere = ShippingMethodFactory(position=2)
-    at_home = ShippingMethodFactory(countries=["DE", "AT"], position=1)
-    ShippingMethodFactory(countries=["FR"])
-    ShippingMethodFactory(is_active=False)
-    assert checkout.shipping_options(ADDRESS) == [at_home, everywhere]
-
-
-def test_nothing_is_offered_before_there_is_an_address(cart):
+def test_method_is_refused_before_there_is_an_address(cart):
     method = ShippingMethodFactory()
-    assert checkout.shipping_options(None) == []
     with pytest.raises(ShippingUnavailable):
         update(cart, shipping_method_id=method.pk)
 
@@ -247,4 +241,4 @@ def test_all_problems_are_told_at_once(cart):
 def test_price_of_the_method_is_in_the_total_as_soon_as_it_is_chosen(cart):
     method = ShippingMethodFactory(price=Decimal("7.50"))
     update(cart, shipping_address=ADDRESS, shipping_method_id=method.pk)
-    assert carts.totals(Cart.objects.get()).shipping == Decimal("7.50")
+    assert totals(Cart.objects.get()).shipping == Decimal("7.50")

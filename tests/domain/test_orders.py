@@ -25,13 +25,13 @@ from storefront.models import (
     StockMovement,
     StockPolicy,
 )
-from tests.factories import ADDRESS, NOW, ShippingMethodFactory, UserFactory, VariantFactory
+from tests.factories import ADDRESS, NOW, ShippingMethodFactory, UserFactory, VariantFactory, totals
 
 pytestmark = pytest.mark.django_db
 
 
 def place(cart, total=None, **given):
-    total = carts.totals(cart).total if total is None else Decimal(total)
+    total = totals(cart).total if total is None else Decimal(total)
     return orders.place(key=carts.CartKey(code=cart.code, user=cart.user), expected_total=total, now=NOW, **given)
 
 
@@ -167,7 +167,7 @@ def test_merged_cart_cannot_be_placed(ready_cart):
 
 def test_total_that_the_buyer_did_not_see_is_not_charged(ready_cart):
     cart = ready_cart({VariantFactory(price=Decimal("19.90")): 1})
-    seen = carts.totals(cart).total
+    seen = totals(cart).total
     ProductVariant.objects.update(price=Decimal("21.90"))
     with pytest.raises(orders.TotalChanged) as refused:
         place(cart, total=seen)

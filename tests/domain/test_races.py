@@ -30,7 +30,7 @@ from storefront.models import (
     Stock,
     StockMovement,
 )
-from tests.factories import NOW, ShippingMethodFactory, UserFactory, VariantFactory
+from tests.factories import NOW, ShippingMethodFactory, UserFactory, VariantFactory, totals
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -55,7 +55,7 @@ def together(*calls: Callable[[], Any], at_once: int = 40) -> list[Any]:
 
 
 def placing(cart):
-    total = carts.totals(cart).total
+    total = totals(cart).total
     return partial(orders.place, key=carts.CartKey(code=cart.code), expected_total=total, now=NOW)
 
 
@@ -111,7 +111,7 @@ def test_cart_placed_fifty_times_at_once_is_one_order(ready_cart):
 def test_account_without_a_code_that_places_twice_at_once_gets_one_order(ready_cart):
     for _ in range(10):
         user, variant = UserFactory(), VariantFactory()
-        total = carts.totals(ready_cart({variant: 1}, user)).total
+        total = totals(ready_cart({variant: 1}, user)).total
         place = partial(orders.place, key=carts.CartKey(user=user), expected_total=total, now=NOW)
         outcomes = together(*[place] * 4)
         assert kinds(outcomes) == {orders.Placed: 4}
@@ -223,7 +223,7 @@ def test_total_that_grows_while_the_cart_is_placed_is_never_charged_unseen(ready
     tee, shipping = VariantFactory(stock__on_hand=1000), ShippingMethodFactory()
     for _ in range(10):
         cart = ready_cart({tee: 1}, shipping=shipping)
-        seen = carts.totals(cart).total
+        seen = totals(cart).total
         placed, *_added = together(placing(cart), *[adding(tee, 1, code=cart.code)] * 3)
         if isinstance(placed, orders.Placed):
             assert placed.order.total == seen

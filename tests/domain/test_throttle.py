@@ -97,6 +97,7 @@ def test_limits_are_those_that_were_agreed():
         "register": (3600, 5, 10, 50),
         "reset": (3600, 5, 10, 50),
         "cart": (900, 0, 0, 60),
+        "discount": (900, 0, 0, 60),
     }  # fmt: skip
 
 

@@ -17,8 +17,11 @@ def option(method):
     return ids.encode("ShippingOption", method.pk)
 
 
+KINDS = {"ADDRESS_INCOMPLETE": "AddressIncomplete", "SHIPPING_UNAVAILABLE": "ShippingUnavailable"}
+
+
 def told(*errors):
-    return [{"__typename": "InvalidInput", "code": code, "field": field} for code, field in errors]
+    return [{"__typename": KINDS.get(code, "InvalidInput"), "code": code, "field": field} for code, field in errors]
 
 
 def test_everything_can_be_given_at_once(put, do):

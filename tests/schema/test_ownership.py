@@ -19,13 +19,12 @@ from django.test import Client
 from django.utils import timezone
 from graphql import GraphQLInputObjectType, GraphQLObjectType, get_named_type
 
-from domain import cart as carts
 from domain import orders, sessions, throttle
 from schema import ids, tokens
 from schema.root import schema
 from storefront import models
 from storefront.models.cart import new_cart_code
-from tests.factories import ADDRESS, NOW, VariantFactory
+from tests.factories import ADDRESS, NOW, DiscountFactory, VariantFactory, totals
 
 pytestmark = pytest.mark.django_db
 
@@ -64,8 +63,8 @@ def test_everything_that_the_schema_takes_has_a_row():
     assert taken_by_the_schema() == ROWS.keys()
 
 
-def test_public_is_the_catalogue_alone():
-    assert set(PUBLIC.values()) == {"Product", "Category", "ProductVariant", "ShippingOption"}
+def test_public_is_what_the_shop_publishes_alone():
+    assert set(PUBLIC.values()) == {"Product", "Category", "ProductVariant", "ShippingOption", "DiscountCode"}
 
 
 # ── the rows ─────────────────────────────────────────────────────────────────────────────────────────
@@ -133,6 +132,8 @@ PUBLIC = {
     "Query.category(id)": "Category",
     "Mutation.addToCart(input.lines.variantId)": "ProductVariant",
     "Mutation.checkout(input.shippingOptionId)": "ShippingOption",
+    "Mutation.applyDiscountCode(input.code)": "DiscountCode",
+    "Mutation.removeDiscountCode(input.code)": "DiscountCode",
 }
 
 # What belongs to an account opens to its owner alone.
@@ -177,6 +178,8 @@ CODES = {
     ),
     "Mutation.clearCart(input.cartCode)": by_code("clearCart"),
     "Mutation.checkout(input.cartCode)": by_code("checkout", email=lambda world, its: "eve@example.com"),
+    "Mutation.applyDiscountCode(input.cartCode)": by_code("applyDiscountCode", code=lambda world, its: "POST"),
+    "Mutation.removeDiscountCode(input.cartCode)": by_code("removeDiscountCode", code=lambda world, its: "TEN"),
     "Mutation.placeOrder(input.cartCode)": by_code("placeOrder", ORDER, expectedTotal=lambda world, its: its.total),
     "Mutation.register(input.cartCode)": entering(
         "register", email=lambda world: "carol@example.com", password=lambda world: NEW_PASSWORD
@@ -254,12 +257,12 @@ def belongings(placed_order, ready_cart):
         variant = VariantFactory(stock__on_hand=100)
         order = placed_order({variant: 1}, user)
         cart = ready_cart({variant: 2}, user)
-        cart = models.Cart.objects.select_related("checkout__shipping_method").get(pk=cart.pk)
+        cart.discounts.add(models.Discount.objects.get_or_create(code="TEN", kind="PERCENTAGE", value=10)[0])
         address = models.SavedAddress.objects.create(user=user, address=ADDRESS, created_at=NOW) if user else None
         return SimpleNamespace(
             user=user,
             code=cart.code,
-            total=str(carts.totals(cart).total),
+            total=str(totals(cart).total),
             ids={
                 "Order": ids.encode("Order", order.pk),
                 "CartLine": ids.encode("CartLine", cart.lines.get().pk),
@@ -272,10 +275,12 @@ def belongings(placed_order, ready_cart):
 
 
 @pytest.fixture
-def world(account, belongings, mailed, password, variant_id, monkeypatch):
+def world(account, belongings, mailed, password, variant_id, monkeypatch, settings):
     """Ada, Bob, staff without rights, and a guest, each with things of their own; one may try as often as one likes."""
     for action in throttle.LIMITS:
         monkeypatch.setitem(throttle.LIMITS, action, throttle.Limit(900, 10_000, 10_000, 10_000))
+    settings.MAX_DISCOUNT_CODES = 2
+    DiscountFactory(code="POST", kind="FREE_SHIPPING", value=0)
     ada, bob, guest = belongings(account()), belongings(account("bob@example.com")), belongings(None)
     claim = mailed("register", email="ada.new@example.com", password=password)
     entry = sessions.begin(user=ada.user, user_agent="", now=timezone.now())

@@ -10,17 +10,24 @@ from django.forms import MultiWidget
 from django.urls import reverse
 
 from domain import cart as carts
-from domain import orders, payments, sessions
+from domain import checkout, orders, payments, sessions
 from storefront import models
 from tests.factories import (
     LONG_AGO,
     NOW,
     CategoryFactory,
+    CurrencyFactory,
+    DiscountFactory,
     ImageFactory,
     ProductFactory,
     ShippingMethodFactory,
+    ShippingZoneFactory,
+    TaxClassFactory,
+    TaxRateFactory,
     UserFactory,
     VariantFactory,
+    VariantPriceFactory,
+    totals,
 )
 
 pytestmark = pytest.mark.django_db
@@ -51,11 +58,14 @@ def shop(ready_cart):
     product.categories.add(CategoryFactory(parent=CategoryFactory()))
     product.tags.add(models.Tag.objects.create(name="new"))
     Group.objects.create(name="Clerks")
+    TaxRateFactory(tax_class=TaxClassFactory())
+    VariantPriceFactory(variant=small, currency=CurrencyFactory(), price=Decimal(11))
+    DiscountFactory(code="TEN").categories.add(product.categories.get())
     customer = UserFactory()
-    cart = ready_cart({small: 2}, user=customer)
-    cart.refresh_from_db()
+    cart = ready_cart({small: 2}, user=customer, shipping=ShippingMethodFactory(bands={1000: "4.90"}))
     key = carts.CartKey(code=cart.code, user=customer)
-    order = orders.place(key=key, expected_total=carts.totals(cart).total, now=NOW).order
+    checkout.apply_code(key=key, code="ten", now=NOW)
+    order = orders.place(key=key, expected_total=totals(cart).total, now=NOW).order
     paying = {"order_id": order.pk, "viewer": customer, "provider": models.PaymentProvider.TEST, "now": NOW}
     with pytest.raises(payments.PaymentDeclined):
         payments.start(**paying, method="decline")
@@ -114,7 +124,10 @@ def test_a_list_costs_no_more_statements_for_more_rows(client, owner, shop, stat
         VariantFactory(product__vendor="Harrow", sku=f"MORE-{number}")
         CategoryFactory(parent=CategoryFactory())
         UserFactory()
-        ShippingMethodFactory()
+        ShippingMethodFactory(bands={1000: "4.90"})
+        TaxRateFactory(tax_class=TaxClassFactory())
+        VariantPriceFactory(variant=VariantFactory(), currency=CurrencyFactory(code=f"XA{number}"), price=1)
+        DiscountFactory().products.add(ProductFactory())
     assert cost() == before
 
 
@@ -235,12 +248,12 @@ def test_a_product_is_not_deleted_be_it_sold_or_not(client, owner, shop):
 
 
 @pytest.mark.parametrize(("written", "kept"), [('["DE", "AT"]', ["DE", "AT"]), ("[]", []), ("null", []), ("", [])])
-def test_countries_of_a_shipping_method_are_a_list(client, owner, written, kept):
-    method = ShippingMethodFactory(countries=["FR"])
-    address = page(models.ShippingMethod, "change", method.pk)
+def test_countries_of_a_zone_are_a_list(client, owner, written, kept):
+    zone = ShippingZoneFactory(countries=["FR"])
+    address = page(models.ShippingZone, "change", zone.pk)
     assert client.post(address, filled(client.get(address)) | {"countries": written}).status_code == 302
-    method.refresh_from_db()
-    assert method.countries == kept
+    zone.refresh_from_db()
+    assert zone.countries == kept
 
 
 @pytest.mark.parametrize(
@@ -249,21 +262,21 @@ def test_countries_of_a_shipping_method_are_a_list(client, owner, written, kept)
      '[""]', "true", "1", "DE", '["DE"'],
 )  # fmt: skip
 def test_countries_that_the_shop_does_not_know_are_told_not_saved(client, owner, written):
-    method = ShippingMethodFactory(countries=["FR"])
-    address = page(models.ShippingMethod, "change", method.pk)
+    zone = ShippingZoneFactory(countries=["FR"])
+    address = page(models.ShippingZone, "change", zone.pk)
     response = client.post(address, filled(client.get(address)) | {"countries": written})
     assert (response.status_code, set(response.context["adminform"].form.errors)) == (200, {"countries"})
-    method.refresh_from_db()
-    assert method.countries == ["FR"]
+    zone.refresh_from_db()
+    assert zone.countries == ["FR"]
 
 
-def test_a_shipping_method_without_countries_is_cleaned_to_an_empty_list():
-    method = ShippingMethodFactory.build(countries=None)
-    method.full_clean()
-    assert method.countries == []
-    method.countries = ["de"]
+def test_a_zone_without_countries_is_cleaned_to_an_empty_list():
+    zone = ShippingZoneFactory.build(countries=None)
+    zone.full_clean()
+    assert zone.countries == []
+    zone.countries = ["de"]
     with pytest.raises(ValidationError) as refused:
-        method.full_clean()
+        zone.full_clean()
     assert set(refused.value.message_dict) == {"countries"}
 
 

@@ -14,25 +14,43 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from domain import cart as carts
-from domain import checkout, orders, payments
+from domain import checkout, orders, payments, quotes
 from domain.shopify_csv import Note, import_products
 from storefront import demo
 from storefront.demo.pictures import draw_all
-from storefront.models import Address, Order, PaymentProvider, Product, ProductVariant, ShippingMethod, User
+from storefront.models import (
+    Address,
+    Cart,
+    Currency,
+    Discount,
+    DiscountKind,
+    Order,
+    PaymentProvider,
+    Product,
+    ProductVariant,
+    ShippingMethod,
+    ShippingZone,
+    TaxRate,
+    User,
+    WeightBand,
+)
 
 PRODUCTS = Path(demo.__file__).parent / "products.csv"
 PASSWORD = "demo-shop-1234"  # noqa: S105 (public, and refused where DEBUG is off)
 STAFF, CUSTOMER = "owner@example.com", "ada@example.com"
 
+_ZONES: dict[str, list[str]] = {"Everywhere": [], "Nearby": ["DE", "AT", "NL", "BE"], "Home": ["DE"]}
 _SHIPPING: dict[str, dict[str, Any]] = {
-    "Standard": {"price": Decimal("4.90"), "estimate": "2-4 days", "position": 1},
-    "Express": {
-        "price": Decimal("12.50"),
-        "estimate": "the next day",
-        "countries": ["DE", "AT", "NL", "BE"],
-        "position": 2,
-    },
-    "Pick-up in the shop": {"price": Decimal(0), "estimate": "today", "countries": ["DE"], "position": 3},
+    "Standard": {"zone": "Everywhere", "price": "4.90", "free_from": "150", "estimate": "2-4 days", "position": 1},
+    "Express": {"zone": "Nearby", "price": "12.50", "estimate": "the next day", "position": 2},
+    "Pick-up in the shop": {"zone": "Home", "price": "0", "estimate": "today", "position": 3},
+}
+_EXPRESS_BANDS = {2_000: "12.50", 10_000: "19.50", 30_000: "29.50"}
+_TAX = {"AT": "20", "BE": "21", "DE": "19", "FR": "20", "NL": "21"}
+_CURRENCIES = {"USD": "1.10", "JPY": "165"}
+_CODES: dict[str, dict[str, Any]] = {
+    "WELCOME10": {"kind": DiscountKind.PERCENTAGE, "value": "10", "max_uses_per_customer": 1},
+    "FREESHIP": {"kind": DiscountKind.FREE_SHIPPING, "value": "0", "minimum_total": "50"},
 }
 _ADDRESS = Address(name="Ada Example", line1="Am Hafen 1", postal_code="20457", city="Hamburg", country_code="DE")
 # What was ordered, how many days ago, and the payment's token; without one, the order was cancelled.
@@ -52,8 +70,7 @@ class Command(BaseCommand):
         if not settings.DEBUG:
             raise CommandError("The demo's passwords are public: it loads only where DEBUG is on.")
         now = timezone.now()
-        for name, values in _SHIPPING.items():
-            ShippingMethod.objects.get_or_create(name=name, defaults=values)
+        _load_terms()
         self._load_products(now - timedelta(days=30))
         if not User.objects.filter(email=STAFF).exists():
             User.objects.create_superuser(STAFF, PASSWORD, name="Olive Owner")
@@ -88,6 +105,29 @@ class Command(BaseCommand):
                     raise CommandError(f"{PRODUCTS.name}, {outcome.handle}: {outcome.message}")
 
 
+def _load_terms() -> None:
+    """Where the shop sends to at which price, its taxes, currencies and codes. What staff changed stays."""
+    zones = {
+        name: ShippingZone.objects.get_or_create(name=name, defaults={"countries": countries})[0]
+        for name, countries in _ZONES.items()
+    }
+    for name, values in _SHIPPING.items():
+        method, is_new = ShippingMethod.objects.get_or_create(
+            name=name, defaults={**values, "zone": zones[values["zone"]]}
+        )
+        if is_new and name == "Express":
+            WeightBand.objects.bulk_create(
+                WeightBand(method=method, up_to_grams=grams, price=Decimal(price))
+                for grams, price in _EXPRESS_BANDS.items()
+            )
+    for country, percent in _TAX.items():
+        TaxRate.objects.get_or_create(country_code=country, tax_class=None, defaults={"percent": Decimal(percent)})
+    for code, rate in _CURRENCIES.items():
+        Currency.objects.get_or_create(code=code, defaults={"rate": Decimal(rate)})
+    for code, terms in _CODES.items():
+        Discount.objects.get_or_create(code=code, defaults=terms)
+
+
 def _buy(customer: User, wanted: dict[str, int], tokens: list[str], *, now: datetime) -> None:
     """A customer's whole way to an order, through the domain as any buyer's."""
     ids = dict(ProductVariant.objects.filter(sku__in=wanted).values_list("sku", "pk"))
@@ -100,8 +140,8 @@ def _buy(customer: User, wanted: dict[str, int], tokens: list[str], *, now: date
         shipping_method_id=ShippingMethod.objects.get(name="Standard").pk,
         now=now,
     )
-    cart.refresh_from_db()
-    order = orders.place(key=key, expected_total=carts.totals(cart).total, now=now).order
+    total = quotes.quote(quotes.loaded(Cart.objects.filter(pk=cart.pk)).get(), now=now).totals.total
+    order = orders.place(key=key, expected_total=total, now=now).order
     if not tokens:
         orders.cancel(order_id=order.pk, viewer=customer, reason="Ordered by mistake.", now=now)
     for token in tokens:

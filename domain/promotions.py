@@ -1,0 +1,206 @@
+"""Discount codes: whether one counts, of what, and how often it did. A use is counted under the code's lock."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from typing import ClassVar
+
+from django.conf import settings
+from django.db.models import Count, Q
+
+from domain import locks
+from domain.catalog import CategoryTree
+from domain.errors import DomainError
+from domain.money import Exchange
+from domain.pricing import Reduction
+from storefront.models import Cart, CartLine, Discount, DiscountKind, DiscountUse, Order, Product, User
+from storefront.models.promotions import normal_code
+
+
+class Refusal(Enum):
+    """Why a code does not count."""
+
+    UNKNOWN = "UNKNOWN"
+    NOT_YET = "NOT_YET"
+    OVER = "OVER"
+    USED_UP = "USED_UP"
+    USED_BY_CUSTOMER = "USED_BY_CUSTOMER"
+    BELOW_MINIMUM = "BELOW_MINIMUM"
+    COVERS_NOTHING = "COVERS_NOTHING"
+    TOO_MANY = "TOO_MANY"
+
+
+_WORDS = {
+    Refusal.UNKNOWN: "There is no such code.",
+    Refusal.NOT_YET: "This code cannot be used yet.",
+    Refusal.OVER: "This code is over.",
+    Refusal.USED_UP: "This code has been used up.",
+    Refusal.USED_BY_CUSTOMER: "You have used this code as often as it can be.",
+    Refusal.BELOW_MINIMUM: "The goods do not cost enough for this code.",
+    Refusal.COVERS_NOTHING: "This code covers nothing in the cart.",
+    Refusal.TOO_MANY: "No further code can be used.",
+}
+
+
+class DiscountRefused(DomainError):
+    """The code does not count: `reason`. BELOW_MINIMUM comes with the `minimum` in `currency`."""
+
+    code: ClassVar[str] = "DISCOUNT_REFUSED"
+
+    def __init__(
+        self,
+        discount_code: str,
+        reason: Refusal,
+        *,
+        minimum: Decimal | None = None,
+        currency: str = "",
+        field: Sequence[str] = (),
+    ) -> None:
+        super().__init__(_WORDS[reason], field=field)
+        self.discount_code = discount_code
+        self.reason = reason
+        self.minimum = minimum
+        self.currency = currency
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """Who uses a code: an account, and every e-mail they are known by. A guest has what the checkout says."""
+
+    user: User | None
+    emails: frozenset[str]
+
+    @classmethod
+    def of(cls, user: User | None, checkout_email: str) -> "Customer":
+        own = user.email or "" if user else ""
+        return cls(user, frozenset(filter(None, (own, checkout_email))))
+
+
+def found(codes: Iterable[str]) -> dict[str, Discount]:
+    """The discounts that are offered, by their codes as stored."""
+    wanted = {normal_code(code) for code in codes}
+    discounts = Discount.objects.filter(code__in=wanted, is_active=True).prefetch_related("products", "categories")
+    return {discount.code: discount for discount in discounts}
+
+
+def lock_of(cart: Cart) -> None:
+    """Takes the right to count uses of the cart's codes, by primary key, until the transaction ends."""
+    locks.discounts(Discount.objects.filter(carts=cart))
+
+
+def coverage(discounts: Collection[Discount], lines: Collection[CartLine]) -> dict[int, frozenset[str]]:
+    """The SKUs of the lines that each discount covers, by its key."""
+    everything = frozenset(line.variant.sku for line in lines)
+    choosy = [it for it in discounts if it.products.all() or it.categories.all()]
+    covered = {discount.pk: everything for discount in discounts}
+    if not choosy:
+        return covered
+    within: dict[int, set[int]] = {}
+    if any(discount.categories.all() for discount in choosy):
+        hangs = Product.categories.through.objects.filter(product_id__in={line.variant.product_id for line in lines})
+        for product_id, category_id in hangs.values_list("product_id", "category_id"):
+            within.setdefault(category_id, set()).add(product_id)
+    tree = CategoryTree() if within else None
+    for discount in choosy:
+        products = {product.pk for product in discount.products.all()}
+        for category in discount.categories.all() if tree else ():
+            for each in tree.with_all_below(category) if tree else ():
+                products |= within.get(each.pk, set())
+        covered[discount.pk] = frozenset(line.variant.sku for line in lines if line.variant.product_id in products)
+    return covered
+
+
+def uses_by(discounts: Iterable[Discount], customer: Customer) -> dict[int, tuple[int, int]]:
+    """How often each has been used, by anyone and by the customer. Discounts without limits are not counted."""
+    limited = [it.pk for it in discounts if it.max_uses is not None or it.max_uses_per_customer is not None]
+    if not limited:
+        return {}
+    theirs = Q(email__in=customer.emails)
+    if customer.user:
+        theirs |= Q(user=customer.user)
+    counted = (
+        DiscountUse.objects.filter(discount_id__in=limited, given_back_at=None)
+        .order_by()
+        .values_list("discount_id")
+        .annotate(by_all=Count("pk"), by_them=Count("pk", filter=theirs))
+    )
+    return {pk: (by_all, by_them) for pk, by_all, by_them in counted}
+
+
+def refusal(
+    discount: Discount,
+    *,
+    worth: Decimal,
+    covers: Collection[str],
+    uses: tuple[int, int],
+    exchange: Exchange,
+    now: datetime,
+    field: Sequence[str] = (),
+) -> DiscountRefused | None:
+    """Why the discount does not count for goods that are `worth` so much before discounts; None if it does."""
+    minimum = None if discount.minimum_total is None else exchange(discount.minimum_total)
+    reason = None
+    if not discount.is_active:
+        reason = Refusal.UNKNOWN
+    elif discount.starts_at and now < discount.starts_at:
+        reason = Refusal.NOT_YET
+    elif discount.ends_at and now >= discount.ends_at:
+        reason = Refusal.OVER
+    elif over := _over_limit(discount, uses):
+        reason = over
+    elif minimum is not None and worth < minimum:
+        return DiscountRefused(
+            discount.code, Refusal.BELOW_MINIMUM, minimum=minimum, currency=exchange.currency, field=field
+        )
+    elif not covers:
+        reason = Refusal.COVERS_NOTHING
+    return DiscountRefused(discount.code, reason, field=field) if reason else None
+
+
+def reduction(discount: Discount, *, covers: frozenset[str], exchange: Exchange) -> Reduction:
+    kind = DiscountKind(discount.kind)
+    value = exchange(discount.value) if kind == DiscountKind.FIXED else discount.value
+    return Reduction(discount.code, kind, value, covers)
+
+
+def most() -> int:
+    """How many codes one cart may hold."""
+    return int(settings.MAX_DISCOUNT_CODES)
+
+
+def take(*, order: Order, discounts: Iterable[Discount], now: datetime) -> None:
+    """Counts a use of each. The caller holds their locks and has found that they count."""
+    DiscountUse.objects.bulk_create(
+        DiscountUse(discount=discount, order=order, user_id=order.user_id, email=order.email, used_at=now)
+        for discount in discounts
+    )
+
+
+def give_back(*, order: Order, now: datetime) -> None:
+    """An order that is given up no longer counts. The caller holds the order's lock."""
+    DiscountUse.objects.filter(order=order, given_back_at=None).update(given_back_at=now)
+
+
+def take_again(*, order: Order) -> None:
+    """Counts the uses of an order that comes back. Raises DiscountRefused if a limit no longer allows it.
+
+    The caller holds the order's lock. Dates and minimums held when it was placed, and are not asked again.
+    """
+    given_back = order.discount_uses.exclude(given_back_at=None)
+    discounts = locks.discounts(Discount.objects.filter(uses__in=given_back))
+    counted = uses_by(discounts, Customer.of(order.user, order.email))
+    for discount in discounts:
+        if over := _over_limit(discount, counted.get(discount.pk, (0, 0))):
+            raise DiscountRefused(discount.code, over)
+    given_back.update(given_back_at=None)
+
+
+def _over_limit(discount: Discount, uses: tuple[int, int]) -> Refusal | None:
+    by_all, by_customer = uses
+    if discount.max_uses is not None and by_all >= discount.max_uses:
+        return Refusal.USED_UP
+    if discount.max_uses_per_customer is not None and by_customer >= discount.max_uses_per_customer:
+        return Refusal.USED_BY_CUSTOMER
+    return None

@@ -1,0 +1,120 @@
+"""What a cart costs now, and why: prices, discounts, shipping and tax brought together for `domain.pricing`."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from functools import cached_property
+
+from django.conf import settings
+from django.db.models import Prefetch, QuerySet
+
+from domain import currency, pricing, promotions, shipping, tax
+from domain.money import Exchange
+from domain.promotions import DiscountRefused
+from storefront.models import Cart, CartLine, CartState, Discount, ShippingMethod
+
+# What `quote` reads of a cart: for `select_related` and `prefetch_related`.
+RELATED = ("currency", "user", "checkout__shipping_method__zone")
+PREFETCHED: tuple[str | Prefetch[str], ...] = (
+    Prefetch("lines", CartLine.objects.select_related("variant__product", "variant__stock")),
+    "discounts__products",
+    "discounts__categories",
+)
+
+
+@dataclass(frozen=True)
+class Quote:
+    """A cart's `totals` in the currency of `exchange`, and the unit prices by variant that they are made of.
+
+    `offer` is the chosen way of shipping, if it can be had; `parcel` is what further ones are asked for.
+    `discounts` count; those that do not are `refused`, and take nothing off.
+    """
+
+    totals: pricing.Totals
+    exchange: Exchange
+    unit_prices: dict[int, Decimal]
+    parcel: shipping.Parcel | None
+    offer: shipping.Offer | None
+    discounts: list[Discount] = field(default_factory=list)
+    refused: list[DiscountRefused] = field(default_factory=list)
+
+    @cached_property
+    def offers(self) -> list[shipping.Offer]:
+        """What can be chosen to send the cart by; nothing as long as there is no address."""
+        return shipping.offers(self.parcel) if self.parcel else []
+
+
+def loaded(carts: QuerySet[Cart]) -> QuerySet[Cart]:
+    return carts.select_related(*RELATED).prefetch_related(*PREFETCHED)
+
+
+def quote(cart: Cart, *, now: datetime) -> Quote:
+    """Works out a cart that was `loaded`."""
+    lines = list(cart.lines.all())
+    checkout = getattr(cart, "checkout", None)
+    address = checkout.shipping_address if checkout else None
+    exchange = currency.exchange_of(cart)
+    prices = currency.unit_prices([line.variant for line in lines], exchange)
+    rates = tax.Rates(address)
+    goods = [
+        pricing.Good(
+            key=line.variant.sku,
+            unit_price=prices[line.variant_id],
+            quantity=line.quantity,
+            tax=rates.of(line.variant.product.tax_class_id),
+        )
+        for line in lines
+    ]
+    discounts, reductions, refused = _judged(cart, goods, exchange, now=now)
+
+    def totals(carriage: pricing.Carriage | None) -> pricing.Totals:
+        return pricing.totals(
+            goods=goods,
+            carriage=carriage,
+            reductions=reductions,
+            currency=exchange.currency,
+            prices_include_tax=settings.PRICES_INCLUDE_TAX,
+        )
+
+    found = totals(None)
+    parcel, offer = None, None
+    if address:
+        worth = found.subtotal - found.discount
+        parcel = shipping.Parcel(address, grams=shipping.grams(lines), worth=worth, exchange=exchange)
+        method: ShippingMethod | None = checkout.shipping_method if checkout else None
+        offer = shipping.offer(method, parcel) if method else None
+    if offer:
+        found = totals(pricing.Carriage(offer.rule, offer.price, rates.of(offer.method.tax_class_id)))
+    return Quote(found, exchange, prices, parcel, offer, discounts, refused)
+
+
+def _judged(
+    cart: Cart, goods: list[pricing.Good], exchange: Exchange, *, now: datetime
+) -> tuple[list[Discount], list[pricing.Reduction], list[DiscountRefused]]:
+    """The cart's discounts that count, what they take off, and why the others do not."""
+    discounts = list(cart.discounts.all())
+    if not discounts:
+        return [], [], []
+    checkout = getattr(cart, "checkout", None)
+    customer = promotions.Customer.of(cart.user, checkout.email if checkout else "")
+    # A cart that became an order has had its uses.
+    uses = promotions.uses_by(discounts, customer) if cart.state == CartState.ACTIVE else {}
+    covers = promotions.coverage(discounts, list(cart.lines.all()))
+    worth = sum((good.unit_price * good.quantity for good in goods), Decimal(0))
+    kept, reductions, refused = [], [], []
+    for discount in sorted(discounts, key=lambda it: it.code):
+        why_not = promotions.refusal(
+            discount,
+            worth=worth,
+            covers=covers[discount.pk],
+            uses=uses.get(discount.pk, (0, 0)),
+            exchange=exchange,
+            now=now,
+            field=["discount_codes"],
+        )
+        if why_not:
+            refused.append(why_not)
+        else:
+            kept.append(discount)
+            reductions.append(promotions.reduction(discount, covers=covers[discount.pk], exchange=exchange))
+    return kept, reductions, refused

@@ -1,0 +1,59 @@
+from decimal import Decimal
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import Q
+
+from storefront.models.catalog import ProductVariant
+from storefront.models.fields import amount_field, non_negative
+
+
+class Currency(models.Model):
+    """A further currency to buy in. What has no price of its own in it (`VariantPrice`) is converted at `rate`."""
+
+    code = models.CharField(
+        primary_key=True, max_length=3, validators=[RegexValidator(r"^[A-Z]{3}$", "An ISO 4217 code, such as USD.")]
+    )
+    rate: "models.DecimalField[Decimal, Decimal]" = models.DecimalField(
+        max_digits=18,
+        decimal_places=8,
+        validators=[MinValueValidator(Decimal("0.00000001"))],
+        help_text="What one unit of the shop's currency is in this one.",
+    )
+    is_active = models.BooleanField("offered", default=True)
+
+    class Meta:
+        ordering = ["code"]
+        verbose_name_plural = "currencies"
+        constraints = [models.CheckConstraint(condition=Q(rate__gt=0), name="currency_rate_is_positive")]
+
+    def __str__(self) -> str:
+        return self.code
+
+    def clean(self) -> None:
+        if self.code == settings.SHOP_CURRENCY:
+            raise ValidationError({"code": "This is the shop's own currency."})
+
+
+class VariantPrice(models.Model):
+    """A variant's price in a further currency, where the shop does not want the converted one."""
+
+    variant = models.ForeignKey(ProductVariant, on_delete=models.CASCADE, related_name="prices")
+    currency = models.ForeignKey(Currency, on_delete=models.CASCADE, related_name="prices")
+    price = amount_field()
+    compare_at_price = amount_field(null=True, blank=True)
+
+    class Meta:
+        ordering = ["currency"]
+        constraints = [
+            models.UniqueConstraint(fields=["variant", "currency"], name="variantprice_is_one_a_currency"),
+            models.CheckConstraint(
+                condition=non_negative("price") & (Q(compare_at_price=None) | non_negative("compare_at_price")),
+                name="variantprice_is_not_negative",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.price} {self.currency_id}"

@@ -1,0 +1,102 @@
+from decimal import Decimal
+
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import F, Q
+
+from storefront.models.accounts import User
+from storefront.models.catalog import Category, Product
+from storefront.models.fields import amount_field
+
+
+class DiscountKind(models.TextChoices):
+    PERCENTAGE = "PERCENTAGE", "percentage of the goods"
+    FIXED = "FIXED", "amount off the goods"
+    FREE_SHIPPING = "FREE_SHIPPING", "free shipping"
+
+
+def normal_code(given: str) -> str:
+    """The one spelling of a discount code: people type them in any case, with spaces around."""
+    return given.strip().upper()
+
+
+class Discount(models.Model):
+    """What a code takes off, for whom, when and of what. Amounts are in the shop's currency."""
+
+    code = models.CharField(
+        max_length=40,
+        unique=True,
+        validators=[RegexValidator(r"^[0-9A-Z_-]+$", "Letters, digits, - and _ only.")],
+        help_text="What buyers type, in any case.",
+    )
+    kind = models.CharField(max_length=20, choices=DiscountKind)
+    value: "models.DecimalField[Decimal, Decimal]" = models.DecimalField(
+        max_digits=14, decimal_places=3, default=Decimal(0), help_text="Percent, or an amount; 0 for free shipping."
+    )
+    minimum_total = amount_field(
+        null=True, blank=True, help_text="The goods of the cart have to cost as much, before discounts."
+    )
+    starts_at = models.DateTimeField(null=True, blank=True)
+    ends_at = models.DateTimeField(null=True, blank=True, help_text="From then on it is over.")
+    products = models.ManyToManyField(
+        Product, blank=True, related_name="discounts", help_text="What it covers; nothing here and below: all goods."
+    )
+    categories = models.ManyToManyField(
+        Category, blank=True, related_name="discounts", help_text="What it covers, those below them too."
+    )
+    max_uses = models.PositiveIntegerField(null=True, blank=True, help_text="Orders in all; empty: any number.")
+    max_uses_per_customer = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Orders of one account or e-mail; empty: any number."
+    )
+    is_active = models.BooleanField("offered", default=True)
+
+    class Meta:
+        ordering = ["code"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(kind=DiscountKind.PERCENTAGE, value__gt=0, value__lte=100)
+                | Q(kind=DiscountKind.FIXED, value__gt=0)
+                | Q(kind=DiscountKind.FREE_SHIPPING, value=0),
+                name="discount_value_is_sane",
+                violation_error_message="A percentage is above 0 and at most 100, an amount above 0; free shipping "
+                "has the value 0.",
+            ),
+            models.CheckConstraint(
+                condition=Q(starts_at=None) | Q(ends_at=None) | Q(ends_at__gt=F("starts_at")),
+                name="discount_ends_after_it_starts",
+                violation_error_message="It has to end after it starts.",
+            ),
+            models.CheckConstraint(
+                condition=Q(minimum_total=None) | Q(minimum_total__gte=0), name="discount_minimum_is_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+    def clean_fields(self, exclude: object = None) -> None:
+        self.code = normal_code(self.code)
+        super().clean_fields(exclude)  # type: ignore[arg-type]
+
+    def clean(self) -> None:
+        if self.value is None:
+            raise ValidationError({"value": "Percent, or an amount; 0 for free shipping."})
+
+
+class DiscountUse(models.Model):
+    """That an order took a discount. It counts against the limits until it is given back."""
+
+    discount = models.ForeignKey(Discount, on_delete=models.PROTECT, related_name="uses")
+    order = models.ForeignKey("storefront.Order", on_delete=models.CASCADE, related_name="discount_uses")
+    user = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    email = models.EmailField()
+    used_at = models.DateTimeField()
+    given_back_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["discount", "order"], name="discountuse_is_one_an_order")]
+
+    def __str__(self) -> str:
+        return f"{self.discount} by {self.email}"

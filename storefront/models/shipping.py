@@ -1,0 +1,85 @@
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import Q
+
+from storefront.models.fields import amount_field, check_countries, non_negative
+from storefront.models.tax import TaxClass
+
+
+class ShippingZone(models.Model):
+    """Countries that cost the same to send to. A country in several zones has the methods of each."""
+
+    name = models.CharField(max_length=100, unique=True)
+    countries: models.JSONField[Any, Any] = models.JSONField(
+        default=list,
+        blank=True,
+        help_text='ISO 3166-1 alpha-2 codes, such as ["DE", "AT"]; empty: wherever the shop sells.',
+    )
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        self.countries = self.countries or []
+        try:
+            check_countries(self.countries)
+        except ValidationError as error:
+            raise ValidationError({"countries": error.messages}) from None
+
+
+class ShippingMethod(models.Model):
+    """A way to send a parcel to a zone, at one price, or at one that depends on the weight (`WeightBand`).
+
+    Prices are in the shop's currency, with or without tax as all its prices.
+    """
+
+    zone = models.ForeignKey(ShippingZone, on_delete=models.PROTECT, related_name="methods")
+    name = models.CharField(max_length=100)
+    price = amount_field(help_text="For a parcel of any weight; weight bands, where there are some, come before it.")
+    free_from = amount_field(
+        null=True, blank=True, help_text="It costs nothing from this total of goods on, after discounts."
+    )
+    estimate = models.CharField(max_length=100, blank=True, help_text='What the buyer reads: "2-3 days".')
+    tax_class = models.ForeignKey(
+        TaxClass, on_delete=models.PROTECT, null=True, blank=True, related_name="+", help_text="Empty: standard."
+    )
+    position = models.PositiveIntegerField(default=0)
+    is_active = models.BooleanField("offered", default=True)
+
+    class Meta:
+        ordering = ["position", "id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=non_negative("price") & (Q(free_from=None) | non_negative("free_from")),
+                name="shippingmethod_price_is_not_negative",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class WeightBand(models.Model):
+    """What a method costs up to a weight. A parcel above its method's heaviest band cannot be sent by it."""
+
+    method = models.ForeignKey(ShippingMethod, on_delete=models.CASCADE, related_name="bands")
+    up_to_grams = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+    price = amount_field()
+
+    class Meta:
+        ordering = ["up_to_grams"]
+        constraints = [
+            models.UniqueConstraint(fields=["method", "up_to_grams"], name="weightband_is_one_a_weight"),
+            models.CheckConstraint(
+                condition=Q(up_to_grams__gte=1) & non_negative("price"), name="weightband_is_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"up to {self.up_to_grams} g: {self.price}"

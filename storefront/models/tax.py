@@ -1,0 +1,66 @@
+from decimal import Decimal
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+
+from storefront.models.fields import check_countries, check_region
+
+
+class TaxClass(models.Model):
+    """Goods that are taxed in another way than the standard one: books, food. Without one, a good is standard."""
+
+    name = models.CharField(max_length=100, unique=True)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name_plural = "tax classes"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TaxRate(models.Model):
+    """What a country, or a region of it, takes of goods that are sent there. `domain.tax` says which one holds."""
+
+    name = models.CharField(max_length=100, default="VAT", help_text='What the buyer reads: "VAT", "MwSt.".')
+    country_code = models.CharField("country", max_length=2, help_text="ISO 3166-1 alpha-2, such as DE.")
+    region = models.CharField(
+        max_length=50, blank=True, help_text="The code of a state or province, such as CA; empty: the whole country."
+    )
+    tax_class = models.ForeignKey(
+        TaxClass,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="rates",
+        help_text="Empty: for standard goods, and for those whose class has no rate there.",
+    )
+    percent: "models.DecimalField[Decimal, Decimal]" = models.DecimalField(
+        max_digits=7, decimal_places=4, validators=[MinValueValidator(0), MaxValueValidator(100)]
+    )
+
+    class Meta:
+        ordering = ["country_code", "region", "tax_class__name"]
+        constraints = [
+            models.CheckConstraint(condition=Q(percent__gte=0, percent__lte=100), name="taxrate_percent_is_sane"),
+            models.UniqueConstraint(
+                fields=["country_code", "region", "tax_class"], name="taxrate_is_one_a_place_and_class"
+            ),
+            models.UniqueConstraint(
+                fields=["country_code", "region"], condition=Q(tax_class=None), name="taxrate_is_one_standard_a_place"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        place = "-".join(filter(None, (self.country_code, self.region)))
+        return f"{self.name} {self.percent.normalize():f} % in {place}"
+
+    def clean(self) -> None:
+        self.country_code = self.country_code.upper()
+        try:
+            check_countries([self.country_code])
+        except ValidationError as error:
+            raise ValidationError({"country_code": error.messages}) from None
+        self.region = check_region(self.country_code, self.region)

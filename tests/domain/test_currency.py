@@ -1,0 +1,134 @@
+from decimal import Decimal
+
+import pytest
+from django.core.exceptions import ValidationError
+
+from domain import cart as carts
+from domain import checkout, currency, orders, quotes
+from domain.currency import CurrencyUnavailable
+from storefront.models import Cart, CartLine, Currency
+from tests.factories import (
+    NOW,
+    CurrencyFactory,
+    DiscountFactory,
+    VariantFactory,
+    VariantPriceFactory,
+    totals,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def choose(cart, code):
+    return checkout.update(key=carts.CartKey(code=cart.code), currency_code=code, now=NOW)
+
+
+def place(cart, total):
+    return orders.place(key=carts.CartKey(code=cart.code), expected_total=Decimal(total), now=NOW).order
+
+
+@pytest.fixture
+def cart(ready_cart):
+    """Two at 19.90 and shipping at 4.90: 44.70 EUR."""
+    return ready_cart({VariantFactory(price=Decimal("19.90")): 2})
+
+
+def test_prices_are_converted_each_on_its_own(cart):
+    CurrencyFactory(code="USD", rate=Decimal("1.10"))
+    choose(cart, "USD")
+    found = totals(cart)
+    assert (found.currency, found.subtotal, found.shipping) == ("USD", Decimal("43.78"), Decimal("5.39"))
+
+
+@pytest.mark.parametrize(("code", "rate", "total"), [("JPY", "160", "7152"), ("KWD", "0.33", "14.751")])
+def test_amounts_have_the_currencys_own_decimals(cart, code, rate, total):
+    CurrencyFactory(code=code, rate=Decimal(rate))
+    choose(cart, code)
+    assert str(totals(cart).total) == total
+    order = place(cart, total)
+    assert (order.currency, order.exchange_rate) == (code, Decimal(rate))
+
+
+def test_listed_price_comes_before_the_converted_one(cart):
+    usd = CurrencyFactory()
+    VariantPriceFactory(variant=cart.lines.get().variant, currency=usd, price=Decimal("19.99"))
+    choose(cart, "USD")
+    assert totals(cart).subtotal == Decimal("39.98")
+    choose(cart, "EUR")
+    assert totals(cart).subtotal == Decimal("39.80")
+
+
+def test_listed_price_finer_than_the_coin_is_rounded(cart):
+    yen = CurrencyFactory(code="JPY", rate=160)
+    VariantPriceFactory(variant=cart.lines.get().variant, currency=yen, price=Decimal("2999.5"))
+    choose(cart, "JPY")
+    assert totals(cart).subtotal == 6000
+
+
+def test_amounts_of_a_discount_are_converted(cart):
+    CurrencyFactory(code="USD", rate=2)
+    cart.discounts.add(DiscountFactory(kind="FIXED", value=5, minimum_total=Decimal("39.80")))
+    choose(cart, "USD")
+    assert totals(cart).discount == 10
+
+
+def test_new_cart_starts_in_the_currency_that_its_visitor_sees():
+    CurrencyFactory()
+    line = carts.NewLine(VariantFactory().pk, 1)
+    cart = carts.add_lines(key=carts.CartKey(), lines=[line], currency="USD", now=NOW)
+    assert Cart.objects.get(pk=cart.pk).currency_id == "USD"
+    carts.add_lines(key=carts.CartKey(code=cart.code), lines=[line], currency="EUR", now=NOW)
+    assert Cart.objects.get(pk=cart.pk).currency_id == "USD"
+
+
+@pytest.mark.parametrize("code", ["", "usd", "GBP", "US$"])
+def test_currency_that_is_not_offered_is_refused(cart, code):
+    CurrencyFactory(code="GBP", is_active=False)
+    with pytest.raises(CurrencyUnavailable):
+        choose(cart, code)
+    assert Cart.objects.get().currency is None
+
+
+def test_currency_withdrawn_from_under_a_cart_stops_the_order_until_another_is_chosen(cart):
+    CurrencyFactory(rate=1)
+    choose(cart, "USD")
+    Currency.objects.update(is_active=False)
+    with pytest.raises(CurrencyUnavailable) as refused:
+        place(cart, "44.70")
+    assert refused.value.field == ("currency",)
+    choose(cart, "EUR")
+    assert place(cart, "44.70").currency == "EUR"
+
+
+def test_order_keeps_the_currency_and_rate_it_was_placed_with(cart):
+    CurrencyFactory(rate=2)
+    choose(cart, "USD")
+    order = place(cart, "89.40")
+    Currency.objects.update(rate=3)
+    order.refresh_from_db()
+    assert (order.currency, order.exchange_rate, order.total) == ("USD", 2, Decimal("89.40"))
+    assert order.lines.get().unit_price == Decimal("39.80")
+
+
+def test_rate_that_changes_is_told_before_it_is_charged(cart):
+    CurrencyFactory(rate=2)
+    choose(cart, "USD")
+    seen = totals(cart).total
+    Currency.objects.update(rate=3)
+    with pytest.raises(orders.TotalChanged) as refused:
+        place(cart, seen)
+    assert (refused.value.actual, refused.value.currency) == (Decimal("134.10"), "USD")
+
+
+def test_prices_seen_in_another_currency_are_not_compared(cart):
+    CurrencyFactory()
+    choose(cart, "USD")
+    assert CartLine.objects.get().seen_price is None
+    loaded = quotes.loaded(Cart.objects.all()).get()
+    assert checkout.problems(loaded, quotes.quote(loaded, now=NOW), now=NOW) == []
+
+
+def test_shops_own_currency_is_no_further_one(settings):
+    with pytest.raises(ValidationError):
+        Currency(code=settings.SHOP_CURRENCY, rate=1).full_clean()
+    assert currency.offered() == ["EUR"]

@@ -1,0 +1,118 @@
+"""Many buyers, one code: real threads with connections of their own, on both databases."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Barrier
+
+import pytest
+from django.db import connections
+
+from domain import cart as carts
+from domain import checkout, orders
+from domain.promotions import DiscountRefused
+from storefront.models import DiscountUse, Order
+from tests.factories import NOW, DiscountFactory, ShippingMethodFactory, UserFactory, VariantFactory, totals
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def together(*calls):
+    """What each call returned or raised; all begin at once, each in a thread of its own."""
+    start = Barrier(len(calls))
+
+    def outcome(call):
+        try:
+            return call()
+        except (DiscountRefused, carts.CartLocked) as error:
+            return error
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(start.parties, initializer=start.wait) as threads:
+        return list(threads.map(outcome, calls))
+
+
+def kinds(outcomes):
+    return Counter(type(outcome) for outcome in outcomes)
+
+
+def with_code(cart):
+    checkout.apply_code(key=carts.CartKey(code=cart.code, user=cart.user), code="TEN", now=NOW)
+    return cart
+
+
+def placing(cart):
+    key = carts.CartKey(code=cart.code, user=cart.user)
+    return partial(orders.place, key=key, expected_total=totals(cart).total, now=NOW)
+
+
+def cancelling(order):
+    return partial(orders.cancel, order_id=order.pk, viewer=None, receipt=orders.receipt(order), now=NOW)
+
+
+def test_50_buyers_of_a_code_with_5_uses_make_5_discounted_orders(ready_cart):
+    DiscountFactory(code="TEN", max_uses=5)
+    variant, shipping = VariantFactory(stock__on_hand=1000), ShippingMethodFactory()
+    buyers = [with_code(ready_cart({variant: 1}, shipping=shipping)) for _ in range(50)]
+    outcomes = together(*[placing(cart) for cart in buyers])
+    assert kinds(outcomes) == {orders.Placed: 5, DiscountRefused: 45}
+    assert (Order.objects.filter(discount__gt=0).count(), DiscountUse.objects.count()) == (5, 5)
+    variant.stock.refresh_from_db()
+    assert variant.stock.reserved == 5
+
+
+def test_20_orders_of_one_customer_at_once_use_a_code_once(ready_cart):
+    DiscountFactory(code="TEN", max_uses_per_customer=1)
+    variant, shipping = VariantFactory(stock__on_hand=1000), ShippingMethodFactory()
+    guests = [with_code(ready_cart({variant: 1}, shipping=shipping)) for _ in range(19)]
+    own = with_code(ready_cart({variant: 1}, UserFactory(email="ada@example.com"), shipping))
+    outcomes = together(*[placing(cart) for cart in (*guests, own)])
+    assert kinds(outcomes) == {orders.Placed: 1, DiscountRefused: 19}
+    assert Order.objects.filter(discount__gt=0).count() == DiscountUse.objects.count() == 1
+
+
+def test_cancelling_gives_exactly_one_use_back_however_often_and_at_once(ready_cart):
+    DiscountFactory(code="TEN", max_uses=2)
+    variant, shipping = VariantFactory(stock__on_hand=1000), ShippingMethodFactory()
+    first, second, *others = (with_code(ready_cart({variant: 1}, shipping=shipping)) for _ in range(12))
+    order = placing(first)().order
+    placing(second)()
+    waiting = [partial(orders.place, key=carts.CartKey(code=cart.code), expected_total=order.total, now=NOW)
+               for cart in others]  # fmt: skip
+    assert kinds(together(*[cancelling(order)] * 10)) == {Order: 10}
+    assert kinds(together(*waiting)) == {orders.Placed: 1, DiscountRefused: 9}
+    assert DiscountUse.objects.filter(given_back_at=None).count() == 2
+    assert DiscountUse.objects.exclude(given_back_at=None).get().order == order
+
+
+def test_placing_and_cancelling_with_two_codes_never_wait_for_each_other_in_a_circle(ready_cart, settings):
+    settings.MAX_DISCOUNT_CODES = 2
+    codes = [DiscountFactory(code=code, max_uses=100).code for code in ("ONE", "TWO")]
+    variant, shipping = VariantFactory(stock__on_hand=1000), ShippingMethodFactory()
+    placed = []
+    for number in range(12):
+        cart = ready_cart({variant: 1}, shipping=shipping)
+        given = codes if number % 2 else codes[::-1]
+        checkout.update(key=carts.CartKey(code=cart.code), discount_codes=given, now=NOW)
+        placed.append(cart)
+    first = [placing(cart)().order for cart in placed[:6]]
+    outcomes = together(*[placing(cart) for cart in placed[6:]], *[cancelling(order) for order in first])
+    assert kinds(outcomes) == {orders.Placed: 6, Order: 6}
+    assert DiscountUse.objects.filter(given_back_at=None).count() == 12
+
+
+def test_code_that_is_taken_out_while_the_cart_is_placed_is_used_or_not_but_never_half(ready_cart):
+    DiscountFactory(code="TEN", max_uses=1000)
+    variant, shipping = VariantFactory(stock__on_hand=1000), ShippingMethodFactory()
+    for _ in range(10):
+        cart = with_code(ready_cart({variant: 1}, shipping=shipping))
+        seen = totals(cart).total
+        remove = partial(checkout.remove_code, key=carts.CartKey(code=cart.code), code="TEN", now=NOW)
+        try:
+            placed, _removed = together(placing(cart), remove)
+        except orders.TotalChanged:
+            assert not Order.objects.filter(cart=cart).exists()
+        else:
+            assert placed.order.total == seen
+            assert placed.order.discount_uses.count() == 1
