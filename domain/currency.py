@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 from django.conf import settings
+from django.db.models import QuerySet
 
 from domain.errors import DomainError
 from domain.money import Exchange
@@ -43,11 +44,38 @@ def exchange_of(cart: Cart) -> Exchange:
     return exchange_to(cart.currency)
 
 
+def listed_in(exchange: Exchange) -> QuerySet[VariantPrice]:
+    """The list prices in that currency, to prefetch as a variant's `prices`; none, without a statement, in the
+    shop's own, where a variant's own columns are the list."""
+    if exchange.currency == settings.SHOP_CURRENCY:
+        # Not `none()`, two of which are never equal, as two prefetches of one relation have to be.
+        return VariantPrice.objects.filter(pk__in=())
+    return VariantPrice.objects.filter(currency=exchange.currency)
+
+
+def price_of(variant: ProductVariant, exchange: Exchange) -> Decimal:
+    """What one unit costs: as listed in that currency, or else converted. Reads the variant's `prices`."""
+    listed = _listed(variant, exchange)
+    return Exchange(exchange.currency)(listed.price) if listed else exchange(variant.price)
+
+
+def compare_at_price_of(variant: ProductVariant, exchange: Exchange) -> Decimal | None:
+    """What one unit cost before, or elsewhere; of a price that is listed, what is listed with it."""
+    listed = _listed(variant, exchange)
+    before: Decimal | None = listed.compare_at_price if listed else variant.compare_at_price
+    if before is None:
+        return None
+    return Exchange(exchange.currency)(before) if listed else exchange(before)
+
+
+def _listed(variant: ProductVariant, exchange: Exchange) -> VariantPrice | None:
+    if exchange.currency == settings.SHOP_CURRENCY:
+        return None
+    return next((each for each in variant.prices.all() if each.currency_id == exchange.currency), None)
+
+
 def unit_prices(variants: Collection[ProductVariant], exchange: Exchange) -> dict[int, Decimal]:
     """What one unit of each costs, by its key: as listed in that currency, or else converted."""
-    prices = {variant.pk: exchange(variant.price) for variant in variants}
-    if exchange.currency != settings.SHOP_CURRENCY:
-        listed = VariantPrice.objects.filter(currency=exchange.currency, variant__in=prices).order_by()
-        fixed = Exchange(exchange.currency)
-        prices |= {pk: fixed(price) for pk, price in listed.values_list("variant_id", "price")}
-    return prices
+    listed = listed_in(exchange).filter(variant__in=[variant.pk for variant in variants]).order_by()
+    fixed = {pk: Exchange(exchange.currency)(price) for pk, price in listed.values_list("variant_id", "price")}
+    return {variant.pk: fixed.get(variant.pk, exchange(variant.price)) for variant in variants}

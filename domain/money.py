@@ -1,12 +1,14 @@
 """Amounts and currencies: the one place where money is rounded."""
 
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal, localcontext
+from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal, localcontext
 from functools import lru_cache
 
 ZERO = Decimal(0)
 # Amounts stay below it: what the columns hold (`storefront.models.fields.amount_field`).
 MAX_AMOUNT = Decimal(10) ** 11
+
+_COLUMN_UNIT = Decimal("0.001")
 
 # ISO 4217, list one: the currencies whose minor unit is not the hundredth.
 _EXPONENTS = dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0)  # noqa: SIM905 (a list that reads)
@@ -37,3 +39,13 @@ class Exchange:
     def __call__(self, amount: Decimal) -> Decimal:
         with localcontext(prec=PRECISION):
             return quantize(amount * self.rate, self.currency)
+
+    def least_that_shows(self, amount: Decimal) -> Decimal:
+        """The least amount in the shop's currency, as columns hold it, that is shown as `amount` or more."""
+        with localcontext(prec=PRECISION):
+            exact = (amount - smallest_unit(self.currency) / 2) / self.rate
+            return exact.quantize(_COLUMN_UNIT, ROUND_CEILING)
+
+    def most_that_shows(self, amount: Decimal) -> Decimal:
+        """The greatest amount in the shop's currency, as columns hold it, that is shown as `amount` or less."""
+        return self.least_that_shows(amount + smallest_unit(self.currency)) - _COLUMN_UNIT

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from domain import locks
 from domain.catalog import CategoryTree
 from domain.errors import DomainError
 from domain.money import Exchange
 from domain.pricing import Reduction
-from storefront.models import Cart, CartLine, Discount, DiscountKind, DiscountUse, Order, Product, User
+from storefront.models import Cart, CartLine, Category, Discount, DiscountKind, DiscountUse, Order, Product, User
 from storefront.models.promotions import normal_code
 
 
@@ -81,8 +81,16 @@ class Customer:
 def found(codes: Iterable[str]) -> dict[str, Discount]:
     """The discounts that are offered, by their codes as stored."""
     wanted = {normal_code(code) for code in codes}
-    discounts = Discount.objects.filter(code__in=wanted, is_active=True).prefetch_related("products", "categories")
-    return {discount.code: discount for discount in discounts}
+    return {discount.code: discount for discount in Discount.objects.filter(code__in=wanted, is_active=True)}
+
+
+def terms() -> QuerySet[Discount]:
+    """Discounts that know whether they are choosy about goods; not about which, of which there may be thousands."""
+    products, categories = (
+        Exists(chosen.objects.filter(discount=OuterRef("pk")))
+        for chosen in (Discount.products.through, Discount.categories.through)
+    )
+    return Discount.objects.annotate(is_choosy=products | categories)
 
 
 def lock_of(cart: Cart) -> None:
@@ -90,26 +98,33 @@ def lock_of(cart: Cart) -> None:
     locks.discounts(Discount.objects.filter(carts=cart))
 
 
-def coverage(discounts: Collection[Discount], lines: Collection[CartLine]) -> dict[int, frozenset[str]]:
-    """The SKUs of the lines that each discount covers, by its key."""
+def coverage(discounts: Collection[Any], lines: Collection[CartLine]) -> dict[int, frozenset[str]]:
+    """The SKUs of the lines that each of the discounts (as `terms` gives them) covers, by its key."""
     everything = frozenset(line.variant.sku for line in lines)
-    choosy = [it for it in discounts if it.products.all() or it.categories.all()]
     covered = {discount.pk: everything for discount in discounts}
-    if not choosy:
-        return covered
-    within: dict[int, set[int]] = {}
-    if any(discount.categories.all() for discount in choosy):
-        hangs = Product.categories.through.objects.filter(product_id__in={line.variant.product_id for line in lines})
-        for product_id, category_id in hangs.values_list("product_id", "category_id"):
-            within.setdefault(category_id, set()).add(product_id)
-    tree = CategoryTree() if within else None
-    for discount in choosy:
-        products = {product.pk for product in discount.products.all()}
-        for category in discount.categories.all() if tree else ():
-            for each in tree.with_all_below(category) if tree else ():
-                products |= within.get(each.pk, set())
-        covered[discount.pk] = frozenset(line.variant.sku for line in lines if line.variant.product_id in products)
+    choosy = [discount.pk for discount in discounts if discount.is_choosy]
+    if choosy:
+        chosen = _chosen(choosy, {line.variant.product_id for line in lines})
+        for pk in choosy:
+            covered[pk] = frozenset(line.variant.sku for line in lines if (pk, line.variant.product_id) in chosen)
     return covered
+
+
+def _chosen(discount_ids: Collection[int], product_ids: Collection[int]) -> set[tuple[int, int]]:
+    """Which of the discounts covers which of the products, by itself or by a category above it."""
+    by_product = Discount.products.through.objects.filter(discount__in=discount_ids, product__in=product_ids)
+    chosen = set(by_product.values_list("discount_id", "product_id"))
+    by_category = Discount.categories.through.objects.filter(discount__in=discount_ids)
+    if wanted := list(by_category.values_list("discount_id", "category_id")):
+        hangs = Product.categories.through.objects.filter(product__in=product_ids)
+        within: dict[int, set[int]] = {}
+        for category_id, product_id in hangs.values_list("category_id", "product_id"):
+            within.setdefault(category_id, set()).add(product_id)
+        tree = CategoryTree()
+        for discount_id, category_id in wanted:
+            for below in tree.with_all_below(Category(pk=category_id)):
+                chosen |= {(discount_id, product_id) for product_id in within.get(below.pk, ())}
+    return chosen
 
 
 def uses_by(discounts: Iterable[Discount], customer: Customer) -> dict[int, tuple[int, int]]:

@@ -15,10 +15,9 @@ from storefront.models import Cart, CartLine, CartState, Discount, ShippingMetho
 
 # What `quote` reads of a cart: for `select_related` and `prefetch_related`.
 RELATED = ("currency", "user", "checkout__shipping_method__zone")
-PREFETCHED: tuple[str | Prefetch[str], ...] = (
+PREFETCHED = (
     Prefetch("lines", CartLine.objects.select_related("variant__product", "variant__stock")),
-    "discounts__products",
-    "discounts__categories",
+    Prefetch("discounts", promotions.terms()),
 )
 
 

@@ -251,8 +251,9 @@ class CartQuery:
 @strawberry.type
 class CartMutation:
     @strawberry.mutation(
-        description="Puts units into the cart, which is created on first use; what is in it already gets more. All "
-        "lines or none. Errors: INVALID, NOT_FOUND, NOT_FOR_SALE, INSUFFICIENT_STOCK, CART_LOCKED."
+        description="Puts units into the cart; what is in it already gets more. Where there is none, one is created, "
+        "in the currency of `@inContext`. All lines or none. Errors: INVALID, NOT_FOUND, NOT_FOR_SALE, "
+        "INSUFFICIENT_STOCK, CART_LOCKED."
     )
     def add_to_cart(self, info: Info, input: AddToCartInput) -> CartPayload:
         with Refusals(info) as errors:
@@ -264,7 +265,8 @@ class CartMutation:
                 for index, line in enumerate(input.lines)
             ]
             key = info.context.cart_key(input.cart_code)
-            cart = carts.add_lines(key=key, lines=lines, now=info.context.now)
+            currency = info.context.exchange.currency
+            cart = carts.add_lines(key=key, lines=lines, currency=currency, now=info.context.now)
             info.context.remember_cart(cart)
             return CartPayload(cart_id=cart.pk)
         return CartPayload(user_errors=errors)

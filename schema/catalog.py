@@ -5,10 +5,9 @@ from typing import Annotated, Any, TypeVar
 
 import strawberry
 import strawberry_django
-from django.conf import settings
 from django.db.models import Model, Prefetch, QuerySet
 
-from domain import catalog, facets, stock
+from domain import catalog, currency, facets, stock
 from domain.errors import NotFound
 from domain.search import Question, understand
 from schema import ids
@@ -60,8 +59,20 @@ Row = TypeVar("Row", bound=Model)
 _VARIANTS = Prefetch("variants", models.ProductVariant.objects.select_related("stock"))
 
 
-def _money(amount: Decimal) -> Money:
-    return Money.of(amount, settings.SHOP_CURRENCY)
+def _prices(info: Info) -> Prefetch[Any]:
+    return Prefetch("prices", currency.listed_in(info.context.exchange))
+
+
+def _priced_variants(info: Info) -> Prefetch[Any]:
+    """The variants with their list prices, for a product that is not priced by its own columns."""
+    variants = models.ProductVariant.objects.prefetch_related(_prices(info))
+    return Prefetch(
+        "variants", variants if info.context.is_abroad else variants.filter(pk__in=()), to_attr="priced_variants"
+    )
+
+
+def _money(amount: Decimal, info: Info) -> Money:
+    return Money.of(amount, info.context.exchange.currency)
 
 
 # ── types ────────────────────────────────────────────────────────────────────────────────────────────
@@ -126,13 +137,19 @@ class ProductVariant(ids.Node):
         description='The options chosen: "M / Sand"; empty where there is nothing to choose.'
     )
 
-    @strawberry_django.field(description="Of one unit.")
-    def price(self: Any) -> Money:
-        return _money(self.price)
+    @strawberry_django.field(
+        prefetch_related=_prices, description="Of one unit, in the shop's currency or that of `@inContext`."
+    )
+    def price(self: Any, info: Info) -> Money:
+        return _money(currency.price_of(self, info.context.exchange), info)
 
-    @strawberry_django.field(description="What it cost before, or elsewhere; null when there is nothing to compare.")
-    def compare_at_price(self: Any) -> Money | None:
-        return None if self.compare_at_price is None else _money(self.compare_at_price)
+    @strawberry_django.field(
+        prefetch_related=_prices,
+        description="What it cost before, or elsewhere; null when there is nothing to compare.",
+    )
+    def compare_at_price(self: Any, info: Info) -> Money | None:
+        before = currency.compare_at_price_of(self, info.context.exchange)
+        return None if before is None else _money(before, info)
 
     @strawberry_django.field(select_related=["product"], description="In the order of the product's options.")
     def selected_options(self: Any) -> list[SelectedOption]:
@@ -185,17 +202,25 @@ class Product(ids.Node):
     ) -> ProductVariant | None:
         return next((variant for variant in self.variants.all() if variant.sku == sku), None)
 
-    @strawberry_django.field(description="The lowest and the highest price of its variants.")
-    def price_range(self: Any) -> PriceRange:
-        return PriceRange(min=_money(self.min_price), max=_money(self.max_price))
+    @strawberry_django.field(
+        prefetch_related=_priced_variants,
+        description="The lowest and the highest price of its variants, in the shop's currency or that of `@inContext`.",
+    )
+    def price_range(self: Any, info: Info) -> PriceRange:
+        prices = [self.min_price, self.max_price]
+        if info.context.is_abroad:
+            prices = [currency.price_of(variant, info.context.exchange) for variant in self.priced_variants]
+        return PriceRange(min=_money(min(prices), info), max=_money(max(prices), info))
 
     @strawberry_django.field(
-        prefetch_related=["variants"],
+        prefetch_related=["variants", _priced_variants],
         description="The lowest earlier price among its variants; null without one.",
     )
-    def compare_at_price(self: Any) -> Money | None:
-        before = [v.compare_at_price for v in self.variants.all() if v.compare_at_price is not None]
-        return _money(min(before)) if before else None
+    def compare_at_price(self: Any, info: Info) -> Money | None:
+        variants = self.priced_variants if info.context.is_abroad else self.variants.all()
+        earlier = (currency.compare_at_price_of(variant, info.context.exchange) for variant in variants)
+        before = [amount for amount in earlier if amount is not None]
+        return _money(min(before), info) if before else None
 
     @strawberry_django.field(prefetch_related=[_VARIANTS], description="That of its most available variant.")
     def availability(self: Any) -> stock.Availability:
@@ -249,7 +274,11 @@ class ProductFilter:
     vendor: list[str] | None = strawberry.field(default=None, description="One of these.")
     tags: list[str] | None = strawberry.field(default=None, description="At least one of these.")
     product_type: list[str] | None = strawberry.field(default=None, description="One of these.")
-    price: DecimalRange | None = strawberry.field(default=None, description="Of the lowest-priced variant.")
+    price: DecimalRange | None = strawberry.field(
+        default=None,
+        description="Of the lowest-priced variant, as converted to the currency of `@inContext`: a price that is "
+        "listed in it is not looked at.",
+    )
     available: bool | None = strawberry.field(default=None, description="Whether one of its variants can be had.")
     options: list[OptionFilter] | None = strawberry.field(default=None, description="For one and the same variant.")
     ids: list[strawberry.ID] | None = strawberry.field(default=None, description="At most 100; of an empty list, none.")
@@ -262,14 +291,14 @@ def _decoded(filter: ProductFilter, info: Info) -> catalog.ProductFilter:
     values = [filter.vendor, filter.product_type, filter.tags, filter.ids, *(option.values for option in options)]
     if any(len(each or ()) > MAX_PAGE for each in values):
         raise bad_user_input(f"At most {MAX_PAGE} values in one part of a filter.")
-    price = filter.price or DecimalRange()
+    price, exchange = filter.price or DecimalRange(), info.context.exchange
     return catalog.ProductFilter(
         category_ids=_categories(filter, info),
         vendors=tuple(filter.vendor or ()),
         product_types=tuple(filter.product_type or ()),
         tags=tuple(filter.tags or ()),
-        price_gte=price.gte,
-        price_lte=price.lte,
+        price_gte=None if price.gte is None else exchange.least_that_shows(price.gte),
+        price_lte=None if price.lte is None else exchange.most_that_shows(price.lte),
         available=filter.available,
         options=tuple(catalog.OptionFilter(option.name, tuple(option.values)) for option in options),
         ids=None if filter.ids is None else tuple(_known(filter.ids)),

@@ -14,10 +14,11 @@ from django.http import HttpRequest
 from django.utils import timezone
 from graphql import GraphQLError
 
-from domain import throttle
+from domain import currency, throttle
 from domain.accounts import Client
 from domain.cart import CartKey
 from domain.catalog import CategoryTree
+from domain.money import Exchange
 from schema import tokens
 from storefront import models
 
@@ -37,10 +38,17 @@ class Context:
     trusts_cookies: bool
     # What the answer sets: a value and the seconds it is kept, or None to delete it.
     cookies: dict[str, tuple[str, int] | None] = field(default_factory=dict)
+    # What prices of the catalogue are shown in: what `@inContext` asks for, or the shop's own currency.
+    exchange: Exchange = field(default_factory=lambda: currency.exchange_to(None))
 
     @cached_property
     def now(self) -> datetime:
         return timezone.now()
+
+    @property
+    def is_abroad(self) -> bool:
+        """Whether prices are shown in another currency than the shop's."""
+        return self.exchange.currency != str(settings.SHOP_CURRENCY)
 
     @cached_property
     def session(self) -> models.Session | None:

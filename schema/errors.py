@@ -132,7 +132,8 @@ class NotForSale(UserError):
     "`Cart.total` accepts it, and so does `updateCartLine`, with the same quantity too."
 )
 class PriceChanged(UserError):
-    line_id: strawberry.ID = strawberry.field(description="`CartLine.id`.")
+    # Never null; but with another type than its siblings' it could not be asked for beside theirs.
+    line_id: strawberry.ID | None = strawberry.field(description="`CartLine.id`, for `updateCartLine`.")
     before: Money = strawberry.field(description="What one unit cost then.")
     now: Money = strawberry.field(description="What one unit costs now.")
 

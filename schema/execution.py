@@ -18,12 +18,17 @@ from graphql import (
     OperationType,
     StringValueNode,
     execute_sync,
+    get_directive_values,
     get_operation_ast,
+    get_variable_values,
     parse,
     specified_rules,
     validate,
 )
 
+from domain import currency
+from domain.currency import CurrencyUnavailable
+from domain.money import Exchange
 from schema import limits
 from schema.context import Context
 from schema.root import schema
@@ -34,6 +39,7 @@ MAX_TOKENS = 2_000
 MAX_CACHED = 8_000  # characters; a front end's documents are shorter
 # graphql-core's own executor: Strawberry's picks the first operation where the specification wants an error.
 _SCHEMA = schema._schema
+_IN_CONTEXT = next(directive for directive in _SCHEMA.directives if directive.name == "inContext")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,10 @@ def answer(
     fragments = {part.name.value: part for part in document.definitions if isinstance(part, FragmentDefinitionNode)}
     if too_large := limits.check(operation, fragments, variables or {}, _SCHEMA):
         return _refused([too_large])
+    try:
+        context.exchange = _exchange(operation, variables or {})
+    except CurrencyUnavailable as error:
+        return _refused([GraphQLError(error.message, operation, extensions={"code": "BAD_USER_INPUT"})])
     result = execute_sync(
         _SCHEMA,
         document,
@@ -78,6 +88,16 @@ def answer(
         context_value=context,
     )
     return _answered(result, operation)
+
+
+def _exchange(operation: OperationDefinitionNode, variables: dict[str, Any]) -> Exchange:
+    """What `@inContext` asks for. Raises CurrencyUnavailable. Variables of a wrong type are for execution to tell."""
+    code = None
+    if operation.directives:
+        coerced = get_variable_values(_SCHEMA, operation.variable_definitions, variables)
+        given = get_directive_values(_IN_CONTEXT, operation, coerced) if isinstance(coerced, dict) else None
+        code = (given or {}).get("currency")
+    return currency.exchange_to(currency.named(code) if code is not None else None)
 
 
 def _is_query(operation: OperationDefinitionNode) -> bool:

@@ -19,7 +19,7 @@ from schema.enums import expose
 from schema.errors import Refusals, UserError
 from schema.loading import load
 from schema.pricing import PriceStep
-from schema.scalars import Money
+from schema.scalars import Money, plain
 from storefront import models
 
 if TYPE_CHECKING:
@@ -102,15 +102,18 @@ class Order(ids.Node):
     billing_address: Address = strawberry_django.field(description="Who is billed.")
     shipping_method: str = strawberry_django.field(description="The name of the chosen way of shipping.")
     currency: str = strawberry_django.field(description="ISO 4217 code of all its amounts.")
-    exchange_rate: Decimal = strawberry_django.field(
-        description="What one unit of the shop's currency was in the order's; 1 in the shop's own."
-    )
     prices_include_tax: bool = strawberry_django.field(description="Whether unit prices and shipping held the tax.")
     note: str = strawberry_django.field(description="What the buyer wrote; may be empty.")
     payments: list[Annotated["Payment", strawberry.lazy("schema.payments")]] = strawberry_django.field(
         description="Every attempt to pay, the first one first."
     )
     events: list[OrderEvent] = strawberry_django.field(description="Its history, the first step first.")
+
+    @strawberry_django.field(
+        description="What one unit of the shop's currency was in the order's; 1 in the shop's own."
+    )
+    def exchange_rate(self: Any) -> Decimal:
+        return plain(self.exchange_rate)
 
     @strawberry_django.field(description="The lines' totals together.")
     def subtotal(self: Any) -> Money:

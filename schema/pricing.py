@@ -6,7 +6,7 @@ import strawberry
 
 from domain import pricing
 from schema.enums import expose
-from schema.scalars import Money
+from schema.scalars import Money, plain
 
 expose(
     pricing.StepKind,
@@ -37,5 +37,5 @@ class PriceStep:
             included=step.included,
             code=step.code or None,
             base=None if step.base is None else Money.of(step.base, currency),
-            rate=step.rate,
+            rate=None if step.rate is None else plain(step.rate),
         )

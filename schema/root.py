@@ -1,8 +1,10 @@
 """The schema: one Query and one Mutation class a context, merged."""
 
 from decimal import Decimal
+from typing import Annotated, Any
 
 import strawberry
+from strawberry.directive import DirectiveLocation, DirectiveValue
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
 
@@ -33,9 +35,25 @@ Mutation = merge_types(
     "Mutation", (SessionMutation, AccountMutation, CartMutation, CheckoutMutation, OrderMutation, PaymentMutation)
 )
 
+
+@strawberry.directive(
+    locations=[DirectiveLocation.QUERY, DirectiveLocation.MUTATION],
+    description="Which currency the operation's prices of the catalogue are in, and a cart that it creates.",
+)
+def in_context(
+    value: DirectiveValue[Any],
+    currency: Annotated[  # noqa: ARG001 (its place in the schema)
+        str | None, strawberry.argument(description="One of `shop.currencies`; without it, `shop.currency`.")
+    ] = None,
+) -> Any:
+    """Read from the operation by `schema.execution`, before any field is."""
+    return value
+
+
 schema = strawberry.Schema(
     query=Query,
     mutation=Mutation,
+    directives=[in_context],
     types=[
         InvalidInput,
         InsufficientStock,

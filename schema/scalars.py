@@ -20,6 +20,11 @@ def _parse_decimal(value: Any) -> Decimal:
     return Decimal(text)
 
 
+def plain(number: Decimal) -> Decimal:
+    """A rate without the zeros that its column ends in."""
+    return Decimal(f"{number.normalize():f}")
+
+
 DECIMAL: ScalarDefinition = strawberry.scalar(
     name="Decimal",
     description='A decimal number as a string, never a binary fraction: "19.90".',

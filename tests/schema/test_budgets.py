@@ -19,11 +19,16 @@ from tests.factories import (
     ADDRESS,
     NOW,
     CategoryFactory,
+    CurrencyFactory,
+    DiscountFactory,
     ImageFactory,
     ProductFactory,
     ShippingMethodFactory,
+    TaxClassFactory,
+    TaxRateFactory,
     UserFactory,
     VariantFactory,
+    VariantPriceFactory,
 )
 
 pytestmark = pytest.mark.django_db
@@ -71,6 +76,8 @@ def shop():
         for number in range(1, size):
             VariantFactory(product=first, option1=str(number), image=ImageFactory(product=first))
         ShippingMethodFactory.create_batch(size)
+        CurrencyFactory(code="USD")
+        DiscountFactory(code=VARIABLES["code"])
         catalog.refresh(first)
         return list(models.ProductVariant.objects.filter(option1="0"))
 
@@ -108,6 +115,8 @@ def _the_buyers_path(cost, variants):
     costs["ChooseShipping"] = cost("ChooseShipping", shippingOption=option)
     cart = cost.data["checkout"]["cart"]
     assert cart["checkout"]["ready"]
+    costs["ApplyCode"] = cost("ApplyCode", code=VARIABLES["code"])
+    costs["RemoveCode"] = cost("RemoveCode", code=VARIABLES["code"])
     costs["Place"] = cost("Place", total=cart["total"]["amount"])
     order = cost.data["placeOrder"]["order"]
     costs["Place (again)"] = cost("Place", total=cart["total"]["amount"])
@@ -176,6 +185,7 @@ def _all(cost, variants):
         "Search": cost("Search", words="shirt"),
         "Search (misspelt)": cost("Search", words="shrit"),
         "ProductPage": cost("ProductPage", slug="shirt-0"),
+        "ProductInDollars": cost("ProductInDollars", slug="shirt-0"),
         **_the_buyers_path(cost, variants),
     }
     sold_out = VariantFactory(stock__on_hand=0)
@@ -209,6 +219,69 @@ def test_no_budget_is_above_what_was_promised(name, most):
 
 def test_an_order_of_10_lines_takes_at_most_25_statements(cost, shop):
     assert _the_buyers_path(cost, shop(10))["Place"] == budget("Place") <= 25
+
+
+CHECKOUT = """
+mutation ($address: AddressInput!, $codes: [String!]!, $option: ID) {
+  checkout(input: { email: "ada@example.com", shippingAddress: $address, discountCodes: $codes, currency: "USD",
+    shippingOptionId: $option }) {
+    cart {
+      code discountCodes problems { code } priceTrace { label } total { amount }
+      lines { unitPrice { amount } discount { amount } tax { amount } variant { sku } }
+      checkout { ready shippingOption { id } shippingOptions { id price { amount } } }
+    }
+    userErrors { message }
+  }
+}
+"""
+
+
+@pytest.fixture
+def everything(shop, settings):
+    """`everything(100)`: as `shop`, with list prices, classes and regions of tax, bands of weight, and three codes
+    with limits that cover some categories and products."""
+
+    def fill(size):
+        settings.MAX_DISCOUNT_CODES = 3
+        variants = shop(size)
+        models.Product.objects.update(tax_class=TaxClassFactory())
+        for percent, given in enumerate(({}, {"region": "CA"}, {"tax_class": models.TaxClass.objects.get()})):
+            TaxRateFactory(country_code="US", percent=percent, **given)
+        for method in models.ShippingMethod.objects.all():
+            for grams in range(1, size + 1):
+                models.WeightBand.objects.create(method=method, up_to_grams=grams, price=grams)
+        for variant in variants:
+            VariantPriceFactory(variant=variant, currency_id="USD", price=20)
+        for kind, value in (("PERCENTAGE", 10), ("FIXED", 1), ("FREE_SHIPPING", 0)):
+            discount = DiscountFactory(code=kind, kind=kind, value=value, max_uses=5, max_uses_per_customer=5)
+            discount.categories.set(models.Category.objects.filter(parent=None))
+            discount.products.set(models.Product.objects.all())
+        return variants
+
+    return fill
+
+
+@pytest.mark.parametrize("rows", [1, 10, 100])
+def test_a_purchase_with_everything_switched_on_costs_the_same_for_1_row_as_for_100(cost, everything, rows):
+    variants = everything(rows)
+    cost("AddToCart", lines=[{"variantId": variant_id(variants[0]), "quantity": 1}])
+    _fill(cost.data["addToCart"]["cart"], variants[1:])
+    address = {"name": "Ada", "line1": "1 Main St", "city": "Oakland", "postalCode": "94607", "countryCode": "US",
+               "region": "CA"}  # fmt: skip
+    given = {"address": address, "codes": ["FIXED", "PERCENTAGE", "FREE_SHIPPING"]}
+    costs = {"checkout": cost("checkout", CHECKOUT, **given)}
+    options = cost.data["checkout"]["cart"]["checkout"]["shippingOptions"]
+    assert len(options) == rows
+    costs["checkout with an option"] = cost("checkout", CHECKOUT, option=options[0]["id"], **given)
+    cart = cost.data["checkout"]["cart"]
+    assert (cart["problems"], len(cart["discountCodes"])) == ([], 3)
+    costs["placeOrder"] = cost("Place", total=cart["total"]["amount"])
+    order = models.Order.objects.get(cart__code=cart["code"])
+    assert (order.currency, order.discount_uses.count(), order.tax > 0) == ("USD", 3, True)
+    expected = BUDGETS["with_everything"]
+    if (connection.vendor, rows) == ("sqlite", 100):
+        expected = expected | {"placeOrder": expected["placeOrder"] + 1}
+    assert costs == expected
 
 
 LIST = """

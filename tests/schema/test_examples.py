@@ -58,6 +58,8 @@ def _browsing_shows_the_shop(run):
     assert product["categories"][0]["ancestors"]
     assert len(product["variants"]) > 4
     assert all(variant["image"] for variant in product["variants"])
+    abroad = run("03-product", "ProductInDollars")["product"]
+    assert {variant["price"]["currency"] for variant in abroad["variants"]} == {"USD"}
 
 
 def _a_guest_buys(run):
@@ -71,6 +73,11 @@ def _a_guest_buys(run):
     assert (chosen["checkout"]["ready"], chosen["problems"]) == (True, [])
     # The total that the tab suggests is the one of a cart that only it has filled.
     assert json.loads((OPERATIONS / "04-buy.json").read_text())["total"] == chosen["total"]["amount"]
+
+    discounted = run("04-buy", "ApplyCode")["applyDiscountCode"]["cart"]
+    assert discounted["discount"] == chosen["shipping"]
+    assert "DISCOUNT" in {step["kind"] for step in discounted["priceTrace"]}
+    assert run("04-buy", "RemoveCode")["removeDiscountCode"]["cart"]["total"] == chosen["total"]
 
     order = run("04-buy", "Place", total=chosen["total"]["amount"])["placeOrder"]["order"]
     assert order["state"] == "AWAITING_PAYMENT"
