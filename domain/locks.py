@@ -79,3 +79,8 @@ def discounts(candidates: db.QuerySet[Discount]) -> list[Discount]:
 def stock(variant_ids: Iterable[int]) -> list[Stock]:
     """Locks these variants' stock rows, by primary key, so that no two buyers wait for each other."""
     return list(_locked(Stock.objects.filter(pk__in=list(variant_ids))))
+
+
+def row(candidates: db.QuerySet[Row]) -> Row | None:
+    """Locks a row of the shop's terms that staff change: alone, in no order with others."""
+    return _locked(candidates).first()

@@ -85,6 +85,11 @@ class Context:
             raise unauthenticated("Log in first.")
         return self.viewer
 
+    def allow(self, *permissions: str) -> None:
+        """Lets staff pass who have all of these. Raises UNAUTHENTICATED, FORBIDDEN."""
+        if not (self.user.is_staff and self.user.has_perms([f"storefront.{name}" for name in permissions])):
+            raise GraphQLError("This is not for you.", extensions={"code": "FORBIDDEN"})
+
     def enter(self, session: models.Session) -> None:
         """What follows in this request is seen by the session's user."""
         self.session, self.viewer = session, session.user

@@ -69,6 +69,7 @@ class ErrorCode(Enum):
         "CURRENCY_UNAVAILABLE", description="The shop does not sell in it; `shop.currencies` are those it does."
     )
     PRICE_CHANGED = strawberry.enum_value("PRICE_CHANGED", description="See `PriceChanged`.")
+    IN_USE = strawberry.enum_value("IN_USE", description="Something hangs on it: withdraw it rather than delete it.")
     ORDER_STATE = strawberry.enum_value("ORDER_STATE", description="The order's state does not allow it.")
     PAYMENT_DECLINED = strawberry.enum_value("PAYMENT_DECLINED", description="Refused: try another method.")
     PAYMENT_UNAVAILABLE = strawberry.enum_value(

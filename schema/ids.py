@@ -39,6 +39,11 @@ def number(value: str, type_name: str, *, field: Sequence[str] = ()) -> int:
     return int(key)
 
 
+def text(value: str, type_name: str, *, field: Sequence[str] = ()) -> str:
+    """The key of an id of that type, as it is. Raises NotFound for anything else."""
+    return _key(value, type_name, field)
+
+
 def uuid(value: str, type_name: str, *, field: Sequence[str] = ()) -> UUID:
     """The UUID key of an id of that type. Raises NotFound for anything else."""
     key = _key(value, type_name, field)

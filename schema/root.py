@@ -12,6 +12,7 @@ from schema.accounts import AccountMutation, AccountQuery
 from schema.cart import CartMutation, CartQuery
 from schema.catalog import CatalogQuery
 from schema.checkout import CheckoutMutation
+from schema.currency import CurrencyMutation, CurrencyQuery
 from schema.errors import (
     AddressIncomplete,
     CartLocked,
@@ -26,13 +27,41 @@ from schema.errors import (
 )
 from schema.orders import OrderMutation, OrderQuery
 from schema.payments import PaymentMutation
+from schema.promotions import PromotionMutation, PromotionQuery
 from schema.scalars import DECIMAL
 from schema.sessions import SessionMutation
+from schema.shipping import ShippingMutation, ShippingQuery
 from schema.shop import ShopQuery
+from schema.tax import TaxMutation, TaxQuery
 
-Query = merge_types("Query", (ShopQuery, CatalogQuery, CartQuery, OrderQuery, AccountQuery))
+Query = merge_types(
+    "Query",
+    (
+        ShopQuery,
+        CatalogQuery,
+        CartQuery,
+        OrderQuery,
+        AccountQuery,
+        ShippingQuery,
+        TaxQuery,
+        PromotionQuery,
+        CurrencyQuery,
+    ),
+)
 Mutation = merge_types(
-    "Mutation", (SessionMutation, AccountMutation, CartMutation, CheckoutMutation, OrderMutation, PaymentMutation)
+    "Mutation",
+    (
+        SessionMutation,
+        AccountMutation,
+        CartMutation,
+        CheckoutMutation,
+        OrderMutation,
+        PaymentMutation,
+        ShippingMutation,
+        TaxMutation,
+        PromotionMutation,
+        CurrencyMutation,
+    ),
 )
 
 

@@ -10,13 +10,13 @@ from strawberry.types.scalar import ScalarDefinition
 
 from domain.money import quantize
 
-_DECIMAL = re.compile(r"-?[0-9]{1,11}(\.[0-9]{1,3})?")
+_DECIMAL = re.compile(r"-?[0-9]{1,11}(\.[0-9]{1,8})?")
 
 
 def _parse_decimal(value: Any) -> Decimal:
     text = value if isinstance(value, str) else repr(value)
     if not _DECIMAL.fullmatch(text):
-        raise GraphQLError('A number such as "19.90" is expected, with at most 11 digits before the point and 3 after.')
+        raise GraphQLError('A number such as "19.90" is expected, with at most 11 digits before the point and 8 after.')
     return Decimal(text)
 
 

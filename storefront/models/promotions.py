@@ -76,7 +76,7 @@ class Discount(models.Model):
         return self.code
 
     def clean_fields(self, exclude: object = None) -> None:
-        self.code = normal_code(self.code)
+        self.code = normal_code(self.code or "")
         super().clean_fields(exclude)  # type: ignore[arg-type]
 
     def clean(self) -> None:

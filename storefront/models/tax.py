@@ -58,7 +58,7 @@ class TaxRate(models.Model):
         return f"{self.name} {self.percent.normalize():f} % in {place}"
 
     def clean(self) -> None:
-        self.country_code = self.country_code.upper()
+        self.country_code, self.region = (self.country_code or "").upper(), self.region or ""
         try:
             check_countries([self.country_code])
         except ValidationError as error:

@@ -1,0 +1,88 @@
+"""What the mutations of the shop's staff share. Each is for whoever has Django's permission for its model."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+import strawberry
+from django.db.models import Model, QuerySet
+
+from domain import records
+from schema import ids
+from schema.context import Info
+from schema.errors import Refusals, UserError
+from schema.loading import load
+
+Thing = TypeVar("Thing")
+
+
+@strawberry.type(description="What was saved, as it is now, or why nothing was.")
+class SavePayload(Generic[Thing]):
+    rows: strawberry.Private[QuerySet[Any] | None] = None
+    user_errors: list[UserError] = strawberry.field(
+        default_factory=list, description="Why nothing was done; empty on success."
+    )
+
+    @strawberry.field(description="Null when nothing was done.")
+    def saved(self, info: Info) -> Thing | None:
+        return None if self.rows is None else load(self.rows, info).first()
+
+
+@strawberry.input(description="What to delete.")
+class DeleteInput:
+    id: strawberry.ID = strawberry.field(description="Its `id`.")
+
+
+@strawberry.type(description="What was deleted, for a client's cache, or why nothing was.")
+class DeletePayload:
+    deleted_id: strawberry.ID | None = strawberry.field(default=None, description="Null when nothing was done.")
+    user_errors: list[UserError] = strawberry.field(
+        default_factory=list, description="Why nothing was done; empty on success."
+    )
+
+
+def save(
+    info: Info, model: type[Model], given: Any, *, links: Mapping[str, str] | None = None, parts: tuple[str, ...] = ()
+) -> SavePayload[Any]:
+    """Makes a row, or changes the one that the input's `id` names; parts of the input that were left out stay.
+
+    `links` are the lists of ids that many-to-many columns shall hold, `parts` the lists of what shall hang on it.
+    """
+    info.context.allow(f"{'add' if given.id is None else 'change'}_{model._meta.model_name}")
+    with Refusals(info) as errors:
+        values = {name: value for name, value in vars(given).items() if value is not strawberry.UNSET}
+        key = _key(values.pop("id"), model, "id")
+        linked = {
+            name: (relation, _keys(values.pop(name), model, relation, name))
+            for name, relation in (links or {}).items()
+            if name in values
+        }
+        hanging = {name: [vars(part) for part in values.pop(name) or ()] for name in parts if name in values}
+        values |= {name: _related(value, model, name) for name, value in values.items() if name.endswith("_id")}
+        rows = model._default_manager.all()
+        row = records.save(rows=rows, key=key, values=values, links=linked, parts=hanging)
+        return SavePayload(rows=rows.filter(pk=row.pk))
+    return SavePayload(user_errors=errors)
+
+
+def delete(info: Info, model: type[Model], given: DeleteInput) -> DeletePayload:
+    info.context.allow(f"delete_{model._meta.model_name}")
+    with Refusals(info) as errors:
+        records.delete(rows=model._default_manager.all(), key=_key(given.id, model, "id"))
+        return DeletePayload(deleted_id=given.id)
+    return DeletePayload(user_errors=errors)
+
+
+def _key(id: str | None, model: type[Model], *field: str) -> int | str | None:
+    """What a global id says the key is; the type's name is the model's."""
+    decode: Callable[..., int | str] = ids.text if model._meta.pk.get_internal_type() == "CharField" else ids.number
+    return None if id is None else decode(id, model.__name__, field=field)
+
+
+def _keys(given: list[str] | None, model: type[Model], relation: str, name: str) -> list[int | str | None]:
+    related: Any = model._meta.get_field(relation).related_model
+    return [_key(each, related, name, str(index)) for index, each in enumerate(given or ())]
+
+
+def _related(id: str | None, model: type[Model], name: str) -> int | str | None:
+    related: Any = model._meta.get_field(name.removesuffix("_id")).related_model
+    return _key(id, related, name)
