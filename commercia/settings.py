@@ -52,8 +52,10 @@ SHOP_COUNTRIES = [
 ]
 # Where it is: whose tax a cart shows as long as nobody knows where it goes to.
 SHOP_COUNTRY = env.str("SHOP_COUNTRY", SHOP_COUNTRIES[0] if SHOP_COUNTRIES else "").upper()
+if SHOP_COUNTRY and SHOP_COUNTRY not in SHOP_COUNTRIES:
+    raise ImproperlyConfigured("SHOP_COUNTRY has to be one of SHOP_COUNTRIES.")
 PRICES_INCLUDE_TAX = env.bool("PRICES_INCLUDE_TAX", True)
-MAX_DISCOUNT_CODES = env.int("MAX_DISCOUNT_CODES", 1)
+MAX_DISCOUNT_CODES = max(env.int("MAX_DISCOUNT_CODES", 1), 0)
 SHOP_LOW_STOCK = env.int("SHOP_LOW_STOCK", 3)
 PAYMENT_PROVIDERS = [name.upper() for name in env_list("PAYMENT_PROVIDERS", "TEST" if DEBUG else "")]
 if unknown := set(PAYMENT_PROVIDERS) - {"TEST"}:

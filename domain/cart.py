@@ -13,6 +13,7 @@ from django.db.models import Q, QuerySet
 from domain import currency as currencies
 from domain import locks, stock
 from domain.errors import DomainError, InvalidInput, NotFound, raise_all
+from domain.money import MAX_AMOUNT
 from storefront.models import Cart, CartLine, CartState, Checkout, Order, ProductVariant, StockPolicy, User
 
 MAX_LINES = 200
@@ -166,7 +167,7 @@ def add_lines(*, key: CartKey, lines: Sequence[NewLine], currency: str | None = 
 
     prices = currencies.unit_prices(list(variants.values()), currencies.exchange_of(cart))
     for line in changed:
-        line.seen_price = prices[line.variant_id]
+        line.seen_price = min(prices[line.variant_id], MAX_AMOUNT - 1)  # What costs more cannot be ordered.
     CartLine.objects.bulk_create(
         changed, update_conflicts=True, unique_fields=["cart", "variant"], update_fields=["quantity", "seen_price"]
     )
@@ -190,7 +191,7 @@ def set_quantity(*, key: CartKey, line_id: UUID, quantity: int, now: datetime) -
         if quantity > line.quantity:
             _refuse_more(line, quantity, now=now)
         price = currencies.unit_prices([line.variant], currencies.exchange_of(cart))[line.variant_id]
-        cart.lines.filter(pk=line_id).update(quantity=quantity, seen_price=price)
+        cart.lines.filter(pk=line_id).update(quantity=quantity, seen_price=min(price, MAX_AMOUNT - 1))
     touch(cart, now)
     return cart
 

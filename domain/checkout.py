@@ -1,10 +1,11 @@
 """What a cart needs to become an order: e-mail, addresses, a way of shipping; and what it may have: codes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar
 
+from django.conf import settings
 from django.db import transaction
 
 from domain import cart as carts
@@ -55,8 +56,8 @@ def update(
     """Notes what the buyer gave; what is None stays as it was. May be called again and again.
 
     Raises InvalidInput, AddressIncomplete, ShippingUnavailable, DiscountRefused for each code, CurrencyUnavailable;
-    NotFound, CartLocked for the cart. What is chosen after an address or a code stays only while it fits: a method
-    that does not deliver there is forgotten, a code that no longer counts is told by `problems`.
+    NotFound, CartLocked for the cart. A new address forgets a chosen method that does not take the parcel there;
+    whatever else ceases to fit is told by `problems`.
     """
     cart = carts.open_existing(key)
     checkout = Checkout.objects.filter(cart=cart).first() or Checkout(
@@ -68,17 +69,32 @@ def update(
         checkout.shipping_address = contact.address(shipping_address, field=["shipping_address"])
     if billing_address is not None:
         checkout.billing_address = contact.address(billing_address, field=["billing_address"])
-    if checkout._state.adding or any(given is not None for given in (email, shipping_address, billing_address)):
-        checkout.save(force_insert=checkout._state.adding)
+    given = {"email": email, "shipping_address": shipping_address, "billing_address": billing_address}
+    noted = [name for name, value in given.items() if value is not None]
+    if checkout._state.adding:
+        checkout.save(force_insert=True)
+    elif noted:
+        checkout.save(update_fields=noted)
     if currency_code is not None:
         _change_currency(cart, currency_code)
+    places = _places(discount_codes or ())
     if discount_codes is not None:
-        _set_codes(cart, discount_codes, field=["discount_codes"])
+        _set_codes(cart, places)
     moved = shipping_address is not None and checkout.shipping_method_id is not None
-    if shipping_method_id is not None or moved or discount_codes:
-        _check_choices(checkout, codes=discount_codes or (), shipping_method_id=shipping_method_id, now=now)
+    if shipping_method_id is not None or moved or places:
+        quote = _quote(cart, now=now)
+        refused = [each.at(places[each.discount_code]) for each in quote.refused if each.discount_code in places]
+        raise_all([*refused, *_unavailable(quote, shipping_method_id)])
+        if shipping_method_id is not None or (moved and quote.offer is None):
+            checkout.shipping_method_id = shipping_method_id
+            checkout.save(update_fields=["shipping_method"])
     carts.touch(cart, now)
     return cart
+
+
+def _quote(cart: Cart, *, now: datetime) -> quotes.Quote:
+    """What the cart costs with what has just been changed."""
+    return quotes.quote(quotes.loaded(Cart.objects.filter(pk=cart.pk)).get(), now=now)
 
 
 def _change_currency(cart: Cart, code: str) -> None:
@@ -88,38 +104,34 @@ def _change_currency(cart: Cart, code: str) -> None:
         cart.lines.update(seen_price=None)
 
 
-def _set_codes(cart: Cart, codes: Sequence[str], *, field: Sequence[str]) -> None:
+def _places(codes: Sequence[str]) -> dict[str, list[str]]:
+    """Each code as it is kept, with its first place in the input."""
+    places: dict[str, list[str]] = {}
+    for index, code in enumerate(codes):
+        places.setdefault(normal_code(code), ["discount_codes", str(index)])
+    return places
+
+
+def _set_codes(cart: Cart, places: Mapping[str, Sequence[str]]) -> None:
     """Has the cart hold exactly these codes. Raises DiscountRefused for those that are unknown or too many."""
-    codes = list(dict.fromkeys(normal_code(code) for code in codes))
-    known = promotions.found(codes[: promotions.most()])
+    most = settings.MAX_DISCOUNT_CODES
+    allowed = list(places)[:most]
+    known = promotions.found(allowed)
     raise_all(
         [
-            DiscountRefused(
-                code, Refusal.UNKNOWN if index < promotions.most() else Refusal.TOO_MANY, field=[*field, str(index)]
-            )
-            for index, code in enumerate(codes)
+            DiscountRefused(code, Refusal.UNKNOWN if code in allowed else Refusal.TOO_MANY, field=field)
+            for code, field in places.items()
             if code not in known
         ]
     )
     cart.discounts.set(known.values())
 
 
-def _check_choices(checkout: Checkout, *, codes: Sequence[str], shipping_method_id: int | None, now: datetime) -> None:
-    """Judges what was just chosen by the cart as it is now. Raises DiscountRefused, ShippingUnavailable."""
-    quote = quotes.quote(quotes.loaded(Cart.objects.filter(pk=checkout.cart_id)).get(), now=now)
-    given = [normal_code(code) for code in codes]
-    errors: list[DomainError] = [
-        refused.at(["discount_codes", str(given.index(refused.discount_code))])
-        for refused in quote.refused
-        if refused.discount_code in given
-    ]
-    if shipping_method_id is not None and shipping_method_id not in {offer.method.pk for offer in quote.offers}:
-        why = "Not offered for this address and cart." if quote.parcel else "It needs an address first."
-        errors.append(ShippingUnavailable(why, offers=quote.offers, field=["shipping_option_id"]))
-    raise_all(errors)
-    if shipping_method_id is not None or quote.offer is None:
-        checkout.shipping_method_id = shipping_method_id
-        checkout.save(update_fields=["shipping_method"])
+def _unavailable(quote: quotes.Quote, shipping_method_id: int | None) -> list[DomainError]:
+    if shipping_method_id is None or shipping_method_id in {offer.method.pk for offer in quote.offers}:
+        return []
+    why = "Not offered for this address and cart." if quote.parcel else "It needs an address first."
+    return [ShippingUnavailable(why, offers=quote.offers, field=["shipping_option_id"])]
 
 
 @transaction.atomic(durable=True)
@@ -133,11 +145,11 @@ def apply_code(*, key: carts.CartKey, code: str, now: datetime) -> Cart:
     if code in {discount.code for discount in held}:
         return cart
     discount = promotions.found([code]).get(code)
-    if discount is None or len(held) >= promotions.most():
+    if discount is None or len(held) >= settings.MAX_DISCOUNT_CODES:
         reason = Refusal.TOO_MANY if discount else Refusal.UNKNOWN
         raise DiscountRefused(code, reason, field=["code"])
     cart.discounts.add(discount)
-    quote = quotes.quote(quotes.loaded(Cart.objects.filter(pk=cart.pk)).get(), now=now)
+    quote = _quote(cart, now=now)
     raise_all([refused.at(["code"]) for refused in quote.refused if refused.discount_code == code])
     carts.touch(cart, now)
     return cart
@@ -182,12 +194,12 @@ def problems(cart: Cart, quote: quotes.Quote, *, now: datetime) -> list[DomainEr
     lines = list(cart.lines.all())
     found: list[DomainError] = [] if lines else [CartEmpty("The cart is empty.", field=["lines"])]
     for index, line in enumerate(lines):
-        field = ["lines", str(index)]
+        field, quantity_field = ["lines", str(index)], ["lines", str(index), "quantity"]
         price = quote.unit_prices[line.variant_id]
         if not carts.is_for_sale(line.variant, now=now):
             found.append(carts.NotForSale(f"{line.variant.sku} is no longer for sale.", line=line, field=field))
-        elif short := stock.shortage(variant=line.variant, quantity=line.quantity, line=line, field=field):
-            found.append(short.at([*field, "quantity"]))
+        elif short := stock.shortage(variant=line.variant, quantity=line.quantity, line=line, field=quantity_field):
+            found.append(short)
         elif line.seen_price is not None and line.seen_price != price:
             code = quote.exchange.currency
             found.append(

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 
 from domain.errors import DomainError
-from domain.money import Exchange
+from domain.money import Exchange, quantize
 from storefront.models import Cart, Currency, ProductVariant, VariantPrice
 
 
@@ -56,7 +56,7 @@ def listed_in(exchange: Exchange) -> QuerySet[VariantPrice]:
 def price_of(variant: ProductVariant, exchange: Exchange) -> Decimal:
     """What one unit costs: as listed in that currency, or else converted. Reads the variant's `prices`."""
     listed = _listed(variant, exchange)
-    return Exchange(exchange.currency)(listed.price) if listed else exchange(variant.price)
+    return quantize(listed.price, exchange.currency) if listed else exchange(variant.price)
 
 
 def compare_at_price_of(variant: ProductVariant, exchange: Exchange) -> Decimal | None:
@@ -65,7 +65,7 @@ def compare_at_price_of(variant: ProductVariant, exchange: Exchange) -> Decimal 
     before: Decimal | None = listed.compare_at_price if listed else variant.compare_at_price
     if before is None:
         return None
-    return Exchange(exchange.currency)(before) if listed else exchange(before)
+    return quantize(before, exchange.currency) if listed else exchange(before)
 
 
 def _listed(variant: ProductVariant, exchange: Exchange) -> VariantPrice | None:
@@ -77,5 +77,5 @@ def _listed(variant: ProductVariant, exchange: Exchange) -> VariantPrice | None:
 def unit_prices(variants: Collection[ProductVariant], exchange: Exchange) -> dict[int, Decimal]:
     """What one unit of each costs, by its key: as listed in that currency, or else converted."""
     listed = listed_in(exchange).filter(variant__in=[variant.pk for variant in variants]).order_by()
-    fixed = {pk: Exchange(exchange.currency)(price) for pk, price in listed.values_list("variant_id", "price")}
+    fixed = {pk: quantize(price, exchange.currency) for pk, price in listed.values_list("variant_id", "price")}
     return {variant.pk: fixed.get(variant.pk, exchange(variant.price)) for variant in variants}

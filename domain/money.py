@@ -1,7 +1,7 @@
 """Amounts and currencies: the one place where money is rounded."""
 
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal, localcontext
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal, localcontext
 from functools import lru_cache
 
 ZERO = Decimal(0)
@@ -43,9 +43,11 @@ class Exchange:
     def least_that_shows(self, amount: Decimal) -> Decimal:
         """The least amount in the shop's currency, as columns hold it, that is shown as `amount` or more."""
         with localcontext(prec=PRECISION):
-            exact = (amount - smallest_unit(self.currency) / 2) / self.rate
-            return exact.quantize(_COLUMN_UNIT, ROUND_CEILING)
+            shown = amount.quantize(smallest_unit(self.currency), ROUND_CEILING)
+            return ((shown - smallest_unit(self.currency) / 2) / self.rate).quantize(_COLUMN_UNIT, ROUND_CEILING)
 
     def most_that_shows(self, amount: Decimal) -> Decimal:
         """The greatest amount in the shop's currency, as columns hold it, that is shown as `amount` or less."""
-        return self.least_that_shows(amount + smallest_unit(self.currency)) - _COLUMN_UNIT
+        with localcontext(prec=PRECISION):
+            above = amount.quantize(smallest_unit(self.currency), ROUND_FLOOR) + smallest_unit(self.currency)
+        return self.least_that_shows(above) - _COLUMN_UNIT

@@ -30,13 +30,14 @@ from storefront.models import (
 
 
 class TotalChanged(DomainError):
-    """The cart no longer costs what the buyer saw: `actual`, not `expected`, in `currency`."""
+    """The cart no longer costs what the buyer saw: `actual` in `currency`, not `expected` in `expected_currency`."""
 
     code: ClassVar[str] = "TOTAL_CHANGED"
 
-    def __init__(self, *, expected: Decimal, actual: Decimal, currency: str) -> None:
+    def __init__(self, *, expected: Decimal, expected_currency: str, actual: Decimal, currency: str) -> None:
         super().__init__(f"The total is now {actual} {currency}.", field=["expected_total"])
-        self.expected = expected
+        self.expected = quantize(expected, expected_currency)
+        self.expected_currency = expected_currency
         self.actual = actual
         self.currency = currency
 
@@ -127,12 +128,19 @@ class Placed:
 
 
 @transaction.atomic(durable=True)
-def place(*, key: carts.CartKey, expected_total: Decimal, note: str = "", now: datetime) -> Placed:
+def place(
+    *,
+    key: carts.CartKey,
+    expected_total: Decimal,
+    expected_currency: str | None = None,
+    note: str = "",
+    now: datetime,
+) -> Placed:
     """Turns the cart into an order that holds its stock and awaits payment. Twice is once: see `Placed`.
 
-    `expected_total` is what the buyer saw, in the cart's currency. Raises TotalChanged, and all that
-    `checkout.problems` finds but a changed price, which whoever states the new total has seen; InvalidInput for
-    the note; NotFound for the cart.
+    `expected_total` is what the buyer saw, in `expected_currency`, or else in whichever the cart's is. Raises
+    TotalChanged, and all that `checkout.problems` finds but a changed price, which whoever states the new total has
+    seen; InvalidInput for the note; NotFound, CartLocked for the cart.
     """
     if len(note) > _MAX_NOTE:
         raise InvalidInput(f"At most {_MAX_NOTE} characters.", field=["note"])
@@ -149,10 +157,12 @@ def place(*, key: carts.CartKey, expected_total: Decimal, note: str = "", now: d
     problems = checkout.problems(cart, quote, now=now)
     raise_all([problem for problem in problems if not isinstance(problem, checkout.PriceChanged)])
     total, currency = quote.totals.total, quote.exchange.currency
-    if total >= MAX_AMOUNT:
+    if quote.totals.subtotal + quote.totals.shipping + quote.totals.tax >= MAX_AMOUNT:
         raise InvalidInput("The total is more than the shop can take at once.", field=["lines"])
-    if expected_total != total:
-        raise TotalChanged(expected=quantize(expected_total, currency), actual=total, currency=currency)
+    if (expected_total, expected_currency or currency) != (total, currency):
+        raise TotalChanged(
+            expected=expected_total, expected_currency=expected_currency or currency, actual=total, currency=currency
+        )
 
     order = _written(cart, quote, note=note, now=now)
     promotions.take(order=order, discounts=quote.discounts, now=now)

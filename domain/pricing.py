@@ -233,7 +233,7 @@ def _explained(reduction: Reduction, *, base: Decimal, taken: Decimal) -> Step:
         label=f"{reduction.code}: {reduction.kind.label}",
         amount=-taken,
         code=reduction.code,
-        base=base,
+        base=base if percentage else None,
         rate=reduction.value if percentage else None,
     )
 

@@ -1,13 +1,11 @@
 """Discount codes: whether one counts, of what, and how often it did. A use is counted under the code's lock."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Any, ClassVar
 
-from django.conf import settings
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from domain import locks
@@ -31,6 +29,9 @@ class Refusal(Enum):
     COVERS_NOTHING = "COVERS_NOTHING"
     TOO_MANY = "TOO_MANY"
 
+
+# What somebody learns from who tries codes, or e-mails with a code: such attempts are counted.
+TELLING = frozenset({Refusal.UNKNOWN, Refusal.USED_BY_CUSTOMER})
 
 _WORDS = {
     Refusal.UNKNOWN: "There is no such code.",
@@ -63,19 +64,6 @@ class DiscountRefused(DomainError):
         self.reason = reason
         self.minimum = minimum
         self.currency = currency
-
-
-@dataclass(frozen=True, slots=True)
-class Customer:
-    """Who uses a code: an account, and every e-mail they are known by. A guest has what the checkout says."""
-
-    user: User | None
-    emails: frozenset[str]
-
-    @classmethod
-    def of(cls, user: User | None, checkout_email: str) -> "Customer":
-        own = user.email or "" if user else ""
-        return cls(user, frozenset(filter(None, (own, checkout_email))))
 
 
 def found(codes: Iterable[str]) -> dict[str, Discount]:
@@ -127,16 +115,18 @@ def _chosen(discount_ids: Collection[int], product_ids: Collection[int]) -> set[
     return chosen
 
 
-def uses_by(discounts: Iterable[Discount], customer: Customer) -> dict[int, tuple[int, int]]:
-    """How often each has been used, by anyone and by the customer. Discounts without limits are not counted."""
-    limited = [it.pk for it in discounts if it.max_uses is not None or it.max_uses_per_customer is not None]
-    if not limited:
+def uses_by(discounts: Iterable[Discount], *, user: User | None, email: str) -> dict[int, tuple[int, int]]:
+    """How often each has been used: by anyone, of those that are limited in all; and by this customer, who is known
+    by the account, its e-mail and that of the checkout. Discounts without limits are not counted."""
+    in_all = [it.pk for it in discounts if it.max_uses is not None]
+    by_customer = [it.pk for it in discounts if it.max_uses_per_customer is not None]
+    if not in_all and not by_customer:
         return {}
-    theirs = Q(email__in=customer.emails)
-    if customer.user:
-        theirs |= Q(user=customer.user)
+    theirs = Q(email__in={each for each in (email, user and user.email) if each})
+    if user:
+        theirs |= Q(user=user)
     counted = (
-        DiscountUse.objects.filter(discount_id__in=limited, given_back_at=None)
+        DiscountUse.objects.filter(Q(discount__in=in_all) | Q(discount__in=by_customer) & theirs, given_back_at=None)
         .order_by()
         .values_list("discount_id")
         .annotate(by_all=Count("pk"), by_them=Count("pk", filter=theirs))
@@ -180,11 +170,6 @@ def reduction(discount: Discount, *, covers: frozenset[str], exchange: Exchange)
     return Reduction(discount.code, kind, value, covers)
 
 
-def most() -> int:
-    """How many codes one cart may hold."""
-    return int(settings.MAX_DISCOUNT_CODES)
-
-
 def take(*, order: Order, discounts: Iterable[Discount], now: datetime) -> None:
     """Counts a use of each. The caller holds their locks and has found that they count."""
     DiscountUse.objects.bulk_create(
@@ -205,7 +190,7 @@ def take_again(*, order: Order) -> None:
     """
     given_back = order.discount_uses.exclude(given_back_at=None)
     discounts = locks.discounts(Discount.objects.filter(uses__in=given_back))
-    counted = uses_by(discounts, Customer.of(order.user, order.email))
+    counted = uses_by(discounts, user=order.user, email=order.email)
     for discount in discounts:
         if over := _over_limit(discount, counted.get(discount.pk, (0, 0))):
             raise DiscountRefused(discount.code, over)

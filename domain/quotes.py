@@ -26,7 +26,8 @@ class Quote:
     """A cart's `totals` in the currency of `exchange`, and the unit prices by variant that they are made of.
 
     `offer` is the chosen way of shipping, if it can be had; `parcel` is what further ones are asked for.
-    `discounts` count; those that do not are `refused`, and take nothing off.
+    `discounts` took something off. Those that do not count are `refused`; one that counts may still find nothing
+    left to take, and is not used up by it.
     """
 
     totals: pricing.Totals
@@ -84,7 +85,9 @@ def quote(cart: Cart, *, now: datetime) -> Quote:
         offer = shipping.offer(method, parcel) if method else None
     if offer:
         found = totals(pricing.Carriage(offer.rule, offer.price, rates.of(offer.method.tax_class_id)))
-    return Quote(found, exchange, prices, parcel, offer, discounts, refused)
+    took = {step.code for step in found.trace if step.kind is pricing.StepKind.DISCOUNT}
+    used = [discount for discount in discounts if discount.code in took]
+    return Quote(found, exchange, prices, parcel, offer, used, refused)
 
 
 def _judged(
@@ -95,9 +98,9 @@ def _judged(
     if not discounts:
         return [], [], []
     checkout = getattr(cart, "checkout", None)
-    customer = promotions.Customer.of(cart.user, checkout.email if checkout else "")
+    email = checkout.email if checkout else ""
     # A cart that became an order has had its uses.
-    uses = promotions.uses_by(discounts, customer) if cart.state == CartState.ACTIVE else {}
+    uses = promotions.uses_by(discounts, user=cart.user, email=email) if cart.state == CartState.ACTIVE else {}
     covers = promotions.coverage(discounts, list(cart.lines.all()))
     worth = sum((good.unit_price * good.quantity for good in goods), Decimal(0))
     kept, reductions, refused = [], [], []

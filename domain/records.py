@@ -37,8 +37,8 @@ def save(
     row = rows.model() if key is None else locks.row(rows.filter(pk=key))
     if row is None:
         raise NotFound("There is no such thing.", field=["id"])
-    name = row._meta.pk.name
-    if key is not None and values.get(name, key) != key:
+    values, name = dict(values), row._meta.pk.name
+    if key is not None and values.pop(name, key) != key:
         raise InvalidInput("This stays as it is: make another.", field=[name])
     _write(row, values, update_only=key is not None)
     for given_as, (name, keys) in (links or {}).items():
@@ -55,16 +55,25 @@ def _write(
     row: models.Model, values: Mapping[str, Any], *, update_only: bool = False, below: tuple[str, ...] = ()
 ) -> None:
     for name, value in values.items():
-        setattr(row, name, value.strip() if isinstance(value, str) else value)
+        setattr(row, name, _cleaned(row, name, value))
     try:
         row.full_clean()
         with transaction.atomic():
-            row.save(update_fields=list(values) if update_only else None)
+            # Never an update of a row that another has just made with the same key.
+            row.save(force_insert=not update_only, update_fields=list(values) if update_only else None)
             _check_references()
     except ValidationError as error:
         raise_all(_told(error, values, below))
     except IntegrityError:  # Another was faster: with the same code or name, or to delete what this refers to.
         raise InvalidInput("Somebody else has just changed this: look again.", field=below) from None
+
+
+def _cleaned(row: models.Model, name: str, value: Any) -> Any:
+    """As a form has it: without spaces around, and empty where a text is left out."""
+    field: Any = row._meta.get_field(name)
+    if value is None and field.blank and not field.null and field.empty_strings_allowed:
+        return ""
+    return value.strip() if isinstance(value, str) else value
 
 
 def _check_references() -> None:

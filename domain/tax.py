@@ -2,7 +2,6 @@
 
 from django.conf import settings
 
-from domain.money import ZERO
 from domain.pricing import Rate
 from storefront.models import Address, TaxRate
 
@@ -26,4 +25,4 @@ class Rates:
             for region in (self._region, ""):
                 if rate := self._by_place.get((class_id, region)):
                     return rate
-        return Rate(percent=ZERO)
+        return Rate()

@@ -62,7 +62,18 @@ def count(action: str, *, address: str, account: str = "", now: datetime) -> Non
     allowed = {_key(action, subject, limit, now): most for subject, most in _subjects(limit, address, account)}
     counts = _counted(sorted(allowed), limit, now)
     if any(counts[key] > most for key, most in allowed.items()):
-        raise RateLimited(retry_after=limit.seconds - int(now.timestamp()) % limit.seconds)
+        raise _limited(limit, now)
+
+
+def check(action: str, *, address: str, now: datetime) -> None:
+    """Raises RateLimited if no attempt from the address is left; counts none."""
+    limit = LIMITS[action]
+    if _so_far(_key(action, ("", address), limit, now)) >= limit.address:
+        raise _limited(limit, now)
+
+
+def _limited(limit: Limit, now: datetime) -> RateLimited:
+    return RateLimited(retry_after=limit.seconds - int(now.timestamp()) % limit.seconds)
 
 
 def forgive(action: str, *, address: str, account: str, now: datetime) -> None:
@@ -105,6 +116,15 @@ def _counted(keys: list[str], limit: Limit, now: datetime) -> dict[str, int]:
     except RedisError:
         logger.warning("Attempts are counted in the database: Redis does not answer.")
     return _counted_in_database(keys, limit, now)
+
+
+def _so_far(key: str) -> int:
+    try:
+        if settings.REDIS_URL:
+            return int(cache.get(key, 0))
+    except RedisError:
+        logger.warning("Attempts are counted in the database: Redis does not answer.")
+    return Attempts.objects.filter(key=key).values_list("count", flat=True).first() or 0
 
 
 def _counted_in_cache(key: str, seconds: int) -> int:

@@ -253,7 +253,7 @@ class CartMutation:
     @strawberry.mutation(
         description="Puts units into the cart; what is in it already gets more. Where there is none, one is created, "
         "in the currency of `@inContext`. All lines or none. Errors: INVALID, NOT_FOUND, NOT_FOR_SALE, "
-        "INSUFFICIENT_STOCK, CART_LOCKED."
+        "INSUFFICIENT_STOCK, CART_LOCKED, CURRENCY_UNAVAILABLE."
     )
     def add_to_cart(self, info: Info, input: AddToCartInput) -> CartPayload:
         with Refusals(info) as errors:

@@ -172,10 +172,12 @@ class CheckoutMutation:
     @strawberry.mutation(
         description="Notes e-mail, addresses, shipping, discount codes and currency; call it as often as needed, with "
         "what is known. Errors: INVALID, ADDRESS_INCOMPLETE, SHIPPING_UNAVAILABLE, DISCOUNT_REFUSED (for each code), "
-        "CURRENCY_UNAVAILABLE, NOT_FOUND, CART_LOCKED."
+        "CURRENCY_UNAVAILABLE, RATE_LIMITED, NOT_FOUND, CART_LOCKED."
     )
     def checkout(self, info: Info, input: CheckoutInput) -> CartPayload:
         with Refusals(info) as errors:
+            if input.discount_codes:
+                info.context.check_discounts()
             shipping, billing, option = (
                 input.shipping_address,
                 input.billing_address,
@@ -198,10 +200,11 @@ class CheckoutMutation:
 
     @strawberry.mutation(
         description="Has the cart hold one more discount code; one that it holds already changes nothing. "
-        "Errors: DISCOUNT_REFUSED, NOT_FOUND, CART_LOCKED."
+        "Errors: DISCOUNT_REFUSED, RATE_LIMITED, NOT_FOUND, CART_LOCKED."
     )
     def apply_discount_code(self, info: Info, input: ApplyDiscountCodeInput) -> CartPayload:
         with Refusals(info) as errors:
+            info.context.check_discounts()
             key = info.context.cart_key(input.cart_code)
             return CartPayload(cart_id=checkouts.apply_code(key=key, code=input.code, now=info.context.now).pk)
         return CartPayload(user_errors=errors)

@@ -149,9 +149,13 @@ class Context:
         """Counts that a cart code was stated which opens nothing. Raises RateLimited."""
         throttle.count("cart", address=self.client.address, now=self.now)
 
-    def count_unknown_discount(self) -> None:
-        """Counts that a discount code was stated which there is not. Raises RateLimited."""
+    def count_refused_discount(self) -> None:
+        """Counts that a discount code was refused in a way that tells something. Raises RateLimited."""
         throttle.count("discount", address=self.client.address, now=self.now)
+
+    def check_discounts(self) -> None:
+        """Raises RateLimited, before a code is looked at, if too many were refused: a right one is no answer then."""
+        throttle.check("discount", address=self.client.address, now=self.now)
 
     def absolute(self, url: str) -> str:
         """The address as another site has to call it."""

@@ -246,8 +246,8 @@ def _user_error(error: DomainError, variants: Together[models.ProductVariant]) -
             form, data = DiscountRefused, {"reason": error.reason, "minimum": minimum}
             data["discount_code"] = error.discount_code
         case TotalChangedError():
-            expected, actual = (Money.of(amount, error.currency) for amount in (error.expected, error.actual))
-            form, data = TotalChanged, {"expected": expected, "actual": actual}
+            expected = Money.of(error.expected, error.expected_currency)
+            form, data = TotalChanged, {"expected": expected, "actual": Money.of(error.actual, error.currency)}
         case RateLimitedError():
             form, data = RateLimited, {"retry_after": error.retry_after}
         case CartLockedError():
@@ -278,8 +278,8 @@ class Refusals:
         try:
             if isinstance(error, UnknownCartCode):
                 self._context.count_unknown_cart()
-            if isinstance(error, promotions.DiscountRefused) and error.reason is promotions.Refusal.UNKNOWN:
-                self._context.count_unknown_discount()
+            if isinstance(error, promotions.DiscountRefused) and error.reason in promotions.TELLING:
+                self._context.count_refused_discount()
         except RateLimitedError as limited:
             return limited
         return error

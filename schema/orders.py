@@ -164,6 +164,9 @@ class Order(ids.Node):
 @strawberry.input(description="Which cart to place, at which total.")
 class PlaceOrderInput:
     expected_total: Decimal = strawberry.field(description="The `Cart.total` that the buyer saw.")
+    expected_currency: str | None = strawberry.field(
+        default=None, description="`Cart.currency` as the buyer saw it; give it where the shop has several."
+    )
     cart_code: strawberry.ID | None = strawberry.field(
         default=None,
         description="Without it, the viewer's active cart, or the one of the cookie. Give it wherever you can: a "
@@ -234,6 +237,7 @@ class OrderMutation:
             placed = orders.place(
                 key=info.context.cart_key(input.cart_code),
                 expected_total=input.expected_total,
+                expected_currency=input.expected_currency,
                 note=input.note or "",
                 now=info.context.now,
             )

@@ -7,16 +7,16 @@ from typing import Annotated, Any
 import strawberry
 import strawberry_django
 from django.conf import settings
-from django.db.models import Count, Q
+from django.db.models import Count, Prefetch, Q
 
 from schema import ids, staff
-from schema.catalog import Category, Product
 from schema.connections import After, Before, Connection, First, Keyset, Last, Page
 from schema.context import Info
 from schema.enums import expose
 from schema.loading import load_nodes
 from schema.scalars import Money, plain
 from storefront import models
+from storefront.models.promotions import normal_code
 
 expose(
     models.DiscountKind,
@@ -36,15 +36,25 @@ class Discount(ids.Node):
     kind: models.DiscountKind = strawberry_django.field(description="What it takes off.")
     starts_at: datetime | None = strawberry_django.field(description="Null: it has begun.")
     ends_at: datetime | None = strawberry_django.field(description="From then on it is over; null: never.")
-    products: list[Product] = strawberry_django.field(
-        description="What it covers; nothing here and in `categories`: all goods."
-    )
-    categories: list[Category] = strawberry_django.field(description="What it covers, and all below them.")
     max_uses: int | None = strawberry_django.field(description="Orders in all; null: any number.")
     max_uses_per_customer: int | None = strawberry_django.field(
         description="Orders of one account or e-mail; null: any number."
     )
     is_active: bool = strawberry_django.field(description="Whether it is offered.")
+
+    @strawberry_django.field(
+        prefetch_related=[Prefetch("products", models.Product.objects.only("pk"))],
+        description="What it covers; nothing here and in `categoryIds`: all goods.",
+    )
+    def product_ids(self: Any) -> list[strawberry.ID]:
+        return [ids.encode("Product", product.pk) for product in self.products.all()]
+
+    @strawberry_django.field(
+        prefetch_related=[Prefetch("categories", models.Category.objects.only("pk"))],
+        description="What it covers, with all below them.",
+    )
+    def category_ids(self: Any) -> list[strawberry.ID]:
+        return [ids.encode("Category", category.pk) for category in self.categories.all()]
 
     @strawberry_django.field(description="Percent, or an amount in the shop's currency; 0 for free shipping.")
     def value(self: Any) -> Decimal:
@@ -110,7 +120,7 @@ class PromotionQuery:
         search: Annotated[str | None, strawberry.argument(description="The beginning of a code.")] = None,
     ) -> DiscountConnection:
         info.context.allow("view_discount")
-        rows = models.Discount.objects.filter(code__startswith=(search or "").strip().upper())
+        rows = models.Discount.objects.filter(code__startswith=normal_code(search or ""))
         page = Page(
             rows,
             _BY_CODE,

@@ -229,26 +229,17 @@ class TaxRateAdmin(admin.ModelAdmin[models.TaxRate]):
     search_fields = ["=country_code", "=region", "name"]
 
 
-class DiscountUseInline(ReadOnlyInline):
-    model = models.DiscountUse
-    fields = ["order", "email", "used_at", "given_back_at"]
-
-
 @admin.register(models.Discount)
 class DiscountAdmin(admin.ModelAdmin[models.Discount]):
     list_display = ["code", "kind", "value", "starts_at", "ends_at", "used", "max_uses", "is_active"]
     list_filter = ["kind", "is_active"]
     search_fields = ["code"]
     autocomplete_fields = ["products", "categories"]
-    inlines = [DiscountUseInline]
     fieldsets = (
         (None, {"fields": ("code", "kind", "value", "is_active")}),
         ("For which goods", {"fields": ("minimum_total", "products", "categories")}),
         ("When and how often", {"fields": ("starts_at", "ends_at", "max_uses", "max_uses_per_customer")}),
     )
-
-    def get_inlines(self, request: HttpRequest, obj: models.Discount | None) -> list[Any]:
-        return self.inlines if obj else []
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[models.Discount]":
         counting = Count("uses", filter=Q(uses__given_back_at=None))
@@ -303,7 +294,7 @@ class OrderEventInline(ReadOnlyInline):
 class OrderAdmin(ReadOnlyAdmin):
     list_display = ["number", "state", "email", "total", "currency", "placed_at"]
     list_filter = ["state", "events__kind"]
-    search_fields = ["number", "email"]
+    search_fields = ["number", "email", "=discount_uses__discount__code"]
     ordering = ["-placed_at"]
     exclude = ["cart", "price_trace"]
     readonly_fields = ["how_the_total_came_about"]

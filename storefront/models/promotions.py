@@ -1,6 +1,5 @@
 from decimal import Decimal
 
-from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import F, Q
@@ -79,10 +78,6 @@ class Discount(models.Model):
         self.code = normal_code(self.code or "")
         super().clean_fields(exclude)  # type: ignore[arg-type]
 
-    def clean(self) -> None:
-        if self.value is None:
-            raise ValidationError({"value": "Percent, or an amount; 0 for free shipping."})
-
 
 class DiscountUse(models.Model):
     """That an order took a discount. It counts against the limits until it is given back."""
@@ -97,6 +92,7 @@ class DiscountUse(models.Model):
     class Meta:
         ordering = ["id"]
         constraints = [models.UniqueConstraint(fields=["discount", "order"], name="discountuse_is_one_an_order")]
+        indexes = [models.Index(fields=["discount", "email"], name="discountuse_email")]
 
     def __str__(self) -> str:
         return f"{self.discount} by {self.email}"

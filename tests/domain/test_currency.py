@@ -6,6 +6,7 @@ from django.core.exceptions import ValidationError
 from domain import cart as carts
 from domain import checkout, currency, orders, quotes
 from domain.currency import CurrencyUnavailable
+from domain.errors import InvalidInput
 from storefront.models import Cart, CartLine, Currency
 from tests.factories import (
     NOW,
@@ -132,3 +133,24 @@ def test_shops_own_currency_is_no_further_one(settings):
     with pytest.raises(ValidationError):
         Currency(code=settings.SHOP_CURRENCY, rate=1).full_clean()
     assert currency.offered() == ["EUR"]
+
+
+def test_same_number_in_another_currency_is_not_the_same_total(cart):
+    usd = CurrencyFactory(rate=1)
+    choose(cart, "USD")
+    key = carts.CartKey(code=cart.code)
+    with pytest.raises(orders.TotalChanged) as refused:
+        orders.place(key=key, expected_total=Decimal("44.70"), expected_currency="EUR", now=NOW)
+    assert (refused.value.expected_currency, refused.value.currency) == ("EUR", usd.pk)
+    placed = orders.place(key=key, expected_total=Decimal("44.70"), expected_currency="USD", now=NOW)
+    assert placed.order.currency == "USD"
+
+
+def test_amounts_that_no_column_holds_are_refused_not_stored(ready_cart):
+    CurrencyFactory(rate=10**9)
+    cart = ready_cart({VariantFactory(price=Decimal(10**9)): 1})
+    choose(cart, "USD")
+    carts.add_lines(key=carts.CartKey(code=cart.code), lines=[carts.NewLine(cart.lines.get().variant_id, 1)], now=NOW)
+    cart.discounts.add(DiscountFactory(value=100))
+    with pytest.raises(InvalidInput):
+        place(cart, totals(cart).total)

@@ -145,6 +145,19 @@ def test_order_that_costs_nothing_is_paid(cart, settings):
     assert (order.total, order.state) == (0, OrderState.PAID)
 
 
+@pytest.mark.parametrize("free", ["by the method", "by another code"])
+def test_code_that_finds_nothing_to_take_is_not_used_up(ready_cart, settings, free):
+    settings.MAX_DISCOUNT_CODES = 2
+    DiscountFactory(code="FREE", kind="FREE_SHIPPING", value=0, max_uses=1)
+    DiscountFactory(code="AGAIN", kind="FREE_SHIPPING", value=0, max_uses=1)
+    price = 0 if free == "by the method" else 5
+    cart = ready_cart({VariantFactory(): 1}, shipping=ShippingMethodFactory(price=price))
+    checkout.update(key=key_of(cart), discount_codes=["FREE", "AGAIN"], now=NOW)
+    order = place(cart)
+    assert [use.discount.code for use in DiscountUse.objects.all()] == orders.discount_codes(order)
+    assert len(orders.discount_codes(order)) == (0 if price == 0 else 1)
+
+
 # ── why one does not count ───────────────────────────────────────────────────────────────────────────
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from functools import partial
 from threading import Barrier
 
@@ -10,7 +11,7 @@ from django.db import connections
 
 from domain import records
 from domain.errors import InvalidInput, NotFound
-from storefront.models import ShippingMethod, ShippingZone
+from storefront.models import Currency, ShippingMethod, ShippingZone
 from tests.factories import ShippingMethodFactory, ShippingZoneFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -35,6 +36,16 @@ def test_one_of_many_who_make_the_same_zone_makes_it_and_the_others_are_told():
     make = partial(records.save, rows=ShippingZone.objects.all(), values={"name": "Nearby"})
     assert together(*[make] * 10) == {ShippingZone: 1, InvalidInput: 9}
     assert ShippingZone.objects.count() == 1
+
+
+def test_one_of_many_who_offer_the_same_currency_offers_it_and_no_rate_is_overwritten():
+    for number in range(5):
+        Currency.objects.all().delete()
+        makes = [
+            partial(records.save, rows=Currency.objects.all(), values={"code": "USD", "rate": Decimal(rate)})
+            for rate in range(1, 9)
+        ]
+        assert together(*makes) == {Currency: 1, InvalidInput: 7}, number
 
 
 def test_two_who_change_different_columns_lose_nothing():

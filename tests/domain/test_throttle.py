@@ -101,6 +101,16 @@ def test_limits_are_those_that_were_agreed():
     }  # fmt: skip
 
 
+def test_looking_counts_nothing_and_refuses_what_would_be_one_too_many(store):
+    look = partial(throttle.check, "discount", address=HOME, now=NOW)
+    for _ in range(100):
+        assert passes(look)
+    assert passed(counting(60, "discount", account="")) == 60
+    assert not passes(look)
+    assert passes(partial(throttle.check, "discount", address="192.0.2.9", now=NOW))
+    assert passes(partial(throttle.check, "discount", address=HOME, now=NOW + timedelta(minutes=15)))
+
+
 def test_refused_attempts_count_against_the_address(store):
     assert passed(counting(100)) == 10
     assert not passes(partial(count, account="eve@example.com"))

@@ -149,14 +149,30 @@ def test_codes_may_be_given_with_everything_else(lamp, put, do, api):
     assert api(CART, code=code)["cart"]["discountCodes"] == []
 
 
-def test_whoever_tries_codes_is_told_no_more_after_some_tries(lamp, put, code, clock):
+def test_whoever_tries_codes_is_told_no_more_after_some_tries(lamp, put, code, clock, refusals):
     put(lamp)
     most = throttle.LIMITS["discount"].address
     for number in range(most):
         assert code("apply", f"GUESS{number}")["userErrors"][0]["code"] == "DISCOUNT_REFUSED"
-    assert code("apply", "GUESS")["userErrors"][0]["code"] == "RATE_LIMITED"
+    DiscountFactory(code="TEN")
+    for right_or_wrong in ("GUESS", "TEN"):
+        assert code("apply", right_or_wrong)["userErrors"][0]["code"] == "RATE_LIMITED"
+    (error,) = refusals("checkout", discountCodes=["TEN"])
+    assert error["code"] == "RATE_LIMITED"
+    assert code("remove", "TEN")["userErrors"][0]["code"] == "NOT_FOUND"
     clock.forward(seconds=throttle.LIMITS["discount"].seconds)
-    assert code("apply", "GUESS")["userErrors"][0]["code"] == "DISCOUNT_REFUSED"
+    assert code("apply", "TEN")["cart"]["discountCodes"] == ["TEN"]
+
+
+def test_codes_that_count_may_be_tried_as_often_as_one_likes(lamp, put, code, monkeypatch):
+    monkeypatch.setitem(throttle.LIMITS, "discount", throttle.Limit(seconds=900, address=2))
+    DiscountFactory(code="TEN")
+    DiscountFactory(code="BIG", minimum_total=1000)
+    put(lamp)
+    for _ in range(5):
+        assert code("apply", "BIG")["userErrors"][0]["reason"] == "BELOW_MINIMUM"
+        assert code("apply", "TEN")["cart"]
+        assert code("remove", "TEN")["cart"]
 
 
 @pytest.mark.parametrize("name", ["apply", "remove"])
