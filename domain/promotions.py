@@ -117,12 +117,13 @@ def _chosen(discount_ids: Collection[int], product_ids: Collection[int]) -> set[
 
 def uses_by(discounts: Iterable[Discount], *, user: User | None, email: str) -> dict[int, tuple[int, int]]:
     """How often each has been used: by anyone, of those that are limited in all; and by this customer, who is known
-    by the account, its e-mail and that of the checkout. Discounts without limits are not counted."""
+    by the account, its e-mail and those of checkouts. Discounts without limits are not counted."""
     in_all = [it.pk for it in discounts if it.max_uses is not None]
     by_customer = [it.pk for it in discounts if it.max_uses_per_customer is not None]
     if not in_all and not by_customer:
         return {}
-    theirs = Q(email__in={each for each in (email, user and user.email) if each})
+    emails = {each for each in (email, user and user.email) if each}
+    theirs = Q(email__in=emails) | Q(user__email__in=emails)
     if user:
         theirs |= Q(user=user)
     counted = (

@@ -12,6 +12,8 @@ from domain.errors import DomainError, InvalidInput, NotFound, raise_all
 
 Row = TypeVar("Row", bound=models.Model)
 
+MAX_PARTS = 100
+
 
 class InUse(DomainError):
     """Something hangs on the row, so that it cannot be deleted."""
@@ -26,7 +28,7 @@ def save(
     key: Any = None,
     values: Mapping[str, Any],
     links: Mapping[str, tuple[str, Iterable[Any]]] | None = None,
-    parts: Mapping[str, Iterable[Mapping[str, Any]]] | None = None,
+    parts: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> Row:
     """Creates a row, or changes the one of `rows` with that key; columns that `values` does not name stay.
 
@@ -44,6 +46,8 @@ def save(
     for given_as, (name, keys) in (links or {}).items():
         _link(row, name, set(keys), field=[given_as])
     for name, given in (parts or {}).items():
+        if len(given) > MAX_PARTS:
+            raise InvalidInput(f"At most {MAX_PARTS}.", field=[name])
         relation: Any = row._meta.get_field(name)
         getattr(row, name).all().delete()
         for index, part in enumerate(given):

@@ -39,9 +39,12 @@ _QUOTED: dict[str, Any] = {"select_related": quotes.RELATED, "prefetch_related":
 
 
 def quote_of(cart: models.Cart, info: Info) -> quotes.Quote:
-    """What the cart costs, worked out once for all the fields that ask."""
-    found = vars(cart).get("_quote") or quotes.quote(cart, now=info.context.now)
-    vars(cart)["_quote"] = found
+    """What the cart costs, worked out once for all the fields that ask; by its lines alone, it is loaded anew."""
+    if "_quote" not in vars(cart):
+        is_loaded = "discounts" in getattr(cart, "_prefetched_objects_cache", ())
+        loaded = cart if is_loaded else quotes.loaded(models.Cart.objects.filter(pk=cart.pk)).get()
+        vars(cart)["_quote"] = quotes.quote(loaded, now=info.context.now)
+    found: quotes.Quote = vars(cart)["_quote"]
     return found
 
 
@@ -65,27 +68,29 @@ class CartLine(ids.Node):
     variant: ProductVariant = strawberry_django.field(description="What is bought.")
     quantity: int = strawberry_django.field(description="Units, 1 to 9999.")
 
-    @strawberry_django.field(description="What one unit costs now, in the cart's currency.")
+    @strawberry_django.field(select_related=["variant"], description="What one unit costs now, in the cart's currency.")
     def unit_price(self: Any, info: Info) -> Money:
         return _money(quote_of(self.cart, info).unit_prices[self.variant_id], self.cart, info)
 
-    @strawberry_django.field(description="`unitPrice` times `quantity`.")
+    @strawberry_django.field(select_related=["variant"], description="`unitPrice` times `quantity`.")
     def total(self: Any, info: Info) -> Money:
         return _money(_amounts(self, info).listed, self.cart, info)
 
-    @strawberry_django.field(description="This line's share of what the discount codes take off.")
+    @strawberry_django.field(
+        select_related=["variant"], description="This line's share of what the discount codes take off."
+    )
     def discount(self: Any, info: Info) -> Money:
         return _money(_amounts(self, info).discount, self.cart, info)
 
-    @strawberry_django.field(description="After discounts, without tax.")
+    @strawberry_django.field(select_related=["variant"], description="After discounts, without tax.")
     def net(self: Any, info: Info) -> Money:
         return _money(_amounts(self, info).net, self.cart, info)
 
-    @strawberry_django.field(description="The tax of this line.")
+    @strawberry_django.field(select_related=["variant"], description="The tax of this line.")
     def tax(self: Any, info: Info) -> Money:
         return _money(_amounts(self, info).tax, self.cart, info)
 
-    @strawberry_django.field(description="`net` + `tax`: what the line costs in the end.")
+    @strawberry_django.field(select_related=["variant"], description="`net` + `tax`: what the line costs in the end.")
     def gross(self: Any, info: Info) -> Money:
         return _money(_amounts(self, info).gross, self.cart, info)
 
@@ -96,9 +101,8 @@ class Cart(ids.Node):
         description="Secret: whoever knows a guest cart's code holds the cart."
     )
     state: models.CartState = strawberry_django.field(description="Whether it can still change.")
+    # Without a hint: below a field with one, strawberry-django leaves the rest to be loaded row by row.
     lines: list[CartLine] = strawberry_django.field(
-        select_related=quotes.RELATED,
-        prefetch_related=quotes.PREFETCHED,
         description="In the order in which they were added.",
     )
     updated_at: datetime = strawberry_django.field(description="When it last changed.")
@@ -120,7 +124,7 @@ class Cart(ids.Node):
         return currencies.exchange_of(self).currency
 
     @strawberry_django.field(
-        prefetch_related=["discounts"],
+        **_QUOTED,
         description="The codes it holds; `problems` tells of those that do not count now.",
     )
     def discount_codes(self: Any) -> list[str]:

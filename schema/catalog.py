@@ -207,8 +207,8 @@ class Product(ids.Node):
         description="The lowest and the highest price of its variants, in the shop's currency or that of `@inContext`.",
     )
     def price_range(self: Any, info: Info) -> PriceRange:
-        prices = [self.min_price, self.max_price]
-        if info.context.is_abroad:
+        prices = [info.context.exchange(amount) for amount in (self.min_price, self.max_price)]
+        if info.context.is_abroad and self.priced_variants:
             prices = [currency.price_of(variant, info.context.exchange) for variant in self.priced_variants]
         return PriceRange(min=_money(min(prices), info), max=_money(max(prices), info))
 

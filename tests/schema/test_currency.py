@@ -58,6 +58,38 @@ def test_without_a_further_currency_it_is_the_shops_own(api, shirt, currency):
     assert product["compareAtPrice"] == {"amount": "25.00", "currency": "EUR"}
 
 
+def test_a_product_without_variants_is_shown_at_nothing_in_any_currency(api):
+    CurrencyFactory()
+    ProductFactory()
+    (product,) = api(LIST)["products"]["nodes"]
+    assert product["priceRange"]["min"] == {"amount": "0.00", "currency": "USD"}
+
+
+CART = """
+query @inContext(currency: "USD") { cart {
+  discountCodes
+  lines { quantity %s variant { price { amount } product { tags images { url } priceRange { min { amount } }
+    compareAtPrice { amount } variants { price { amount } compareAtPrice { amount } } } } }
+  %s
+} }
+"""
+
+
+@pytest.mark.parametrize("money", ["", "unitPrice { amount } gross { amount }"], ids=["lines", "lines with money"])
+@pytest.mark.parametrize("total", ["", "total { amount } problems { code }"], ids=["no total", "a total"])
+def test_goods_in_a_cart_are_shown_in_the_context_and_cost_no_more_a_line(api, put, statements, money, total):
+    CurrencyFactory()
+    costs = set()
+    for more in (2, 3):
+        for _ in range(more):
+            put(VariantFactory(compare_at_price=Decimal(30)))
+        with statements() as counted:
+            lines = api(CART % (money, total))["cart"]["lines"]
+        assert all(line["variant"]["product"]["priceRange"]["min"]["amount"] == "24.88" for line in lines)
+        costs.add(len(counted))
+    assert len(costs) == 1
+
+
 @pytest.mark.parametrize("currency", ["GBP", "usd", "", "US$"])
 def test_a_currency_that_is_not_offered_is_a_mistake_of_the_front_end(api, shirt, currency):
     CurrencyFactory(code="GBP", is_active=False)

@@ -212,9 +212,13 @@ def test_a_customer_with_permissions_but_not_of_the_staff_does_not_get_in(api, a
 
 
 @pytest.mark.parametrize("kind", SAVED)
-@pytest.mark.parametrize("junk", ["", "junk", "id of another type", "one that is gone"])
+@pytest.mark.parametrize("junk", ["", "junk", "id of another type", "one that is gone", "one with a NUL"])
 def test_an_id_that_is_none_is_not_found(refused, delete, kind, junk):
-    given = {"id of another type": ids.encode("Order", 1), "one that is gone": ids.encode(kind, 10**9)}.get(junk, junk)
+    given = {
+        "id of another type": ids.encode("Order", 1),
+        "one that is gone": ids.encode(kind, 10**9),
+        "one with a NUL": ids.encode(kind, "\0"),
+    }.get(junk, junk)
     assert refused(kind, id=given) == [("NOT_FOUND", ["id"])]
     assert delete(kind, given) == (None, [("NOT_FOUND", ["id"])])
 
@@ -303,6 +307,8 @@ def test_a_method_that_cannot_be_is_refused_with_each_field_and_nothing_is_half_
     ]
     twice = [{"upToGrams": 1000, "price": "5"}, {"upToGrams": 1000, "price": "6"}]
     assert refused("ShippingMethod", **given, bands=twice)[0][0] == "INVALID"
+    many = [{"upToGrams": grams, "price": "5"} for grams in range(1, 102)]
+    assert refused("ShippingMethod", **given, bands=many) == [("INVALID", ["bands"])]
     assert not models.ShippingMethod.objects.exists()
 
 
@@ -324,11 +330,18 @@ def test_a_rate_is_set_for_a_region_by_code_or_name(save):
 
 @pytest.mark.parametrize(
     ("given", "field"),
-    [({"percent": "100.01"}, ["percent"]), ({"percent": "-1"}, ["percent"]), ({"percent": None}, ["percent"]),
-     ({"countryCode": "XX"}, ["countryCode"]), ({"countryCode": None}, ["countryCode"]),
-     ({"countryCode": "US", "region": "Bavaria"}, ["region"]), ({"countryCode": "FR"}, None)],
-    ids=["above all", "below nothing", "no percent", "no such country", "no country", "no region", "taken"],
-)  # fmt: skip
+    [
+        ({"percent": "100.01"}, ["percent"]),
+        ({"percent": "-1"}, ["percent"]),
+        ({"percent": None}, ["percent"]),
+        ({"countryCode": "XX"}, ["countryCode"]),
+        ({"countryCode": None}, ["countryCode"]),
+        ({"countryCode": "US", "region": "Bavaria"}, ["region"]),
+        ({"countryCode": "PT", "region": "Madeira"}, ["region"]),
+        ({"countryCode": "FR"}, None),
+    ],
+    ids=["above all", "below nothing", "null", "no such country", "no country", "no region", "no regions", "taken"],
+)
 def test_a_rate_that_cannot_be_is_refused(refused, given, field):
     TaxRateFactory(country_code="FR")
     errors = refused("TaxRate", **{"countryCode": "DE", "percent": "19", **given})
@@ -394,6 +407,15 @@ def test_a_code_that_cannot_be_is_refused(refused, given, fields):
     assert [code for code, _ in told] == ["INVALID"] * len(told)
     assert fields[0] in [field for _, field in told]
     assert models.Discount.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2030-06-01T00:00:00", "2030-06-01"]
+)
+def test_a_moment_that_is_none_everywhere_is_refused(refused, moment):
+    given = {"code": "TEN", "kind": "PERCENTAGE", "value": "10"}
+    for name in ("startsAt", "endsAt"):
+        assert refused("Discount", **given, **{name: moment}) == [("INVALID", [name])]
 
 
 def test_what_a_code_shall_cover_has_to_exist(refused):
