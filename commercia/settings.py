@@ -56,6 +56,8 @@ if SHOP_COUNTRY and SHOP_COUNTRY not in SHOP_COUNTRIES:
     raise ImproperlyConfigured("SHOP_COUNTRY has to be one of SHOP_COUNTRIES.")
 PRICES_INCLUDE_TAX = env.bool("PRICES_INCLUDE_TAX", True)
 MAX_DISCOUNT_CODES = max(env.int("MAX_DISCOUNT_CODES", 1), 0)
+UNPAID_ORDER_HOURS = env.int("UNPAID_ORDER_HOURS", 24)
+ABANDONED_CART_DAYS = env.int("ABANDONED_CART_DAYS", 90)
 SHOP_LOW_STOCK = env.int("SHOP_LOW_STOCK", 3)
 PAYMENT_PROVIDERS = [name.upper() for name in env_list("PAYMENT_PROVIDERS", "TEST" if DEBUG else "")]
 if unknown := set(PAYMENT_PROVIDERS) - {"TEST"}:
@@ -101,6 +103,11 @@ if not STOREFRONT_URL:
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("MAIL_FROM", "shop@localhost")
 vars().update(env.email_url("EMAIL_URL", "consolemail://"))
 EMAIL_TIMEOUT = 10
+
+# ── Background work ──────────────────────────────────────────────────────────────────────────────────
+# Without a broker the serving process does what is owed, in a thread of its own.
+BROKER_URL = env.str("BROKER_URL", "")
+IN_PROCESS_WORKER = env.bool("IN_PROCESS_WORKER", not BROKER_URL)
 
 # ── Django ───────────────────────────────────────────────────────────────────────────────────────────
 ROOT_URLCONF = "commercia.urls"

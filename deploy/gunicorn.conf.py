@@ -15,3 +15,13 @@ max_requests_jitter = 1_000
 accesslog = None
 errorlog = "-"
 loglevel = os.environ.get("GUNICORN_LOG_LEVEL", "warning")
+
+
+def post_worker_init(_: object) -> None:
+    """Without a broker, each serving process does what is owed, beside answering."""
+    from django.conf import settings  # noqa: PLC0415 (loaded with the app, not with this file)
+
+    from storefront.management.commands.worker import Worker  # noqa: PLC0415
+
+    if settings.IN_PROCESS_WORKER:
+        Worker().start()

@@ -20,7 +20,7 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from domain import cart as carts
-from domain import contact, locks, mails, sessions, throttle
+from domain import contact, locks, outbox, sessions, throttle
 from domain.errors import DomainError, InvalidInput, NotFound, raise_all
 from domain.sessions import Entry, TokenExpired
 from storefront.models import Address, Cart, CartState, Checkout, SavedAddress, Session, User
@@ -84,7 +84,7 @@ def register(
         if found or _created(user=user, known=known):
             break
     if found and not found.email:
-        _send_proof(found)
+        _owe_proof(found, now=now)
     return _enter(found or user, cart=cart, client=client, now=now)
 
 
@@ -96,9 +96,9 @@ def _created(*, user: User, known: list[User]) -> bool:
         return False
     user.save(force_insert=True)
     if known and known[0].email:
-        mails.send("account_known", to=user.claimed_email, link="/login")
+        outbox.put("account_known", {"to": user.claimed_email}, now=user.joined_at)
     else:
-        _send_proof(user)
+        _owe_proof(user, now=user.joined_at)
     return True
 
 
@@ -194,10 +194,9 @@ def request_password_reset(*, email: str, client: Client, now: datetime) -> None
     throttle.count("reset", address=client.address, account=email, now=now)
     user = next(iter(_accounts(email)), None)
     if user is None:
-        mails.send("account_unknown", to=email, link="/register")
-        return
-    token = signing.dumps({"user": str(user.pk), "version": user.token_version}, salt=_RESET)
-    mails.send("password_reset", to=email, link=f"/reset-password?token={token}")
+        outbox.put("account_unknown", {"to": email}, now=now)
+    else:
+        outbox.put("password_reset", {"to": email, "user": str(user.pk)}, now=now)
 
 
 def reset_password(*, token: str, password: str, cart: carts.CartKey, client: Client, now: datetime) -> LoggedIn:
@@ -260,9 +259,19 @@ def _check_password(password: str, user: User) -> None:
         raise_all([InvalidInput(message, field=["password"]) for message in error.messages])
 
 
-def _send_proof(user: User) -> None:
-    token = signing.dumps({"user": str(user.pk), "email": user.claimed_email}, salt=_PROOF)
-    mails.send("email_proof", to=user.claimed_email, link=f"/verify-email?token={token}")
+def _owe_proof(user: User, *, now: datetime) -> None:
+    outbox.put("email_proof", {"to": user.claimed_email, "user": str(user.pk)}, now=now)
+
+
+def proof_link(user: User) -> str:
+    """Where the mail leads that lets a user prove the e-mail they claim: a path of the storefront."""
+    return f"/verify-email?token={signing.dumps({'user': str(user.pk), 'email': user.claimed_email}, salt=_PROOF)}"
+
+
+def reset_link(user: User) -> str:
+    """Where the mail leads that lets a user set a new password: a path of the storefront."""
+    token = signing.dumps({"user": str(user.pk), "version": user.token_version}, salt=_RESET)
+    return f"/reset-password?token={token}"
 
 
 def _signed(token: str, salt: str, max_age: timedelta) -> dict[str, Any]:

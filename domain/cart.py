@@ -20,13 +20,13 @@ MAX_LINES = 200
 
 
 class CartLocked(DomainError):
-    """The cart became `order` (or was merged into another), and can no longer change."""
+    """The cart became `order` (or was merged into another, or abandoned), and can no longer change."""
 
     code: ClassVar[str] = "CART_LOCKED"
 
     def __init__(self, *, order: Order | None) -> None:
-        what = f"order {order.number}" if order else "part of another cart"
-        super().__init__(f"This cart has become {what}.", field=["cart_code"])
+        why = f"This cart has become order {order.number}." if order else "This cart was given up, or became another's."
+        super().__init__(why, field=["cart_code"])
         self.order = order
 
 
@@ -305,3 +305,9 @@ def _change(line: CartLine, *, before: int, full: bool, now: datetime) -> CartCh
 
 def touch(cart: Cart, now: datetime) -> None:
     Cart.objects.filter(pk=cart.pk).update(updated_at=now)
+
+
+def abandon(*, untouched_since: datetime, now: datetime) -> int:
+    """Gives up active carts that nobody has touched since then; says how many."""
+    left = Cart.objects.filter(state=CartState.ACTIVE, updated_at__lt=untouched_since)
+    return left.update(state=CartState.ABANDONED, updated_at=now)

@@ -11,7 +11,7 @@ from typing import TypeVar
 from django.db import models as db
 from django.db import transaction
 
-from storefront.models import Attempts, Cart, Discount, Order, Product, Session, Stock, User
+from storefront.models import Attempts, Cart, Discount, Order, OutboxMessage, Product, Session, Stock, User
 
 Row = TypeVar("Row", bound=db.Model)
 
@@ -84,3 +84,11 @@ def stock(variant_ids: Iterable[int]) -> list[Stock]:
 def row(candidates: db.QuerySet[Row]) -> Row | None:
     """Locks a row of the shop's terms that staff change: alone, in no order with others."""
     return _locked(candidates).first()
+
+
+def due_message(candidates: db.QuerySet[OutboxMessage]) -> OutboxMessage | None:
+    """Locks the message that has been due longest and that nobody else is taking: alone."""
+    if not transaction.get_connection().in_atomic_block:
+        raise RuntimeError(_NO_TRANSACTION)
+    skip = transaction.get_connection().features.has_select_for_update_skip_locked
+    return candidates.order_by("due_at", "id").select_for_update(skip_locked=skip).first()

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from domain import cart as carts
-from domain import checkout, locks, pricing, promotions, quotes, stock
+from domain import checkout, locks, outbox, pricing, promotions, quotes, stock
 from domain.errors import DomainError, InvalidInput, NotFound, raise_all
 from domain.money import MAX_AMOUNT, quantize
 from storefront.models import (
@@ -58,6 +58,12 @@ TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     OrderState.CANCELLED: frozenset({OrderState.PAID}),
     OrderState.EXPIRED: frozenset({OrderState.PAID}),
     OrderState.REFUNDED: frozenset(),
+}
+# What the buyer is told by mail when an order moves; that it was placed is told by itself.
+_MAILED = {
+    OrderEventKind.PAID: "order_paid",
+    OrderEventKind.CANCELLED: "order_cancelled",
+    OrderEventKind.EXPIRED: "order_expired",
 }
 _GIVES_BACK = {OrderState.CANCELLED, OrderState.EXPIRED}
 
@@ -225,6 +231,7 @@ def _written(cart: Cart, quote: quotes.Quote, *, note: str, now: datetime) -> Or
         for position, line in enumerate(cart.lines.all(), start=1)
     )
     tell(order, OrderEventKind.PLACED, now=now, actor=cart.user)
+    outbox.put("order_placed", {"order": str(order.pk)}, now=now)
     return order
 
 
@@ -242,12 +249,33 @@ def cancel(
     order = lock(order_id=order_id, viewer=viewer, receipt=receipt)
     if order.state == OrderState.CANCELLED:
         return order
-    if order.payments.filter(state=PaymentState.PENDING, asked_at__gt=now - _ANSWERED_WITHIN).exists():
+    if _is_being_paid(order, now=now):
         raise OrderStateConflict("A payment is under way: try again when it has ended.", field=["order_id"])
     _move(order, OrderState.CANCELLED, kind=OrderEventKind.CANCELLED, message=reason, actor=viewer, now=now)
     # One that waits for the buyer is over. One that a gateway never answered stays PENDING: nobody knows how it ended.
     order.payments.filter(state=PaymentState.REQUIRES_ACTION).update(state=PaymentState.CANCELLED)
     return order
+
+
+def expire_unpaid(*, placed_before: datetime, now: datetime) -> int:
+    """Gives up orders that nobody has paid, one transaction each, and says how many."""
+    waiting = Order.objects.filter(state=OrderState.AWAITING_PAYMENT, placed_at__lt=placed_before)
+    return sum(expire(order_id=pk, now=now) for pk in waiting.order_by("placed_at").values_list("pk", flat=True))
+
+
+@transaction.atomic(durable=True)
+def expire(*, order_id: UUID, now: datetime) -> bool:
+    """Gives up an order that awaits its payment, unless a gateway is being asked for the money; says whether it did."""
+    order = locks.order(Order.objects.filter(pk=order_id, state=OrderState.AWAITING_PAYMENT))
+    if order is None or _is_being_paid(order, now=now):
+        return False
+    _move(order, OrderState.EXPIRED, kind=OrderEventKind.EXPIRED, message="", actor=None, now=now)
+    order.payments.filter(state=PaymentState.REQUIRES_ACTION).update(state=PaymentState.CANCELLED)
+    return True
+
+
+def _is_being_paid(order: Order, *, now: datetime) -> bool:
+    return order.payments.filter(state=PaymentState.PENDING, asked_at__gt=now - _ANSWERED_WITHIN).exists()
 
 
 def settle(*, order: Order, payment: Payment, now: datetime) -> None:
@@ -293,6 +321,8 @@ def _move(
         promotions.give_back(order=order, now=now)
         stock.release(order=order, now=now)
     tell(order, kind, message=message, actor=actor, now=now)
+    if kind in _MAILED and order.total:
+        outbox.put(_MAILED[kind], {"order": str(order.pk)}, now=now)
 
 
 def tell(order: Order, kind: OrderEventKind, *, now: datetime, message: str = "", actor: User | None = None) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from domain import gateways, locks, orders
+from domain import gateways, locks, orders, outbox
 from domain.errors import DomainError, InvalidInput
 from domain.money import quantize
 from storefront.models import (
@@ -130,4 +130,5 @@ def _record(*, payment_id: UUID, order_id: UUID, outcome: gateways.Outcome, now:
         orders.settle(order=order, payment=payment, now=now)
     elif payment.state == PaymentState.FAILED:
         orders.tell(order, OrderEventKind.PAYMENT_FAILED, message=outcome.failure, now=now)
+        outbox.put("payment_failed", {"order": str(order.pk), "more": {"failure": outcome.failure}}, now=now)
     return payment

@@ -9,9 +9,10 @@ from django.contrib.admin.widgets import FilteredSelectMultiple
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 
-from domain import accounts, catalog, contact, locks, orders
+from domain import accounts, catalog, contact, locks, orders, outbox
 from storefront import models
 
 admin.site.site_header = admin.site.site_title = settings.SHOP_NAME
@@ -311,3 +312,20 @@ class OrderAdmin(ReadOnlyAdmin):
             for step in orders.trace(order)
         )
         return format_html("<table>{}</table>", format_html_join("", "<tr><td>{}<td>{}<td>{}</tr>", rows))
+
+
+@admin.register(models.OutboxMessage)
+class OutboxMessageAdmin(ReadOnlyAdmin):
+    """What is owed. Those that were given up are the dead letters: see to the cause, then have them tried again."""
+
+    list_display = ["kind", "created_at", "attempts", "due_at", "delivered_at", "given_up_at", "error"]
+    list_filter = [("given_up_at", admin.EmptyFieldListFilter), ("delivered_at", admin.EmptyFieldListFilter), "kind"]
+    actions = ["requeue"]
+
+    def has_requeue_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("storefront.change_outboxmessage")
+
+    @admin.action(description="Try the selected dead letters again", permissions=["requeue"])
+    def requeue(self, request: HttpRequest, messages: "QuerySet[models.OutboxMessage]") -> None:
+        requeued = outbox.requeue(messages=list(messages.values_list("pk", flat=True)), now=timezone.now())
+        self.message_user(request, f"{requeued} will be tried again.")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from django.core.mail import EmailMessage
 from django.core.management import call_command
 from django.db import connection
 from django.http import HttpResponse
@@ -13,7 +14,8 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import settings as hypothesis
 
 from domain import cart as carts
-from domain import checkout, orders
+from domain import checkout, orders, outbox
+from domain.deliveries import HANDLERS
 from storefront import models
 from storefront.demo import pictures
 from tests import factories
@@ -98,6 +100,18 @@ def placed_order(ready_cart) -> Callable[..., models.Order]:
         return orders.place(key=key, expected_total=total, now=factories.NOW).order
 
     return make
+
+
+@pytest.fixture
+def delivered(mailoutbox) -> Callable[[], list[EmailMessage]]:
+    """Has everything delivered that is owed, and returns the mails that went out by that."""
+
+    def deliver() -> list[EmailMessage]:
+        before = len(mailoutbox)
+        outbox.relay(HANDLERS, clock=lambda: factories.NOW.replace(year=2099))
+        return list(mailoutbox[before:])
+
+    return deliver
 
 
 @pytest.fixture

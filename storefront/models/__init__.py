@@ -7,6 +7,7 @@ from storefront.models.checkout import Checkout
 from storefront.models.currency import Currency, VariantPrice
 from storefront.models.fields import Address
 from storefront.models.orders import Order, OrderEvent, OrderEventKind, OrderLine, OrderState
+from storefront.models.outbox import OutboxMessage
 from storefront.models.payments import Payment, PaymentProvider, PaymentState
 from storefront.models.promotions import Discount, DiscountKind, DiscountUse
 from storefront.models.shipping import ShippingMethod, ShippingZone, WeightBand
@@ -32,6 +33,7 @@ __all__ = [
     "OrderEventKind",
     "OrderLine",
     "OrderState",
+    "OutboxMessage",
     "Payment",
     "PaymentProvider",
     "PaymentState",

@@ -327,11 +327,11 @@ def test_password_changed_many_times_at_once_is_changed_once():
         assert set(sessions.alive(NOW).filter(user=user)) == {changed.session}
 
 
-def test_link_that_sets_a_password_works_once_however_many_follow_it_at_once(mailoutbox):
+def test_link_that_sets_a_password_works_once_however_many_follow_it_at_once(delivered):
     for number in range(5):
         user = account(None, claimed_email=f"ada{number}@example.com")
         accounts.request_password_reset(email=user.address, client=Client("192.0.2.1"), now=NOW)
-        token = mailoutbox[-1].body.partition("token=")[2].split()[0]
+        token = delivered()[-1].body.partition("token=")[2].split()[0]
         given = {"token": token, "cart": CartKey(), "client": Client("192.0.2.1"), "now": NOW}
         outcomes = together(*[partial(accounts.reset_password, password=f"{OTHER}-{n}", **given) for n in range(6)])
         assert kinds(outcomes) == {LoggedIn: 1, TokenExpired: 5}

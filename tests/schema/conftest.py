@@ -263,14 +263,13 @@ def enter(do, bearer):
 
 
 @pytest.fixture
-def mailed(do, django_capture_on_commit_callbacks, mailoutbox):
+def mailed(do, delivered):
     """`mailed("requestPasswordReset", email=…)`: the token of the link in the one mail that a mutation sends."""
 
     def send(name, /, **given):
-        before = len(mailoutbox)
-        with django_capture_on_commit_callbacks(execute=True):
-            do(name, **given)
-        (mail,) = mailoutbox[before:]
+        delivered()
+        do(name, **given)
+        (mail,) = delivered()
         return re.search(r"token=(\S+)", mail.body)[1]
 
     return send

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.django_db
 
 PAGES = pytest.mark.parametrize("model", list(admin.site._registry), ids=lambda model: model.__name__)
 # What has rules is changed by the domain alone.
-READ_ONLY = [models.Order, models.Stock]
+READ_ONLY = [models.Order, models.Stock, models.OutboxMessage]
 
 
 def page(model, kind, *arguments):
@@ -137,6 +137,16 @@ def test_nobody_else_opens_any(client, shop, model, staff):
     client.force_login(UserFactory(is_staff=staff))
     for address in (page(model, "changelist"), page(model, "change", model.objects.first().pk), page(model, "add")):
         assert client.get(address).status_code == (403 if staff else 302)
+
+
+def test_dead_letters_are_tried_again_by_whoever_may(client, owner, shop):
+    dead, alive = models.OutboxMessage.objects.all()[:2]
+    models.OutboxMessage.objects.filter(pk=dead.pk).update(given_up_at=NOW, attempts=12)
+    chosen = {"action": "requeue", "_selected_action": [dead.pk, alive.pk]}
+    address = page(models.OutboxMessage, "changelist")
+    assert "1 will be tried again" in client.post(address, chosen, follow=True).content.decode()
+    dead.refresh_from_db()
+    assert (dead.given_up_at, dead.attempts) == (None, 0)
 
 
 def test_a_stranger_is_led_to_the_login(client):

@@ -34,4 +34,4 @@ def test_only_what_is_over_is_deleted(settings, capsys):
     assert list(models.Session.objects.values_list("user_agent", flat=True)) == ["new"]
     assert models.Attempts.objects.get().expires_at > now
     assert not models.RefreshToken.objects.exists()
-    assert capsys.readouterr().out == "Deleted 1 sessions and 1 counters of attempts.\n"
+    assert capsys.readouterr().out == "Deleted 2 rows.\n"

@@ -25,6 +25,7 @@ from storefront.models import (
     Discount,
     DiscountKind,
     Order,
+    OutboxMessage,
     PaymentProvider,
     Product,
     ProductVariant,
@@ -80,6 +81,7 @@ class Command(BaseCommand):
         if not Order.objects.exists():
             for wanted, days_ago, tokens in _ORDERS:
                 _buy(customer, wanted, tokens, now=now - timedelta(days=days_ago))
+            OutboxMessage.objects.all().delete()  # Nobody waits for the mails of orders that never were.
         self.stdout.write(
             f"Demo shop: {Product.objects.count()} products, {ProductVariant.objects.count()} variants, "
             f"{Order.objects.count()} orders.\n"

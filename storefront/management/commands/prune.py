@@ -1,17 +1,15 @@
-"""What is over and of no use to anybody: sessions past their end, counters of attempts."""
+"""What is over and of no use to anybody: sessions past their end, counters of attempts, delivered messages."""
 
 from typing import Any
 
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from domain import sessions, throttle
+from domain.clocks import CLOCKS
 
 
 class Command(BaseCommand):
-    help = "Deletes sessions and counters that are over. To be run once a day."
+    help = "Deletes what is over, as the workers do once a day."
 
     def handle(self, **options: Any) -> None:
-        now = timezone.now()
-        ended, counted = sessions.prune(now=now), throttle.prune(now=now)
-        self.stdout.write(f"Deleted {ended} sessions and {counted} counters of attempts.")
+        self.stdout.write(f"Deleted {CLOCKS['prune'].run(timezone.now())} rows.")

@@ -1,0 +1,36 @@
+"""What is to be done again and again, whoever runs it: a worker in this process, Celery's beat, or `manage.py`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from domain import cart, orders, outbox, sessions, throttle
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """`run` may be called late, twice, or by two at once; it says how many rows it was about."""
+
+    every: timedelta
+    run: Callable[[datetime], int]
+
+
+def _expire_orders(now: datetime) -> int:
+    return orders.expire_unpaid(placed_before=now - timedelta(hours=settings.UNPAID_ORDER_HOURS), now=now)
+
+
+def _abandon_carts(now: datetime) -> int:
+    return cart.abandon(untouched_since=now - timedelta(days=settings.ABANDONED_CART_DAYS), now=now)
+
+
+def _prune(now: datetime) -> int:
+    return sessions.prune(now=now) + throttle.prune(now=now) + outbox.prune(now=now)
+
+
+CLOCKS = {
+    "expire_orders": Clock(timedelta(minutes=5), _expire_orders),
+    "abandon_carts": Clock(timedelta(hours=1), _abandon_carts),
+    "prune": Clock(timedelta(days=1), _prune),
+}

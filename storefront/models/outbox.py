@@ -1,0 +1,30 @@
+from typing import Any
+
+from django.db import models
+from django.db.models import Q
+
+
+class OutboxMessage(models.Model):
+    """What the shop owes after an answer (a mail, a webhook): written in the transaction that causes it.
+
+    `domain.outbox` delivers it, at least once; `kind` names the handler, and `payload` holds no secret.
+    """
+
+    kind = models.CharField(max_length=50)
+    payload: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    created_at = models.DateTimeField()
+    due_at = models.DateTimeField(help_text="When it is tried next; moved on while somebody tries.")
+    attempts = models.PositiveIntegerField(default=0)
+    delivered_at = models.DateTimeField(null=True, blank=True)
+    given_up_at = models.DateTimeField(null=True, blank=True, help_text="After so many failures: a dead letter.")
+    error = models.TextField(blank=True, help_text="Of the last attempt.")
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["due_at", "id"], condition=Q(delivered_at=None, given_up_at=None), name="outbox_due"),
+            models.Index(fields=["delivered_at"], condition=~Q(delivered_at=None), name="outbox_delivered"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
