@@ -108,6 +108,22 @@ EMAIL_TIMEOUT = 10
 # Without a broker the serving process does what is owed, in a thread of its own.
 BROKER_URL = env.str("BROKER_URL", "")
 IN_PROCESS_WORKER = env.bool("IN_PROCESS_WORKER", not BROKER_URL)
+OUTBOX_LEASE_SECONDS = env.int("OUTBOX_LEASE_SECONDS", 120)
+CELERY_BROKER_URL = BROKER_URL or None
+CELERY_TASK_DEFAULT_QUEUE = env.str("TASK_QUEUE", "commercia")
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+# A task that dies with its worker is given to another; it never takes longer than the hard limit.
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_SOFT_TIME_LIMIT = 240
+CELERY_TASK_TIME_LIMIT = 300
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
 
 # ── Django ───────────────────────────────────────────────────────────────────────────────────────────
 ROOT_URLCONF = "commercia.urls"
@@ -251,6 +267,8 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": [], "level": "INFO"},
         "django.request": {"level": "ERROR"},  # A client's 4xx is no news to the shop.
+        # That a task came and went, every two seconds, is none either.
+        **{name: {"level": "WARNING"} for name in ("celery.beat", "celery.worker.strategy", "celery.app.trace")},
     },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
 }

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from threading import Event
 from typing import Any, TypeAlias
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 
@@ -17,8 +18,6 @@ logger = logging.getLogger(__name__)
 # A handler gets the payload and a key that stays the same however often it is called with this message.
 Handler: TypeAlias = Callable[[Mapping[str, Any], str], None]
 
-# Whoever took a message has so long before another may: longer than any handler waits for anybody.
-LEASE = timedelta(minutes=2)
 MAX_ATTEMPTS = 12
 _KEPT = timedelta(days=14)
 
@@ -30,6 +29,11 @@ def put(kind: str, payload: Mapping[str, Any], *, now: datetime) -> None:
     """Owes something from now on, if the transaction around it ends well."""
     OutboxMessage.objects.create(kind=kind, payload=dict(payload), created_at=now, due_at=now)
     transaction.on_commit(news.set)
+
+
+def lease() -> timedelta:
+    """How long whoever took a message has it: longer than any handler waits for anybody."""
+    return timedelta(seconds=settings.OUTBOX_LEASE_SECONDS)
 
 
 def back_off(attempts: int) -> timedelta:
@@ -64,7 +68,7 @@ def _take(*, now: datetime) -> OutboxMessage | None:
     message = locks.due_message(_due(now))
     if message is not None:
         message.attempts += 1
-        message.due_at = now + LEASE
+        message.due_at = now + lease()
         message.save(update_fields=["attempts", "due_at"])
     return message
 

@@ -130,7 +130,7 @@ def test_whoever_died_with_a_message_leaves_it_to_others_after_a_while(clock, ha
     with pytest.raises(SystemExit):
         outbox.relay({"mail": die}, clock=clock)
     assert outbox.relay({"mail": handler}, clock=clock) == 0
-    clock.forward(outbox.LEASE)
+    clock.forward(outbox.lease())
     assert outbox.relay({"mail": handler}, clock=clock) == 1
 
 

@@ -55,11 +55,11 @@ _CODES: dict[str, dict[str, Any]] = {
 }
 _ADDRESS = Address(name="Ada Example", line1="Am Hafen 1", postal_code="20457", city="Hamburg", country_code="DE")
 # What was ordered, how many days ago, and the payment's token; without one, the order was cancelled.
-_ORDERS: list[tuple[dict[str, int], int, list[str]]] = [
+_ORDERS: list[tuple[dict[str, int], float, list[str]]] = [
     ({"HLS-SAND-M": 1, "MUG-ENAMEL": 2}, 12, ["ok"]),
     ({"MUG-ENAMEL": 4}, 9, []),
     ({"HLS-INDIGO-S": 1}, 5, ["decline", "ok"]),
-    ({"HLS-SAND-M": 2}, 1, ["decline"]),
+    ({"HLS-SAND-M": 2}, 0.5, ["decline"]),
     ({"MUG-ENAMEL": 1}, 0, ["action"]),
 ]
 

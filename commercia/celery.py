@@ -1,0 +1,28 @@
+"""Celery on RabbitMQ: `celery -A commercia worker` and, once, `celery -A commercia beat`.
+
+Requests never talk to the broker: what is owed is in the outbox, and beat has the workers look. So a broker that is
+away costs nothing but time.
+"""
+
+import os
+from typing import Any
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "commercia.settings")
+
+app = Celery("commercia")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks(["commercia"])
+
+
+@app.on_after_finalize.connect
+def _schedule(sender: Any, **_: Any) -> None:
+    """What beat sends. A task that comes late is dropped: the next one does the same."""
+    from commercia import tasks  # noqa: PLC0415 (Django is set up by now)
+    from domain.clocks import CLOCKS  # noqa: PLC0415
+
+    sender.add_periodic_task(2, tasks.relay.s(), name="relay", expires=10)
+    for name, clock in CLOCKS.items():
+        seconds = clock.every.total_seconds()
+        sender.add_periodic_task(seconds, tasks.run_clock.s(name), name=name, expires=seconds)

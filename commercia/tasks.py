@@ -1,0 +1,20 @@
+"""What the workers run: each is one call of the domain, and may run late, twice, or at once on two hosts."""
+
+from celery import shared_task
+from django.utils import timezone
+
+from domain import outbox
+from domain.clocks import CLOCKS
+from domain.deliveries import HANDLERS
+
+
+@shared_task
+def relay() -> int:
+    """Delivers what is due in the outbox, for as long as one task may take; the next one goes on."""
+    return outbox.relay(HANDLERS, clock=timezone.now, most=200)
+
+
+@shared_task
+def run_clock(name: str) -> int:
+    """Runs one of `domain.clocks.CLOCKS`."""
+    return CLOCKS[name].run(timezone.now())
