@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
+from structlog.contextvars import bound_contextvars, get_contextvars
 
 from domain import locks
 from storefront.models import OutboxMessage
@@ -27,7 +28,13 @@ news = Event()
 
 def put(kind: str, payload: Mapping[str, Any], *, now: datetime) -> None:
     """Owes something from now on, if the transaction around it ends well."""
-    OutboxMessage.objects.create(kind=kind, payload=dict(payload), created_at=now, due_at=now)
+    OutboxMessage.objects.create(
+        kind=kind,
+        payload=dict(payload),
+        request_id=get_contextvars().get("request_id", ""),
+        created_at=now,
+        due_at=now,
+    )
     transaction.on_commit(news.set)
 
 
@@ -49,14 +56,19 @@ def relay(handlers: Mapping[str, Handler], *, clock: Callable[[], datetime], mos
     tried = 0
     while tried < most and _due(clock()).exists() and (message := _take(now=clock())) is not None:
         tried += 1
-        try:
-            handlers[message.kind](message.payload, f"outbox-{message.pk}")
-        except Exception as error:  # Whatever it is, the others have to go out.
-            logger.warning("Message %s was not delivered (attempt %s)", message, message.attempts, exc_info=True)
-            _failed(message=message, error=f"{type(error).__name__}: {error}", now=clock())
-        else:
-            OutboxMessage.objects.filter(pk=message.pk).update(delivered_at=clock(), error="")
+        with bound_contextvars(request_id=message.request_id):
+            _deliver(message, handlers, clock)
     return tried
+
+
+def _deliver(message: OutboxMessage, handlers: Mapping[str, Handler], clock: Callable[[], datetime]) -> None:
+    try:
+        handlers[message.kind](message.payload, f"outbox-{message.pk}")
+    except Exception as error:  # Whatever it is, the others have to go out.
+        logger.warning("Message %s was not delivered (attempt %s)", message, message.attempts, exc_info=True)
+        _failed(message=message, error=f"{type(error).__name__}: {error}", now=clock())
+    else:
+        OutboxMessage.objects.filter(pk=message.pk).update(delivered_at=clock(), error="")
 
 
 def _due(now: datetime) -> QuerySet[OutboxMessage]:

@@ -4,7 +4,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import strawberry
@@ -38,6 +38,8 @@ class Context:
     trusts_cookies: bool
     # What the answer sets: a value and the seconds it is kept, or None to delete it.
     cookies: dict[str, tuple[str, int] | None] = field(default_factory=dict)
+    # What the log tells of the operation.
+    told: dict[str, Any] = field(default_factory=dict)
     # What prices of the catalogue are shown in: what `@inContext` asks for, or the shop's own currency.
     exchange: Exchange = field(default_factory=lambda: currency.exchange_to(None))
 
@@ -77,6 +79,12 @@ class Context:
         if not (self.trusts_cookies and self.request.user.is_authenticated):
             return None
         return self.request.user
+
+    @property
+    def viewer_id(self) -> str | None:
+        """That of the viewer, if anything of the request has asked who it is."""
+        viewer = vars(self).get("viewer")
+        return str(viewer.pk) if viewer else None
 
     @property
     def user(self) -> models.User:

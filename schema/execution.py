@@ -1,5 +1,6 @@
 """A document and its variables in, the answer out: parsed and validated once, every error with its code."""
 
+import hashlib
 import logging
 import uuid
 from dataclasses import dataclass
@@ -73,6 +74,7 @@ def answer(
         return _refused([GraphQLError(message, extensions={"code": "OPERATION_RESOLUTION_FAILURE"})])
     if queries_only and not _is_query(operation):
         raise NotAllowedByGet
+    context.told |= {"operation": operation.name.value[:100] if operation.name else "", "hash": _hash(query)}
     fragments = {part.name.value: part for part in document.definitions if isinstance(part, FragmentDefinitionNode)}
     if too_large := limits.check(operation, fragments, variables or {}, _SCHEMA):
         return _refused([too_large])
@@ -98,6 +100,12 @@ def _exchange(operation: OperationDefinitionNode, variables: dict[str, Any]) -> 
         given = get_directive_values(_IN_CONTEXT, operation, coerced) if isinstance(coerced, dict) else None
         code = (given or {}).get("currency")
     return currency.exchange_to(currency.named(code) if code is not None else None)
+
+
+@lru_cache(maxsize=1_000)
+def _hash(query: str) -> str:
+    """What an operation is known by in the log, as by persisted queries: its text is not written down."""
+    return hashlib.sha256(query.encode()).hexdigest()
 
 
 def _is_query(operation: OperationDefinitionNode) -> bool:

@@ -48,6 +48,8 @@ def graphql(request: HttpRequest) -> HttpResponse:
         return _error(error, media_type)
     except NotAllowedByGet:
         return _error(BadRequest("A mutation is sent by POST.", 405), media_type)
+    finally:
+        request.operation = context.told | {"viewer": context.viewer_id}  # type: ignore[attr-defined]
     # With the older media type, whatever is well-formed JSON is answered by 200, errors and all.
     status = 400 if result.is_request_error and media_type == RESPONSE_TYPE else 200
     response = _json(result.body, status, media_type)

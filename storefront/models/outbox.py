@@ -12,6 +12,7 @@ class OutboxMessage(models.Model):
 
     kind = models.CharField(max_length=50)
     payload: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    request_id = models.CharField(max_length=64, blank=True, help_text="Of the request that caused it, as in the log.")
     created_at = models.DateTimeField()
     due_at = models.DateTimeField(help_text="When it is tried next; moved on while somebody tries.")
     attempts = models.PositiveIntegerField(default=0)

@@ -1067,7 +1067,8 @@ def told(api, browser, clock, variant_id):
             name: (len(cookie.value), {key: value for key, value in cookie.items() if key != "expires"})
             for name, cookie in response.cookies.items()
         }
-        return response.status_code, like(response.json()), dict(response.headers), cookies
+        headers = {name: value for name, value in response.headers.items() if name != "X-Request-ID"}
+        return response.status_code, like(response.json()), headers, cookies
 
     return ask
 

@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 from django.core.management.base import BaseCommand
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 from django.utils import timezone
 
 from domain import outbox
@@ -42,6 +42,7 @@ class Worker(threading.Thread):
             finally:
                 close_old_connections()
             outbox.news.wait(self.PAUSE)
+        connections.close_all()
 
     def work(self) -> None:
         """Whatever is due now."""

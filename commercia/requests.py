@@ -1,0 +1,128 @@
+"""What is known of every request: its id, one line in the log, and whether the shop can answer at all."""
+
+import re
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.core.cache import cache
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from redis.exceptions import RedisError
+
+logger = structlog.get_logger("commercia.requests")
+
+_ID = re.compile(r"[0-9A-Za-z_-]{8,64}")
+Handler = Callable[[HttpRequest], HttpResponse]
+
+
+class RequestLog:
+    """Logs a line a request, never its text: what it was called, who asked, how long it and its SQL took.
+
+    `schema.execution` says of a GraphQL operation what it is. The id comes from a proxy that sets X-Request-ID, or
+    is made here; it goes back in the answer, into every line meanwhile, and along with what is owed.
+    """
+
+    def __init__(self, get_response: Handler) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        given = request.headers.get("X-Request-ID", "")
+        request_id = given if settings.BEHIND_PROXY and _ID.fullmatch(given) else uuid.uuid4().hex
+        statements = _Statements()
+        began = time.perf_counter()
+        with (
+            structlog.contextvars.bound_contextvars(request_id=request_id),
+            connection.execute_wrapper(statements),
+        ):
+            response = self._get_response(request)
+            logger.info(
+                "request",
+                method=request.method,
+                path=request.path,
+                status=response.status_code,
+                milliseconds=round((time.perf_counter() - began) * 1000, 1),
+                statements=statements.number,
+                sql_milliseconds=round(statements.seconds * 1000, 1),
+                **getattr(request, "operation", {}),
+            )
+        response["X-Request-ID"] = request_id
+        return response
+
+
+class _Statements:
+    """Counts SQL statements and the time they take."""
+
+    def __init__(self) -> None:
+        self.number, self.seconds = 0, 0.0
+
+    def __call__(self, execute: Callable[..., Any], *given: Any) -> Any:
+        began = time.perf_counter()
+        try:
+            return execute(*given)
+        finally:
+            self.number += 1
+            self.seconds += time.perf_counter() - began
+
+
+class Health:
+    """`/livez`: this process answers. `/readyz`: it can sell, so the database is there and migrated.
+
+    The first of all middleware, so that a probe by address, without TLS, gets its answer. A cache or a broker that is
+    away is told, but the shop sells without.
+    """
+
+    def __init__(self, get_response: Handler) -> None:
+        self._get_response = get_response
+        self._is_migrated = False
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path == "/livez":
+            return JsonResponse({"alive": True})
+        if request.path == "/readyz":
+            return self._readiness()
+        return self._get_response(request)
+
+    def _readiness(self) -> HttpResponse:
+        needed = {"database": self._database}
+        wanted = {"cache": _cache} if settings.REDIS_URL else {}
+        if settings.BROKER_URL:
+            wanted["broker"] = _broker
+        found = {name: check() for name, check in {**needed, **wanted}.items()}
+        return JsonResponse(found, status=200 if all(found[name] == "ok" for name in needed) else 503)
+
+    def _database(self) -> str:
+        try:
+            connection.ensure_connection()
+            if not self._is_migrated:
+                executor = MigrationExecutor(connection)
+                self._is_migrated = not executor.migration_plan(executor.loader.graph.leaf_nodes())
+            else:
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT 1")
+        except DatabaseError:
+            return "away"
+        return "ok" if self._is_migrated else "not migrated"
+
+
+def _cache() -> str:
+    try:
+        cache.get("ready")
+    except RedisError:
+        return "away"
+    return "ok"
+
+
+def _broker() -> str:
+    from kombu.connection import Connection  # noqa: PLC0415 (only where there is one)
+
+    try:
+        with Connection(settings.BROKER_URL, connect_timeout=2) as broker:  # type: ignore[no-untyped-call]
+            broker.connect()
+    except OSError:
+        return "away"
+    return "ok"
