@@ -14,6 +14,8 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from redis.exceptions import RedisError
 
+from commercia import metrics
+
 logger = structlog.get_logger("commercia.requests")
 
 _ID = re.compile(r"[0-9A-Za-z_-]{8,64}")
@@ -40,16 +42,19 @@ class RequestLog:
             connection.execute_wrapper(statements),
         ):
             response = self._get_response(request)
+            seconds, told = time.perf_counter() - began, getattr(request, "operation", {})
             logger.info(
                 "request",
                 method=request.method,
                 path=request.path,
                 status=response.status_code,
-                milliseconds=round((time.perf_counter() - began) * 1000, 1),
+                milliseconds=round(seconds * 1000, 1),
                 statements=statements.number,
                 sql_milliseconds=round(statements.seconds * 1000, 1),
-                **getattr(request, "operation", {}),
+                **told,
             )
+        name = told.get("operation") or f"/{request.path.strip('/').partition('/')[0]}"
+        metrics.observe(operation=name, status=response.status_code, seconds=seconds)
         response["X-Request-ID"] = request_id
         return response
 

@@ -4,12 +4,14 @@ from django.urls import URLPattern, URLResolver, path, re_path
 from django.views.generic import RedirectView
 from django.views.static import serve
 
+from commercia.metrics import metrics
 from schema.view import graphql
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(url="/graphql/")),
     path("graphql/", graphql, name="graphql"),
     path("admin/", admin.site.urls),
+    path("metrics", metrics),
 ]
 if settings.SERVE_MEDIA:
     prefix = settings.MEDIA_URL.lstrip("/")

@@ -63,6 +63,8 @@ def relay(handlers: Mapping[str, Handler], *, clock: Callable[[], datetime], mos
 
 def _deliver(message: OutboxMessage, handlers: Mapping[str, Handler], clock: Callable[[], datetime]) -> None:
     try:
+        if message.attempts > MAX_ATTEMPTS:
+            raise RuntimeError("Nobody who took it came back.")
         handlers[message.kind](message.payload, f"outbox-{message.pk}")
     except Exception as error:  # Whatever it is, the others have to go out.
         logger.warning("Message %s was not delivered (attempt %s)", message, message.attempts, exc_info=True)

@@ -134,6 +134,21 @@ def test_whoever_died_with_a_message_leaves_it_to_others_after_a_while(clock, ha
     assert outbox.relay({"mail": handler}, clock=clock) == 1
 
 
+def test_a_message_that_kills_whoever_takes_it_is_a_dead_letter_in_the_end(clock):
+    owe()
+
+    def die(payload, key):
+        raise SystemExit
+
+    for _ in range(outbox.MAX_ATTEMPTS):
+        with pytest.raises(SystemExit):
+            outbox.relay({"mail": die}, clock=clock)
+        clock.forward(outbox.lease())
+    assert outbox.relay({"mail": die}, clock=clock) == 1
+    message = OutboxMessage.objects.get()
+    assert (message.given_up_at, message.error) == (clock.now, "RuntimeError: Nobody who took it came back.")
+
+
 def test_many_who_relay_at_once_deliver_each_message_once(handler, clock):
     owe(60)
 
