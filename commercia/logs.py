@@ -42,7 +42,9 @@ def configuration(*, as_json: bool, level: str) -> dict[str, Any]:
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
         "loggers": {
             "django": {"handlers": [], "level": "INFO"},
-            "django.request": {"level": "ERROR"},  # A client's 4xx is no news to the shop.
+            # A client's 4xx is no news to the shop, nor is whoever asks for another host.
+            "django.request": {"level": "ERROR"},
+            "django.security.DisallowedHost": {"level": "CRITICAL"},
             # That a task came and went, every two seconds, is none either.
             **{name: {"level": "WARNING"} for name in ("celery.beat", "celery.worker.strategy", "celery.app.trace")},
         },

@@ -37,22 +37,23 @@ class RequestLog:
         request_id = given if settings.BEHIND_PROXY and _ID.fullmatch(given) else uuid.uuid4().hex
         statements = _Statements()
         began = time.perf_counter()
-        with (
-            structlog.contextvars.bound_contextvars(request_id=request_id),
-            connection.execute_wrapper(statements),
-        ):
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        with connection.execute_wrapper(statements):
             response = self._get_response(request)
-            seconds, told = time.perf_counter() - began, getattr(request, "operation", {})
-            logger.info(
-                "request",
-                method=request.method,
-                path=request.path,
-                status=response.status_code,
-                milliseconds=round(seconds * 1000, 1),
-                statements=statements.number,
-                sql_milliseconds=round(statements.seconds * 1000, 1),
-                **told,
-            )
+        seconds, told = time.perf_counter() - began, getattr(request, "operation", {})
+        structlog.contextvars.unbind_contextvars("operation")
+        logger.info(
+            "request",
+            method=request.method,
+            path=request.path,
+            status=response.status_code,
+            milliseconds=round(seconds * 1000, 1),
+            statements=statements.number,
+            sql_milliseconds=round(statements.seconds * 1000, 1),
+            **told,
+        )
+        structlog.contextvars.clear_contextvars()
         name = told.get("operation") or f"/{request.path.strip('/').partition('/')[0]}"
         metrics.observe(operation=name, status=response.status_code, seconds=seconds)
         response["X-Request-ID"] = request_id

@@ -7,10 +7,11 @@ from typing import Any
 
 import django_stubs_ext
 import environ
+import sentry_sdk
 from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 
-from commercia import logs
+from commercia import logs, sentry
 
 django_stubs_ext.monkeypatch()
 
@@ -263,6 +264,8 @@ BEHIND_PROXY = env.bool("BEHIND_PROXY", False)
 if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
+if SENTRY_DSN := env.str("SENTRY_DSN", ""):
+    sentry_sdk.init(**sentry.options(SENTRY_DSN))
 METRICS_TOKEN = env.str("METRICS_TOKEN", "")
 LOG_FORMAT = env.str("LOG_FORMAT", "text" if DEBUG else "json")
 LOGGING = logs.configuration(as_json=LOG_FORMAT == "json", level=env.str("LOG_LEVEL", "INFO"))

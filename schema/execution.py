@@ -26,6 +26,7 @@ from graphql import (
     specified_rules,
     validate,
 )
+from structlog.contextvars import bind_contextvars
 
 from domain import currency
 from domain.currency import CurrencyUnavailable
@@ -75,6 +76,7 @@ def answer(
     if queries_only and not _is_query(operation):
         raise NotAllowedByGet
     context.told |= {"operation": operation.name.value[:100] if operation.name else "", "hash": _hash(query)}
+    bind_contextvars(operation=context.told["operation"])  # For every line that is logged from here on.
     fragments = {part.name.value: part for part in document.definitions if isinstance(part, FragmentDefinitionNode)}
     if too_large := limits.check(operation, fragments, variables or {}, _SCHEMA):
         return _refused([too_large])
