@@ -22,6 +22,7 @@ def configuration(*, as_json: bool, level: str) -> dict[str, Any]:
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
     )
     # Tracebacks without the values of variables: among them are passwords and tokens.
     shown = (
