@@ -1015,8 +1015,9 @@ def test_account_that_is_deleted_tells_nothing_of_the_person(given):
     assert not Session.objects.exists()
     assert not goes_on(entered)
     assert not may_log_in()
+    random = {"id", "password", "token_version"}  # Hexadecimal digits spell "ada" now and then.
     for row in User.objects.values():
-        assert "ada" not in str(row).lower()
+        assert "ada" not in str({name: value for name, value in row.items() if name not in random}).lower()
 
 
 @pytest.mark.parametrize("password", ["", "wrong", "x" * 10_000])
