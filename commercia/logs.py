@@ -1,5 +1,6 @@
 """How log lines look: JSON in production, for people on a machine of one's own. Each carries its request's id."""
 
+import sys
 from typing import Any
 
 import structlog
@@ -28,7 +29,9 @@ def configuration(*, as_json: bool, level: str) -> dict[str, Any]:
     shown = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if as_json
-        else [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        else [
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
     )
     return {
         "version": 1,
