@@ -252,8 +252,6 @@ def cancel(
     if _is_being_paid(order, now=now):
         raise OrderStateConflict("A payment is under way: try again when it has ended.", field=["order_id"])
     _move(order, OrderState.CANCELLED, kind=OrderEventKind.CANCELLED, message=reason, actor=viewer, now=now)
-    # One that waits for the buyer is over. One that a gateway never answered stays PENDING: nobody knows how it ended.
-    order.payments.filter(state=PaymentState.REQUIRES_ACTION).update(state=PaymentState.CANCELLED)
     return order
 
 
@@ -270,7 +268,6 @@ def expire(*, order_id: UUID, now: datetime) -> bool:
     if order is None or _is_being_paid(order, now=now):
         return False
     _move(order, OrderState.EXPIRED, kind=OrderEventKind.EXPIRED, message="", actor=None, now=now)
-    order.payments.filter(state=PaymentState.REQUIRES_ACTION).update(state=PaymentState.CANCELLED)
     return True
 
 
@@ -318,6 +315,9 @@ def _move(
     order.state = to
     order.save(update_fields=["state"])
     if to in _GIVES_BACK:
+        # A payment that waits for the buyer is over. One that a gateway never answered stays PENDING: nobody knows how
+        # it ended.
+        order.payments.filter(state=PaymentState.REQUIRES_ACTION).update(state=PaymentState.CANCELLED)
         promotions.give_back(order=order, now=now)
         stock.release(order=order, now=now)
     tell(order, kind, message=message, actor=actor, now=now)

@@ -1,6 +1,6 @@
 """What a cart costs now, and why: prices, discounts, shipping and tax brought together for `domain.pricing`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
@@ -35,8 +35,8 @@ class Quote:
     unit_prices: dict[int, Decimal]
     parcel: shipping.Parcel | None
     offer: shipping.Offer | None
-    discounts: list[Discount] = field(default_factory=list)
-    refused: list[DiscountRefused] = field(default_factory=list)
+    discounts: list[Discount]
+    refused: list[DiscountRefused]
 
     @cached_property
     def offers(self) -> list[shipping.Offer]:

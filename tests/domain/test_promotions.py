@@ -336,6 +336,15 @@ def test_cancelled_order_gives_its_use_back_once(ready_cart):
     assert set(reasons(third)) == {Refusal.USED_UP}
 
 
+def test_order_that_expires_gives_its_use_back(cart):
+    DiscountFactory(code="TEN", max_uses=1)
+    apply(cart, "TEN")
+    order = place(cart)
+    assert orders.expire(order_id=order.pk, now=NOW + DAY)
+    assert not orders.expire(order_id=order.pk, now=NOW + DAY)
+    assert DiscountUse.objects.get().given_back_at == NOW + DAY
+
+
 def paid_late(order):
     """Money that comes for an order that was cancelled meanwhile."""
     payment = payments._intend(

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from threading import Barrier
@@ -230,3 +231,23 @@ def test_total_that_grows_while_the_cart_is_placed_is_never_charged_unseen(ready
         else:
             assert isinstance(placed, orders.TotalChanged)
             assert not Order.objects.filter(cart=cart).exists()
+
+
+def test_cart_that_is_touched_while_it_is_given_up_loses_no_unit():
+    tee, later = VariantFactory(stock__on_hand=1000), NOW + timedelta(days=1)
+    for _ in range(10):
+        cart = adding(tee, 1)()
+        abandon = partial(carts.abandon, untouched_since=later, now=later)
+        add = partial(
+            carts.add_lines,
+            key=carts.CartKey(code=cart.code),
+            lines=[carts.NewLine(tee.pk, 1)],
+            now=later,
+        )
+        added, _number = together(add, abandon)
+        cart.refresh_from_db()
+        if isinstance(added, Cart):
+            assert (cart.state, cart.lines.get().quantity) == ("ACTIVE", 2)
+        else:
+            assert isinstance(added, carts.CartLocked)
+            assert (cart.state, cart.lines.get().quantity) == ("ABANDONED", 1)
