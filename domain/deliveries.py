@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from domain import accounts, mails, orders, outbox
 from domain.money import quantize
-from storefront.models import Order, User
+from storefront.models import Order, Shipment, User
 
 
 def _account_known(payload: Mapping[str, Any], key: str) -> None:
@@ -34,7 +34,10 @@ def _of_order(template: str) -> outbox.Handler:
     def deliver(payload: Mapping[str, Any], key: str) -> None:
         order = Order.objects.prefetch_related("lines").get(pk=payload["order"])
         link = f"/order?{urlencode({'receipt': orders.receipt(order)})}"
-        mails.send(template, to=order.email, key=key, link=link, **_told(order), **payload.get("more", {}))
+        more = payload.get("more", {})
+        if shipment := payload.get("shipment"):
+            more = {"shipment": Shipment.objects.get(pk=shipment)}
+        mails.send(template, to=order.email, key=key, link=link, **_told(order), **more)
 
     return deliver
 
@@ -69,6 +72,13 @@ HANDLERS: dict[str, outbox.Handler] = {
     "password_reset": _password_reset,
     **{
         kind: _of_order(kind)
-        for kind in ("order_placed", "order_paid", "order_cancelled", "order_expired", "payment_failed")
+        for kind in (
+            "order_placed",
+            "order_paid",
+            "order_shipped",
+            "order_cancelled",
+            "order_expired",
+            "payment_failed",
+        )
     },
 }

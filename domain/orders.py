@@ -175,7 +175,7 @@ def place(
     stock.reserve(order=order, variants={line.variant: line.quantity for line in cart.lines.all()}, now=now)
     Cart.objects.filter(pk=cart.pk).update(state=CartState.CONVERTED, updated_at=now)
     if not order.total:
-        _move(order, OrderState.PAID, kind=OrderEventKind.PAID, message="Nothing to pay.", actor=None, now=now)
+        move(order, OrderState.PAID, kind=OrderEventKind.PAID, message="Nothing to pay.", actor=None, now=now)
     return Placed(order=order, replayed=False)
 
 
@@ -251,7 +251,7 @@ def cancel(
         return order
     if _is_being_paid(order, now=now):
         raise OrderStateConflict("A payment is under way: try again when it has ended.", field=["order_id"])
-    _move(order, OrderState.CANCELLED, kind=OrderEventKind.CANCELLED, message=reason, actor=viewer, now=now)
+    move(order, OrderState.CANCELLED, kind=OrderEventKind.CANCELLED, message=reason, actor=viewer, now=now)
     return order
 
 
@@ -267,7 +267,7 @@ def expire(*, order_id: UUID, now: datetime) -> bool:
     order = locks.order(Order.objects.filter(pk=order_id, state=OrderState.AWAITING_PAYMENT))
     if order is None or _is_being_paid(order, now=now):
         return False
-    _move(order, OrderState.EXPIRED, kind=OrderEventKind.EXPIRED, message="", actor=None, now=now)
+    move(order, OrderState.EXPIRED, kind=OrderEventKind.EXPIRED, message="", actor=None, now=now)
     return True
 
 
@@ -286,7 +286,7 @@ def settle(*, order: Order, payment: Payment, now: datetime) -> None:
     if order.state in _GIVES_BACK:
         wants_money = _reserved_again(order, now=now)
     if wants_money:
-        _move(order, OrderState.PAID, kind=OrderEventKind.PAID, message=message, actor=None, now=now)
+        move(order, OrderState.PAID, kind=OrderEventKind.PAID, message=message, actor=None, now=now)
     else:
         tell(order, OrderEventKind.REFUND_DUE, message=message, now=now)
 
@@ -304,7 +304,7 @@ def _reserved_again(order: Order, *, now: datetime) -> bool:
     return reserved
 
 
-def _move(
+def move(
     order: Order, to: OrderState, *, kind: OrderEventKind, message: str, actor: User | None, now: datetime
 ) -> None:
     """The one way an order changes state. The caller holds the order's lock."""

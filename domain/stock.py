@@ -121,10 +121,37 @@ def reserve(*, order: Order, variants: Mapping[ProductVariant, int], now: dateti
 
 def release(*, order: Order, now: datetime) -> None:
     """Gives back what an order had reserved."""
-    quantities = {line.variant_id: line.quantity for line in order.lines.all()}
+    quantities = _of(order)
     locks.stock(quantities)
     Stock.objects.filter(pk__in=quantities).update(reserved=F("reserved") - _per_variant(quantities))
     _record(order, quantities, reason=MovementReason.RELEASED, sign=-1, now=now)
+
+
+def ship(*, order: Order, now: datetime) -> None:
+    """Takes what an order had reserved out of the warehouse.
+
+    Of goods that are sold on when none is left, more may leave than were ever counted in: none is left then.
+    """
+    quantities = _of(order)
+    left = {stock.pk: min(quantities[stock.pk], stock.on_hand) for stock in locks.stock(quantities)}
+    Stock.objects.filter(pk__in=quantities).update(
+        on_hand=F("on_hand") - _per_variant(left), reserved=F("reserved") - _per_variant(quantities)
+    )
+    StockMovement.objects.bulk_create(
+        StockMovement(
+            variant_id=pk,
+            on_hand_change=-left[pk],
+            reserved_change=-quantity,
+            reason=MovementReason.SHIPPED,
+            order=order,
+            at=now,
+        )
+        for pk, quantity in quantities.items()
+    )
+
+
+def _of(order: Order) -> dict[int, int]:
+    return {line.variant_id: line.quantity for line in order.lines.all()}
 
 
 def _record(order: Order, quantities: Mapping[int, int], *, reason: MovementReason, sign: int, now: datetime) -> None:

@@ -23,6 +23,7 @@ from schema.scalars import Money, plain
 from storefront import models
 
 if TYPE_CHECKING:
+    from schema.fulfilment import Shipment
     from schema.payments import Payment
 
 expose(
@@ -106,6 +107,9 @@ class Order(ids.Node):
     note: str = strawberry_django.field(description="What the buyer wrote; may be empty.")
     payments: list[Annotated["Payment", strawberry.lazy("schema.payments")]] = strawberry_django.field(
         description="Every attempt to pay, the first one first."
+    )
+    shipments: list[Annotated["Shipment", strawberry.lazy("schema.fulfilment")]] = strawberry_django.field(
+        description="The parcels that left, the first one first."
     )
     events: list[OrderEvent] = strawberry_django.field(description="Its history, the first step first.")
 

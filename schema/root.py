@@ -25,6 +25,7 @@ from schema.errors import (
     ShippingUnavailable,
     TotalChanged,
 )
+from schema.fulfilment import FulfilmentMutation
 from schema.orders import OrderMutation, OrderQuery
 from schema.payments import PaymentMutation
 from schema.promotions import PromotionMutation, PromotionQuery
@@ -57,6 +58,7 @@ Mutation = merge_types(
         CheckoutMutation,
         OrderMutation,
         PaymentMutation,
+        FulfilmentMutation,
         ShippingMutation,
         TaxMutation,
         PromotionMutation,

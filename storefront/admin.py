@@ -286,6 +286,11 @@ class PaymentInline(ReadOnlyInline):
     fields = ["created_at", "provider", "state", "amount", "currency", "reference", "failure"]
 
 
+class ShipmentInline(ReadOnlyInline):
+    model = models.Shipment
+    fields = readonly_fields = ["shipped_at", "carrier", "tracking_number", "tracking_url"]
+
+
 class OrderEventInline(ReadOnlyInline):
     model = models.OrderEvent
     fields = ["at", "kind", "message", "actor"]
@@ -299,7 +304,7 @@ class OrderAdmin(ReadOnlyAdmin):
     ordering = ["-placed_at"]
     exclude = ["cart", "price_trace"]
     readonly_fields = ["how_the_total_came_about"]
-    inlines = [OrderLineInline, PaymentInline, OrderEventInline]
+    inlines = [OrderLineInline, PaymentInline, ShipmentInline, OrderEventInline]
 
     @admin.display
     def how_the_total_came_about(self, order: models.Order) -> str:

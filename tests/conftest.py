@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import settings as hypothesis
 
 from domain import cart as carts
-from domain import checkout, orders, outbox
+from domain import checkout, orders, outbox, payments
 from domain.deliveries import HANDLERS
 from storefront import models
 from storefront.demo import pictures
@@ -98,6 +98,26 @@ def placed_order(ready_cart) -> Callable[..., models.Order]:
         cart = ready_cart(lines, user, shipping)
         key, total = carts.CartKey(code=cart.code, user=user), factories.totals(cart).total
         return orders.place(key=key, expected_total=total, now=factories.NOW).order
+
+    return make
+
+
+@pytest.fixture
+def paid_order(placed_order) -> Callable[..., models.Order]:
+    """An order whose money was taken by TEST: `paid_order({variant: 2}, user=None)`."""
+
+    def make(*given: Any, **named: Any) -> models.Order:
+        order = placed_order(*given, **named)
+        payments.start(
+            order_id=order.pk,
+            viewer=None,
+            receipt=orders.receipt(order),
+            provider=models.PaymentProvider.TEST,
+            method="ok",
+            now=factories.NOW,
+        )
+        order.refresh_from_db()
+        return order
 
     return make
 

@@ -6,6 +6,7 @@ from storefront.models.catalog import Category, Image, Product, ProductVariant, 
 from storefront.models.checkout import Checkout
 from storefront.models.currency import Currency, VariantPrice
 from storefront.models.fields import Address
+from storefront.models.fulfilment import Shipment
 from storefront.models.orders import Order, OrderEvent, OrderEventKind, OrderLine, OrderState
 from storefront.models.outbox import OutboxMessage
 from storefront.models.payments import Payment, PaymentProvider, PaymentState
@@ -43,6 +44,7 @@ __all__ = [
     "SavedAddress",
     "SearchDocument",
     "Session",
+    "Shipment",
     "ShippingMethod",
     "ShippingZone",
     "Stock",

@@ -43,6 +43,7 @@ class MovementReason(models.TextChoices):
     COUNTED = "COUNTED", "counted"
     RESERVED = "RESERVED", "reserved by an order"
     RELEASED = "RELEASED", "given back by an order"
+    SHIPPED = "SHIPPED", "left with an order"
 
 
 class StockMovement(models.Model):

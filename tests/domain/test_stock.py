@@ -7,7 +7,7 @@ from django.db.models import Sum
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain import orders, stock
+from domain import fulfilment, orders, stock
 from domain.stock import Availability
 from storefront.models import MovementReason, Order, OrderState, Stock, StockMovement, StockPolicy
 from tests.factories import NOW, ShippingMethodFactory, UserFactory, VariantFactory
@@ -207,6 +207,7 @@ moves = st.lists(
         st.tuples(st.just("count"), st.integers(0, 12), st.sampled_from(StockPolicy)),
         st.tuples(st.just("sell"), st.integers(1, 5), st.none()),
         st.tuples(st.just("cancel"), st.integers(0, 9), st.none()),
+        st.tuples(st.just("ship"), st.integers(0, 9), st.none()),
     ),
     max_size=12,
 )
@@ -229,8 +230,12 @@ def test_ledger_adds_up_to_the_stock_after_any_moves(moves, placed_order):
             except stock.InsufficientStock:
                 assert Stock.objects.get(variant=variant).available < number
         elif sold:
-            order = sold[number % len(sold)]
-            orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order), now=now)
+            order = sold.pop(number % len(sold))
+            if move == "cancel":
+                orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order), now=now)
+            else:
+                Order.objects.filter(pk=order.pk).update(state=OrderState.PAID)
+                fulfilment.ship(order_id=order.pk, carrier="Post", tracking_number="1", actor=None, now=now)
 
         assert held(variant) == ledger(variant)
         row = Stock.objects.get(variant=variant)

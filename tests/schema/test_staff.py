@@ -57,12 +57,20 @@ SAVED = {
         lambda: VariantPriceFactory(variant=VariantFactory(), currency=CurrencyFactory(), price=1),
     ),
 }
+# What staff do with a thing that is there: what is asked for, and what else they state.
+VERBS = {
+    "shipOrder": ("change_order", "orderId", {"carrier": "DHL", "trackingNumber": "1"}),
+    "markOrderDelivered": ("change_order", "orderId", {}),
+}
 MUTATIONS = {f"{verb}{kind}": kind for kind in SAVED for verb in ("save", "delete")}
 
 
 def document(name):
     if name in QUERIES:
         return f"query {{ {name} {QUERIES[name][0]} }}"
+    if name in VERBS:
+        kind = name[0].upper() + name[1:]
+        return f"mutation ($input: {kind}Input!) {{ {name}(input: $input) {{ userErrors {{ code }} }} }}"
     kind = MUTATIONS[name]
     errors = "userErrors { code message field }"
     if name.startswith("delete"):
@@ -147,7 +155,7 @@ def for_staff():
 
 
 def test_every_field_for_staff_has_a_row_here():
-    assert for_staff() == QUERIES.keys() | MUTATIONS.keys()
+    assert for_staff() == QUERIES.keys() | MUTATIONS.keys() | VERBS.keys()
 
 
 def test_whatever_saves_takes_an_id_and_leaves_out_what_it_is_not_given():
@@ -161,6 +169,8 @@ def test_whatever_saves_takes_an_id_and_leaves_out_what_it_is_not_given():
 def asked(name, row):
     if name in QUERIES:
         return {}
+    if name in VERBS:
+        return {"input": {VERBS[name][1]: "nobody's", **VERBS[name][2]}}
     given = {"id": id_of(row)} if row is not None else {}
     return {"input": given}
 
@@ -180,6 +190,8 @@ def cases():
     """Each field with the row it is about, if any, and the permissions that it asks for."""
     for name, (_, needed) in QUERIES.items():
         yield pytest.param(name, False, needed, id=name)
+    for name, (needed, _, _) in VERBS.items():
+        yield pytest.param(name, False, [needed], id=name)
     for name, kind in MUTATIONS.items():
         model = kind.lower()
         if name.startswith("save"):
