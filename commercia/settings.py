@@ -111,6 +111,8 @@ EMAIL_TIMEOUT = 10
 # Without a broker the serving process does what is owed, in a thread of its own.
 BROKER_URL = env.str("BROKER_URL", "")
 IN_PROCESS_WORKER = env.bool("IN_PROCESS_WORKER", not BROKER_URL)
+# Whether webhooks may go to private addresses and by plain HTTP: for trying out, never in production.
+WEBHOOK_PRIVATE_TARGETS = env.bool("WEBHOOK_PRIVATE_TARGETS", False)
 OUTBOX_LEASE_SECONDS = env.int("OUTBOX_LEASE_SECONDS", 120)
 CELERY_BROKER_URL = BROKER_URL or None
 CELERY_TASK_DEFAULT_QUEUE = env.str("TASK_QUEUE", "commercia")

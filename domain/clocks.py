@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from domain import cart, orders, outbox, sessions, throttle
+from domain import cart, orders, outbox, sessions, throttle, webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ def _abandon_carts(now: datetime) -> int:
 
 
 def _prune(now: datetime) -> int:
-    return sessions.prune(now=now) + throttle.prune(now=now) + outbox.prune(now=now)
+    return sessions.prune(now=now) + throttle.prune(now=now) + outbox.prune(now=now) + webhooks.prune(now=now)
 
 
 CLOCKS = {

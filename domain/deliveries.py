@@ -1,37 +1,38 @@
 """What `domain.outbox` owes, by kind: each handler delivers one message, and may be called with it again."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from domain import accounts, mails, orders, outbox
+from domain import accounts, mails, orders, outbox, webhooks
 from domain.money import quantize
 from storefront.models import Order, Shipment, User
 
 
-def _account_known(payload: Mapping[str, Any], key: str) -> None:
+def _account_known(payload: Mapping[str, Any], key: str, _: datetime) -> None:
     mails.send("account_known", to=payload["to"], key=key, link="/login")
 
 
-def _account_unknown(payload: Mapping[str, Any], key: str) -> None:
+def _account_unknown(payload: Mapping[str, Any], key: str, _: datetime) -> None:
     mails.send("account_unknown", to=payload["to"], key=key, link="/register")
 
 
-def _email_proof(payload: Mapping[str, Any], key: str) -> None:
+def _email_proof(payload: Mapping[str, Any], key: str, _: datetime) -> None:
     """Unless the account is gone, or has proven its e-mail or claims another by now."""
     user = User.objects.filter(pk=payload["user"], claimed_email=payload["to"]).first()
     if user:
         mails.send("email_proof", to=payload["to"], key=key, link=accounts.proof_link(user))
 
 
-def _password_reset(payload: Mapping[str, Any], key: str) -> None:
+def _password_reset(payload: Mapping[str, Any], key: str, _: datetime) -> None:
     user = User.objects.filter(pk=payload["user"], is_active=True).first()
     if user:
         mails.send("password_reset", to=payload["to"], key=key, link=accounts.reset_link(user))
 
 
 def _of_order(template: str) -> outbox.Handler:
-    def deliver(payload: Mapping[str, Any], key: str) -> None:
+    def deliver(payload: Mapping[str, Any], key: str, _: datetime) -> None:
         order = Order.objects.prefetch_related("lines").get(pk=payload["order"])
         link = f"/order?{urlencode({'receipt': orders.receipt(order)})}"
         more = payload.get("more", {})
@@ -70,6 +71,7 @@ HANDLERS: dict[str, outbox.Handler] = {
     "account_unknown": _account_unknown,
     "email_proof": _email_proof,
     "password_reset": _password_reset,
+    webhooks.KIND: webhooks.deliver,
     **{
         kind: _of_order(kind)
         for kind in (

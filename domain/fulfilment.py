@@ -37,12 +37,12 @@ def ship(
         shipment.full_clean(exclude=["order"], validate_unique=False, validate_constraints=False)
     except ValidationError as error:
         raise_all([InvalidInput(" ".join(texts), field=[name]) for name, texts in error.message_dict.items()])
+    shipment.save(force_insert=True)
     if order.state == OrderState.SHIPPED:
         orders.tell(order, OrderEventKind.SHIPPED, message=str(shipment), actor=actor, now=now)
     else:
         orders.move(order, OrderState.SHIPPED, kind=OrderEventKind.SHIPPED, message=str(shipment), actor=actor, now=now)
         stock.ship(order=order, now=now)
-    shipment.save(force_insert=True)
     outbox.put("order_shipped", {"order": str(order.pk), "shipment": str(shipment.pk)}, now=now)
     return order
 

@@ -87,8 +87,8 @@ def row(candidates: db.QuerySet[Row]) -> Row | None:
 
 
 def due_message(candidates: db.QuerySet[OutboxMessage]) -> OutboxMessage | None:
-    """Locks the message that has been due longest and that nobody else is taking: alone."""
+    """Locks the message that comes first, has been due longest and that nobody else is taking: alone."""
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError(_NO_TRANSACTION)
     skip = transaction.get_connection().features.has_select_for_update_skip_locked
-    return candidates.order_by("due_at", "id").select_for_update(skip_locked=skip).first()
+    return candidates.order_by("priority", "due_at", "id").select_for_update(skip_locked=skip).first()

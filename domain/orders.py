@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from domain import cart as carts
-from domain import checkout, locks, outbox, pricing, promotions, quotes, stock
+from domain import checkout, locks, outbox, pricing, promotions, quotes, stock, webhooks
 from domain.errors import DomainError, InvalidInput, NotFound, raise_all
 from domain.money import MAX_AMOUNT, quantize
 from storefront.models import (
@@ -232,6 +232,7 @@ def _written(cart: Cart, quote: quotes.Quote, *, note: str, now: datetime) -> Or
     )
     tell(order, OrderEventKind.PLACED, now=now, actor=cart.user)
     outbox.put("order_placed", {"order": str(order.pk)}, now=now)
+    webhooks.order_is(order, now=now)
     return order
 
 
@@ -323,6 +324,7 @@ def move(
     tell(order, kind, message=message, actor=actor, now=now)
     if kind in _MAILED and order.total:
         outbox.put(_MAILED[kind], {"order": str(order.pk)}, now=now)
+    webhooks.order_is(order, now=now)
 
 
 def tell(order: Order, kind: OrderEventKind, *, now: datetime, message: str = "", actor: User | None = None) -> None:

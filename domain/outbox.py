@@ -16,8 +16,8 @@ from storefront.models import OutboxMessage
 
 logger = logging.getLogger(__name__)
 
-# A handler gets the payload and a key that stays the same however often it is called with this message.
-Handler: TypeAlias = Callable[[Mapping[str, Any], str], None]
+# A handler gets the payload, a key that stays the same however often it is called with this message, and the time.
+Handler: TypeAlias = Callable[[Mapping[str, Any], str, datetime], None]
 
 MAX_ATTEMPTS = 12
 _KEPT = timedelta(days=14)
@@ -26,11 +26,12 @@ _KEPT = timedelta(days=14)
 news = Event()
 
 
-def put(kind: str, payload: Mapping[str, Any], *, now: datetime) -> None:
-    """Owes something from now on, if the transaction around it ends well."""
+def put(kind: str, payload: Mapping[str, Any], *, now: datetime, priority: int = 0) -> None:
+    """Owes something from now on, if the transaction around it ends well. The lower the priority, the sooner."""
     OutboxMessage.objects.create(
         kind=kind,
         payload=dict(payload),
+        priority=priority,
         request_id=get_contextvars().get("request_id", ""),
         created_at=now,
         due_at=now,
@@ -65,7 +66,7 @@ def _deliver(message: OutboxMessage, handlers: Mapping[str, Handler], clock: Cal
     try:
         if message.attempts > MAX_ATTEMPTS:
             raise RuntimeError("Nobody who took it came back.")
-        handlers[message.kind](message.payload, f"outbox-{message.pk}")
+        handlers[message.kind](message.payload, f"outbox-{message.pk}", clock())
     except Exception as error:  # Whatever it is, the others have to go out.
         logger.warning("Message %s was not delivered (attempt %s)", message, message.attempts, exc_info=True)
         _failed(message=message, error=f"{type(error).__name__}: {error}", now=clock())

@@ -1,6 +1,7 @@
 """Units on hand and reserved. Stock moves by conditional update, and each move leaves a row in the ledger."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from datetime import datetime
 from enum import Enum
 from typing import ClassVar
@@ -8,7 +9,7 @@ from typing import ClassVar
 from django.conf import settings
 from django.db.models import Case, F, IntegerField, Q, Value, When
 
-from domain import locks
+from domain import locks, webhooks
 from domain.errors import DomainError, raise_all
 from storefront.models import (
     CartLine,
@@ -117,6 +118,19 @@ def reserve(*, order: Order, variants: Mapping[ProductVariant, int], now: dateti
         )
         raise_all([error for error in short if error])
     _record(order, quantities, reason=MovementReason.RESERVED, sign=1, now=now)
+    moved_to = {it: (held[it.pk], held[it.pk].available - quantity) for it, quantity in variants.items()}
+    _tell_low(moved_to, now=now)
+
+
+def _tell_low(moved: Mapping[ProductVariant, tuple[Stock, int]], *, now: datetime) -> None:
+    """Has those told who want to know of which variants little is left now: once, when it comes to be little."""
+    low = settings.SHOP_LOW_STOCK
+    fell = {
+        variant: max(left, 0)
+        for variant, (before, left) in moved.items()
+        if before.policy != StockPolicy.UNTRACKED and before.available > low >= left
+    }
+    webhooks.stock_is_low(fell, now=now)
 
 
 def release(*, order: Order, now: datetime) -> None:
@@ -168,7 +182,7 @@ def count(*, variants: Mapping[ProductVariant, tuple[StockPolicy, int]], actor: 
     a stock row get one. Call inside a transaction.
     """
     held = {stock.pk: stock for stock in locks.stock(variant.pk for variant in variants)}
-    movements, changed = [], []
+    movements, changed, fell = [], [], {}
     for variant, (policy, counted) in variants.items():
         stock = held.get(variant.pk) or Stock(variant=variant)
         on_hand = max(counted, stock.reserved) if policy == StockPolicy.DENY else max(counted, 0)
@@ -184,10 +198,12 @@ def count(*, variants: Mapping[ProductVariant, tuple[StockPolicy, int]], actor: 
                     at=now,
                 )
             )
+        fell[variant] = copy(stock), on_hand - stock.reserved
         stock.policy, stock.on_hand = policy, on_hand
         changed.append(stock)
     Stock.objects.bulk_create(
         changed, update_conflicts=True, unique_fields=["variant"], update_fields=["policy", "on_hand"]
     )
     StockMovement.objects.bulk_create(movements)
+    _tell_low(fell, now=now)
     return bool(changed)

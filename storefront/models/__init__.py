@@ -14,6 +14,7 @@ from storefront.models.promotions import Discount, DiscountKind, DiscountUse
 from storefront.models.shipping import ShippingMethod, ShippingZone, WeightBand
 from storefront.models.stock import MovementReason, Stock, StockMovement, StockPolicy
 from storefront.models.tax import TaxClass, TaxRate
+from storefront.models.webhooks import WebhookDelivery, WebhookEndpoint, WebhookTopic
 
 __all__ = [
     "Address",
@@ -55,5 +56,8 @@ __all__ = [
     "TaxRate",
     "User",
     "VariantPrice",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookTopic",
     "WeightBand",
 ]

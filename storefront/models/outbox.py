@@ -12,6 +12,7 @@ class OutboxMessage(models.Model):
 
     kind = models.CharField(max_length=50)
     payload: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    priority = models.PositiveSmallIntegerField(default=0, help_text="The lower, the sooner, of those that are due.")
     request_id = models.CharField(max_length=64, blank=True, help_text="Of the request that caused it, as in the log.")
     created_at = models.DateTimeField()
     due_at = models.DateTimeField(help_text="When it is tried next; moved on while somebody tries.")
@@ -23,7 +24,9 @@ class OutboxMessage(models.Model):
     class Meta:
         ordering = ["-id"]
         indexes = [
-            models.Index(fields=["due_at", "id"], condition=Q(delivered_at=None, given_up_at=None), name="outbox_due"),
+            models.Index(
+                fields=["priority", "due_at", "id"], condition=Q(delivered_at=None, given_up_at=None), name="outbox_due"
+            ),
             models.Index(fields=["delivered_at"], condition=~Q(delivered_at=None), name="outbox_delivered"),
         ]
 

@@ -64,7 +64,7 @@ def test_an_id_goes_with_the_request_its_answer_its_lines_and_what_it_owes(api, 
     assert [line["request_id"] for line in lines(log)] == [request_id]
     assert OutboxMessage.objects.get().request_id == request_id
 
-    def told(payload, key):
+    def told(payload, key, now):
         structlog.get_logger("handler").info("delivering")
 
     outbox.relay({"account_unknown": told}, clock=lambda: NOW.replace(year=2099))

@@ -36,7 +36,7 @@ class Handler:
     def __init__(self):
         self.delivered, self.failures = [], 0
 
-    def __call__(self, payload, key):
+    def __call__(self, payload, key, now):
         if self.failures:
             self.failures -= 1
             raise ConnectionRefusedError("nobody is there")
@@ -124,7 +124,7 @@ def test_a_kind_that_nobody_knows_is_kept_until_somebody_does(handler, clock):
 def test_whoever_died_with_a_message_leaves_it_to_others_after_a_while(clock, handler):
     owe()
 
-    def die(payload, key):
+    def die(payload, key, now):
         raise SystemExit  # As a process that is killed: nothing is noted.
 
     with pytest.raises(SystemExit):
@@ -137,7 +137,7 @@ def test_whoever_died_with_a_message_leaves_it_to_others_after_a_while(clock, ha
 def test_a_message_that_kills_whoever_takes_it_is_a_dead_letter_in_the_end(clock):
     owe()
 
-    def die(payload, key):
+    def die(payload, key, now):
         raise SystemExit
 
     for _ in range(outbox.MAX_ATTEMPTS):

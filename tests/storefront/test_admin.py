@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import ValidationError
 from django.forms import MultiWidget
 from django.urls import reverse
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.django_db
 
 PAGES = pytest.mark.parametrize("model", list(admin.site._registry), ids=lambda model: model.__name__)
 # What has rules is changed by the domain alone.
-READ_ONLY = [models.Order, models.Stock, models.OutboxMessage]
+READ_ONLY = [models.Order, models.Stock, models.OutboxMessage, models.WebhookDelivery]
 
 
 def page(model, kind, *arguments):
@@ -61,6 +61,7 @@ def shop(ready_cart):
     TaxRateFactory(tax_class=TaxClassFactory())
     VariantPriceFactory(variant=small, currency=CurrencyFactory(), price=Decimal(11))
     DiscountFactory(code="TEN").categories.add(product.categories.get())
+    models.WebhookEndpoint.objects.create(url="https://erp.example/hooks", topics=["order.paid"])
     customer = UserFactory()
     cart = ready_cart({small: 2}, user=customer, shipping=ShippingMethodFactory(bands={1000: "4.90"}))
     key = carts.CartKey(code=cart.code, user=customer)
@@ -368,3 +369,38 @@ def test_an_account_that_may_log_in_keeps_an_email(client, owner, shop):
     form = filled(client.get(page(models.User, "change", customer.pk)))
     response = client.post(page(models.User, "change", customer.pk), form | {"email": ""})
     assert "Whoever may log in has an e-mail." in response.content.decode()
+
+
+# ── webhooks ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("url", ["http://erp.example/", "https://127.0.0.1/", "https://me:word@erp.example/", "junk"])
+def test_an_endpoint_is_never_a_private_address(client, owner, url):
+    response = client.post(page(models.WebhookEndpoint, "add"), {"url": url, "topics": ["order.paid"]})
+    assert list(response.context["adminform"].form.errors) == ["url"]
+    assert not models.WebhookEndpoint.objects.exists()
+
+
+def test_the_test_button_saves_and_sends_an_event(client, owner, django_capture_on_commit_callbacks):
+    url = "https://93.184.216.34/hooks"
+    client.post(page(models.WebhookEndpoint, "add"), {"url": url, "topics": ["order.paid"], "is_active": "on"})
+    endpoint = models.WebhookEndpoint.objects.get()
+    change = page(models.WebhookEndpoint, "change", endpoint.pk)
+    assert endpoint.secret in client.get(change).text
+    given = {"url": url, "topics": ["order.placed", "stock.low"], "is_active": "on", "_test": "1"}
+    with django_capture_on_commit_callbacks(execute=True):
+        response = client.post(change, given, follow=True)
+    assert "A test is on its way" in response.text
+    delivery = models.WebhookDelivery.objects.get()
+    assert (delivery.endpoint.topics, delivery.topic) == (["order.placed", "stock.low"], "test")
+    listing = page(models.WebhookDelivery, "changelist")
+    client.post(listing, {"action": "send_again", "_selected_action": [delivery.pk]})
+    assert models.OutboxMessage.objects.count() == 2
+
+
+def test_who_may_only_look_does_not_see_the_secret(client):
+    user = UserFactory(is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_webhookendpoint"))
+    client.force_login(user)
+    endpoint = models.WebhookEndpoint.objects.create(url="https://erp.example/", topics=[])
+    assert client.get(page(models.WebhookEndpoint, "change", endpoint.pk)).status_code == 403

@@ -1,0 +1,63 @@
+import base64
+import secrets
+import uuid
+from typing import Any
+
+from django.db import models
+
+
+class WebhookTopic(models.TextChoices):
+    ORDER_PLACED = "order.placed", "an order was placed"
+    ORDER_PAID = "order.paid", "an order was paid"
+    ORDER_SHIPPED = "order.shipped", "an order left"
+    ORDER_DELIVERED = "order.delivered", "an order arrived"
+    ORDER_CANCELLED = "order.cancelled", "an order was cancelled"
+    ORDER_EXPIRED = "order.expired", "an order was not paid in time"
+    ORDER_REFUNDED = "order.refunded", "an order's money was given back"
+    STOCK_LOW = "stock.low", "little is left of a variant"
+    TEST = "test", "a test by staff"
+
+
+def new_secret() -> str:
+    """As https://www.standardwebhooks.com has it: 32 random bytes."""
+    return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
+
+
+class WebhookEndpoint(models.Model):
+    """A system of the shop's owner that is told what happens."""
+
+    url = models.URLField("URL", max_length=500)
+    topics: models.JSONField[Any, Any] = models.JSONField(default=list)
+    secret = models.CharField(max_length=100, default=new_secret, editable=False)
+    is_active = models.BooleanField("active", default=True)
+    resting_until = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.url.partition("?")[0]
+
+
+class WebhookDelivery(models.Model):
+    """One event for one endpoint, and how sending it went. Its id is what the receiver knows it by."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    endpoint = models.ForeignKey(WebhookEndpoint, on_delete=models.CASCADE, related_name="deliveries")
+    topic = models.CharField(max_length=50, choices=WebhookTopic)
+    body = models.TextField()
+    created_at = models.DateTimeField()
+    attempts = models.PositiveIntegerField(default=0)
+    status = models.PositiveIntegerField(null=True, blank=True, help_text="Of the last answer's HTTP.")
+    answer = models.CharField(
+        max_length=500, blank=True, help_text="How the last answer begins, or why there was none."
+    )
+    delivered_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "webhook deliveries"
+        ordering = ["-created_at", "id"]
+        indexes = [models.Index(fields=["-created_at", "id"], name="webhook_log")]
+
+    def __str__(self) -> str:
+        return f"{self.topic} {self.pk}"
