@@ -83,7 +83,9 @@ lock: .venv/dev.stamp ## requirements/*.lock from the ranges in pyproject.toml
 	@$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		--no-emit-index-url pyproject.toml -o requirements/app.lock
 	@$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		--no-emit-index-url -c requirements/app.lock pyproject.toml --group dev -o requirements/dev.lock
+		--no-emit-index-url -c requirements/app.lock pyproject.toml --extra tracing -o requirements/tracing.lock
+	@$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--no-emit-index-url -c requirements/tracing.lock pyproject.toml --extra tracing --group dev -o requirements/dev.lock
 
 clean: ## everything that is not in the repository, the shop's data too
 	@rm -rf .venv data .env .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -4,12 +4,13 @@ Several processes count together where PROMETHEUS_MULTIPROC_DIR names a director
 https://prometheus.github.io/client_python/multiprocess/
 """
 
+import math
 import os
 from collections.abc import Iterable
 from datetime import datetime
 
 from django.conf import settings
-from django.db.models import Count, Min
+from django.db.models import Count, Min, Q
 from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -18,7 +19,8 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from storefront.models import Order, OutboxMessage, Payment
+from domain.clocks import CLOCKS
+from storefront.models import ClockRun, Order, OutboxMessage, Payment
 
 REQUESTS = Histogram(
     "commercia_request_seconds",
@@ -39,7 +41,7 @@ def observe(*, operation: str, status: int, seconds: float) -> None:
 
 
 class Shop(Collector):
-    """How the shop stands: asked at each scrape, in four statements."""
+    """How the shop stands: asked at each scrape, in five statements."""
 
     def __init__(self, now: datetime) -> None:
         self._now = now
@@ -48,12 +50,28 @@ class Shop(Collector):
         yield self._by_state("commercia_orders", "Orders by state.", Order)
         yield self._by_state("commercia_payments", "Payments by state.", Payment)
         waiting = OutboxMessage.objects.filter(delivered_at=None, given_up_at=None)
-        found = waiting.aggregate(number=Count("pk"), oldest=Min("created_at"))
+        failing = Count("pk", filter=~Q(error=""))
+        found = waiting.aggregate(number=Count("pk"), oldest=Min("created_at"), failing=failing)
         yield GaugeMetricFamily("commercia_outbox_waiting", "Messages not delivered yet.", found["number"])
         age = (self._now - found["oldest"]).total_seconds() if found["oldest"] else 0
         yield GaugeMetricFamily("commercia_outbox_oldest_seconds", "Age of the oldest of them.", age)
+        yield GaugeMetricFamily("commercia_outbox_failing", "Those that failed before.", found["failing"])
         dead = OutboxMessage.objects.filter(delivered_at=None).exclude(given_up_at=None).count()
         yield GaugeMetricFamily("commercia_outbox_dead", "Messages that were given up.", dead)
+        yield from self._clocks()
+
+    def _clocks(self) -> Iterable[Metric]:
+        """Of a clock that never ran, or never well, the age is infinite."""
+        runs = {run.clock: run for run in ClockRun.objects.all()}
+        age = GaugeMetricFamily("commercia_clock_age_seconds", "Since a clock last ran well.", labels=["clock"])
+        failing = GaugeMetricFamily("commercia_clock_failing", "Whether its last run failed.", labels=["clock"])
+        for name in CLOCKS:
+            run = runs.get(name, ClockRun())
+            ran_well = run.succeeded_at
+            age.add_metric([name], (self._now - ran_well).total_seconds() if ran_well else math.inf)
+            failed_last = run.failed_at and (ran_well is None or run.failed_at > ran_well)
+            failing.add_metric([name], int(bool(failed_last)))
+        yield from (age, failing)
 
     def _by_state(self, name: str, documentation: str, model: type[Order] | type[Payment]) -> Metric:
         family = GaugeMetricFamily(name, documentation, labels=["state"])

@@ -268,6 +268,9 @@ if BEHIND_PROXY:
 
 if SENTRY_DSN := env.str("SENTRY_DSN", ""):
     sentry_sdk.init(**sentry.options(SENTRY_DSN))
+# Read by OpenTelemetry's exporter too.
+if env.str("OTEL_EXPORTER_OTLP_ENDPOINT", ""):
+    MIDDLEWARE.insert(MIDDLEWARE.index("commercia.requests.RequestLog") + 1, "commercia.tracing.Tracing")
 METRICS_TOKEN = env.str("METRICS_TOKEN", "")
 LOG_FORMAT = env.str("LOG_FORMAT", "text" if DEBUG else "json")
 LOGGING = logs.configuration(as_json=LOG_FORMAT == "json", level=env.str("LOG_LEVEL", "INFO"))

@@ -3,8 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from domain import outbox
-from domain.clocks import CLOCKS
+from domain import clocks, outbox
 from domain.deliveries import HANDLERS
 
 
@@ -17,4 +16,4 @@ def relay() -> int:
 @shared_task
 def run_clock(name: str) -> int:
     """Runs one of `domain.clocks.CLOCKS`."""
-    return CLOCKS[name].run(timezone.now())
+    return clocks.run(name, timezone.now())

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from domain import cart, orders, outbox, sessions, throttle, webhooks
+from storefront.models import ClockRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +35,15 @@ CLOCKS = {
     "abandon_carts": Clock(timedelta(hours=1), _abandon_carts),
     "prune": Clock(timedelta(days=1), _prune),
 }
+
+
+def run(name: str, now: datetime) -> int:
+    """Runs one of CLOCKS and notes how that went, for whoever watches. Raises what it raises."""
+    try:
+        number = CLOCKS[name].run(now)
+    except Exception as error:
+        noted = {"failed_at": now, "error": f"{type(error).__name__}: {error}"[:2000]}
+        ClockRun.objects.update_or_create(clock=name, defaults=noted)
+        raise
+    ClockRun.objects.update_or_create(clock=name, defaults={"succeeded_at": now})
+    return number

@@ -78,7 +78,9 @@ def answer(
     context.told |= {"operation": operation.name.value[:100] if operation.name else "", "hash": _hash(query)}
     bind_contextvars(operation=context.told["operation"])  # For every line that is logged from here on.
     fragments = {part.name.value: part for part in document.definitions if isinstance(part, FragmentDefinitionNode)}
-    if too_large := limits.check(operation, fragments, variables or {}, _SCHEMA):
+    size = limits.measure(operation, fragments, variables or {}, _SCHEMA)
+    context.told["cost"] = size.cost
+    if too_large := limits.refusal(size):
         return _refused([too_large])
     try:
         context.exchange = _exchange(operation, variables or {})

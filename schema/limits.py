@@ -41,15 +41,19 @@ class Size:
         return Size(max(self.depth, other.depth), self.width + other.width, self.cost + other.cost)
 
 
-def check(
+def measure(
     operation: OperationDefinitionNode,
     fragments: dict[str, FragmentDefinitionNode],
     variables: dict[str, Any],
     schema: GraphQLSchema,
-) -> GraphQLError | None:
-    """The error of an operation that asks for too much. The document has been validated: fragments make no loop."""
+) -> Size:
+    """How much an operation asks for. The document has been validated: fragments make no loop."""
     root = schema.get_root_type(operation.operation)
-    size = _Scale(schema, fragments, variables).of_selections(operation.selection_set, root)
+    return _Scale(schema, fragments, variables).of_selections(operation.selection_set, root)
+
+
+def refusal(size: Size) -> GraphQLError | None:
+    """The error of asking for too much."""
     for what, is_, limit in (
         ("deep", size.depth, MAX_DEPTH),
         ("wide", size.width, MAX_ROOT_FIELDS),

@@ -4,6 +4,7 @@ from storefront.models.accounts import Attempts, RefreshToken, SavedAddress, Ses
 from storefront.models.cart import Cart, CartLine, CartState
 from storefront.models.catalog import Category, Image, Product, ProductVariant, SearchDocument, Tag
 from storefront.models.checkout import Checkout
+from storefront.models.clocks import ClockRun
 from storefront.models.currency import Currency, VariantPrice
 from storefront.models.fields import Address
 from storefront.models.fulfilment import Shipment
@@ -24,6 +25,7 @@ __all__ = [
     "CartState",
     "Category",
     "Checkout",
+    "ClockRun",
     "Currency",
     "Discount",
     "DiscountKind",

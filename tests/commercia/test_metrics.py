@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 
 from commercia import metrics
-from domain import outbox
+from domain import clocks, outbox
 from storefront.models import OutboxMessage
 from tests.factories import VariantFactory
 
@@ -58,17 +58,37 @@ def test_clients_cannot_make_up_names_without_end(scrape, monkeypatch):
     assert scrape()['commercia_request_seconds_count{operation="other",status="200"}'] >= 300
 
 
-def test_orders_payments_and_what_is_owed_are_told_in_four_statements(placed_order, scrape, statements):
+def test_orders_payments_and_what_is_owed_are_told_in_five_statements(placed_order, scrape, statements):
     placed_order({VariantFactory(): 1})
     OutboxMessage.objects.update(created_at=timezone.now() - timedelta(minutes=5))
     outbox.put("mail", {}, now=timezone.now())
     OutboxMessage.objects.filter(kind="mail").update(given_up_at=timezone.now())
+    OutboxMessage.objects.filter(given_up_at=None).update(error="ConnectionRefusedError")
     with statements() as counted:
         found = scrape()
     assert found['commercia_orders{state="AWAITING_PAYMENT"}'] == 1
-    assert (found["commercia_outbox_waiting"], found["commercia_outbox_dead"]) == (1, 1)
+    assert [found[f"commercia_outbox_{it}"] for it in ("waiting", "failing", "dead")] == [1, 1, 1]
     assert 299 < found["commercia_outbox_oldest_seconds"] < 330
-    assert len(counted) == 4
+    assert len(counted) == 5
+
+
+def test_clocks_tell_when_they_last_ran_well_and_whether_they_fail_now(scrape, monkeypatch):
+    def broken(now):
+        raise RuntimeError("no")
+
+    assert scrape()['commercia_clock_age_seconds{clock="prune"}'] == float("inf")
+    clocks.run("prune", timezone.now() - timedelta(minutes=5))
+    with monkeypatch.context() as failing:
+        failing.setitem(clocks.CLOCKS, "prune", clocks.Clock(timedelta(days=1), broken))
+        with pytest.raises(RuntimeError):
+            clocks.run("prune", timezone.now())
+    found = scrape()
+    assert 299 < found['commercia_clock_age_seconds{clock="prune"}'] < 330
+    assert found['commercia_clock_failing{clock="prune"}'] == 1
+    clocks.run("prune", timezone.now())
+    found = scrape()
+    assert found['commercia_clock_age_seconds{clock="prune"}'] < 30
+    assert found['commercia_clock_failing{clock="prune"}'] == 0
 
 
 def test_several_processes_count_together(tmp_path):

@@ -43,8 +43,8 @@ def test_a_request_is_one_line_that_says_what_it_was_and_what_it_cost(api, log):
     query = "query Front { products { nodes { title } } shop { name } }"
     api(query, "Front")
     (line,) = lines(log)
-    told = ("method", "path", "status", "operation", "viewer", "statements", "level")
-    assert [line[name] for name in told] == ["POST", "/graphql/", 200, "Front", None, 1, "info"]
+    told = ("method", "path", "status", "operation", "viewer", "statements", "level", "cost")
+    assert [line[name] for name in told] == ["POST", "/graphql/", 200, "Front", None, 1, "info", 51]
     assert len(line["hash"]) == 64
     assert line["milliseconds"] >= line["sql_milliseconds"] >= 0
     assert query not in json.dumps(line)
@@ -110,6 +110,17 @@ PLACES = {
     "a document that is none": lambda api: api.post(f"{{ {CANARY}"),
     "a body that is no JSON": lambda api: api.client.post("/graphql/", CANARY, content_type="application/json"),
     "a form of the admin": lambda api: api.client.post("/admin/login/", {"username": "ada", "password": CANARY}),
+    "a new password": lambda api: api.post(
+        f"""mutation {{ changePassword(input: {{currentPassword: "{CANARY}", newPassword: "{CANARY}"}}) {{
+            userErrors {{ code }}
+        }} }}"""
+    ),
+    "a proof of an e-mail": lambda api: api.post(
+        f'mutation {{ verifyEmail(input: {{token: "{CANARY}"}}) {{ userErrors {{ code }} }} }}'
+    ),
+    "a session of the admin": lambda api: api.client.get("/admin/", headers={"cookie": f"sessionid={CANARY}"}),
+    "the token of metrics": lambda api: api.client.get("/metrics", headers={"authorization": f"Bearer {CANARY}"}),
+    "an operation's name": lambda api: api.post("query A { shop { name } }", operation=CANARY),
     "a header": lambda api: api.client.get("/graphql/?query={__typename}", headers={"x-api-key": CANARY}),
 }
 

@@ -9,8 +9,7 @@ from django.core.management.base import BaseCommand
 from django.db import close_old_connections, connections
 from django.utils import timezone
 
-from domain import outbox
-from domain.clocks import CLOCKS
+from domain import clocks, outbox
 from domain.deliveries import HANDLERS
 
 logger = logging.getLogger(__name__)
@@ -25,7 +24,7 @@ class Worker(threading.Thread):
     def __init__(self) -> None:
         super().__init__(name="worker", daemon=True)
         self._stopped = False
-        self._due = dict.fromkeys(CLOCKS, timezone.now())
+        self._due = dict.fromkeys(clocks.CLOCKS, timezone.now())
 
     def stop(self) -> None:
         self._stopped = True
@@ -46,11 +45,11 @@ class Worker(threading.Thread):
 
     def work(self) -> None:
         """Whatever is due now."""
-        for name, clock in CLOCKS.items():
+        for name, clock in clocks.CLOCKS.items():
             now = timezone.now()
             if self._due[name] <= now:
                 self._due[name] = now + clock.every
-                clock.run(now)
+                clocks.run(name, now)
         outbox.relay(HANDLERS, clock=timezone.now)
 
 

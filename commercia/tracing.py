@@ -1,0 +1,59 @@
+"""Traces by OpenTelemetry, for whoever installs `requirements/tracing.lock` and names a collector.
+
+The exporter and the SDK read their own variables: https://opentelemetry.io/docs/specs/otel/protocol/exporter/
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+from django.http import HttpRequest, HttpResponse
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+
+class Tracing:
+    """A span a request, named by its GraphQL operation, and one below it for each SQL statement, without its values.
+
+    Exceptions are not recorded: their messages hold what was sent. The log has them, by the id that the span has too.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+        self.provider = TracerProvider()
+        self.provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        tracer = self.provider.get_tracer("commercia")
+        self._span = partial(tracer.start_as_current_span, record_exception=False, set_status_on_exception=False)
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        # Whose trace it is part of, a proxy of ours may say; anybody else could fill the collector.
+        parent = TraceContextTextMapPropagator().extract(request.headers) if settings.BEHIND_PROXY else None
+        with (
+            self._span("request", context=parent, kind=SpanKind.SERVER) as span,
+            connection.execute_wrapper(self._statement),
+        ):
+            response = self._get_response(request)
+            told = getattr(request, "operation", {})
+            span.update_name(told.get("operation") or f"{request.method} {request.path}")
+            span.set_attributes(
+                {
+                    "http.request.method": request.method or "",
+                    "url.path": request.path,
+                    "http.response.status_code": response.status_code,
+                    "graphql.operation.name": told.get("operation", ""),
+                    "graphql.document.hash": told.get("hash", ""),
+                }
+            )
+            if response.status_code >= 500:
+                span.set_status(StatusCode.ERROR)
+        return response
+
+    def _statement(self, execute: Callable[..., Any], sql: str, *given: Any) -> Any:
+        known = {"db.system.name": connection.vendor, "db.query.text": sql}
+        with self._span(sql.partition(" ")[0], kind=SpanKind.CLIENT, attributes=known):
+            return execute(sql, *given)

@@ -1,0 +1,16 @@
+from django.db import models
+
+
+class ClockRun(models.Model):
+    """How the last runs of one of `domain.clocks.CLOCKS` went."""
+
+    clock = models.CharField(max_length=50, primary_key=True)
+    succeeded_at = models.DateTimeField(null=True, blank=True)
+    failed_at = models.DateTimeField(null=True, blank=True)
+    error = models.TextField(blank=True, help_text="Of the last failure.")
+
+    class Meta:
+        ordering = ["clock"]
+
+    def __str__(self) -> str:
+        return self.clock
