@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from domain import cart, orders, outbox, sessions, throttle, webhooks
+from domain import cart, orders, outbox, payments, refunds, sessions, throttle, webhooks
 from storefront.models import ClockRun
 
 
@@ -30,7 +30,12 @@ def _prune(now: datetime) -> int:
     return sessions.prune(now=now) + throttle.prune(now=now) + outbox.prune(now=now) + webhooks.prune(now=now)
 
 
+def _reconcile(now: datetime) -> int:
+    return payments.reconcile(now=now) + refunds.reconcile(now=now)
+
+
 CLOCKS = {
+    "reconcile": Clock(timedelta(minutes=1), _reconcile),
     "expire_orders": Clock(timedelta(minutes=5), _expire_orders),
     "abandon_carts": Clock(timedelta(hours=1), _abandon_carts),
     "prune": Clock(timedelta(days=1), _prune),

@@ -78,6 +78,7 @@ HANDLERS: dict[str, outbox.Handler] = {
             "order_placed",
             "order_paid",
             "order_shipped",
+            "order_refunded",
             "order_cancelled",
             "order_expired",
             "payment_failed",

@@ -276,8 +276,8 @@ def _is_being_paid(order: Order, *, now: datetime) -> bool:
     return order.payments.filter(state=PaymentState.PENDING, asked_at__gt=now - _ANSWERED_WITHIN).exists()
 
 
-def settle(*, order: Order, payment: Payment, now: datetime) -> None:
-    """Gives a locked order the money that a payment took, whenever that comes.
+def settle(*, order: Order, payment: Payment, now: datetime) -> bool:
+    """Gives a locked order the money that a payment took, whenever that comes; says whether the order took it.
 
     An order that had been given up comes back if its stock and its discounts can still be had. Money that no
     order can take is noted as REFUND_DUE.
@@ -290,6 +290,7 @@ def settle(*, order: Order, payment: Payment, now: datetime) -> None:
         move(order, OrderState.PAID, kind=OrderEventKind.PAID, message=message, actor=None, now=now)
     else:
         tell(order, OrderEventKind.REFUND_DUE, message=message, now=now)
+    return wants_money
 
 
 def _reserved_again(order: Order, *, now: datetime) -> bool:

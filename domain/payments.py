@@ -3,15 +3,15 @@
 A crash between the steps leaves a PENDING payment; asking again with the same key finds out how it ended.
 """
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
 
 from django.db import transaction
 
-from domain import gateways, locks, orders, outbox
+from domain import gateways, locks, orders, outbox, refunds
 from domain.errors import DomainError, InvalidInput
-from domain.money import quantize
 from storefront.models import (
     Order,
     OrderEventKind,
@@ -44,6 +44,10 @@ class PaymentUnavailable(DomainError):
 
 
 _OPEN = (PaymentState.PENDING, PaymentState.REQUIRES_ACTION)
+# A buyer who is paying is not meddled with; a gateway that is asked how that ended has some time between.
+_ASKED_AGAIN = timedelta(minutes=2)
+# What a gateway has not heard of by then, it never will.
+_LOST_AFTER = timedelta(minutes=15)
 
 
 def start(
@@ -70,14 +74,7 @@ def start(
     payment = _intend(order_id=order_id, viewer=viewer, receipt=receipt, provider=provider, now=now)
     if payment.state not in _OPEN:
         return payment
-    charge = gateways.Charge(
-        key=payment.pk,
-        amount=quantize(payment.amount, payment.currency),
-        currency=payment.currency,
-        method=method,
-        return_url=return_url,
-        reference=payment.reference,
-    )
+    charge = replace(gateways.charge_of(payment), method=method, return_url=return_url)
     try:
         outcome = gateways.by_provider(PaymentProvider(payment.provider)).charge(charge)
     except gateways.GatewayUnavailable:
@@ -127,8 +124,30 @@ def _record(*, payment_id: UUID, order_id: UUID, outcome: gateways.Outcome, now:
     payment.failure = outcome.failure
     payment.save()
     if is_taken:
-        orders.settle(order=order, payment=payment, now=now)
+        if not orders.settle(order=order, payment=payment, now=now):
+            refunds.owe(payment=payment, now=now)
     elif payment.state == PaymentState.FAILED:
         orders.tell(order, OrderEventKind.PAYMENT_FAILED, message=outcome.failure, now=now)
         outbox.put("payment_failed", {"order": str(order.pk), "more": {"failure": outcome.failure}}, now=now)
     return payment
+
+
+def reconcile(*, now: datetime) -> int:
+    """Asks the gateways how payments ended that hang, one after the other; says how many were told of."""
+    hanging = Payment.objects.filter(state__in=_OPEN, asked_at__lt=now - _ASKED_AGAIN)
+    hanging = hanging.exclude(checked_at__gt=now - _ASKED_AGAIN)
+    return sum(_ask(payment, now=now) for payment in hanging.order_by("asked_at")[:200])
+
+
+def _ask(payment: Payment, *, now: datetime) -> bool:
+    Payment.objects.filter(pk=payment.pk).update(checked_at=now)
+    try:
+        outcome = gateways.by_provider(PaymentProvider(payment.provider)).look_up(gateways.charge_of(payment))
+    except gateways.GatewayUnavailable:
+        return False
+    if outcome is None and payment.asked_at < now - _LOST_AFTER:
+        failure = "The payment never reached the gateway."
+        outcome = gateways.Outcome(state=PaymentState.FAILED, reference=payment.reference, failure=failure)
+    if outcome is None or outcome.state == payment.state:
+        return False
+    return _record(payment_id=payment.pk, order_id=payment.order_id, outcome=outcome, now=now).state not in _OPEN

@@ -164,6 +164,17 @@ def ship(*, order: Order, now: datetime) -> None:
     )
 
 
+def take_back(*, order: Order, now: datetime) -> None:
+    """Puts what an order had taken out of the warehouse back into it."""
+    quantities = _of(order)
+    locks.stock(quantities)
+    Stock.objects.filter(pk__in=quantities).update(on_hand=F("on_hand") + _per_variant(quantities))
+    StockMovement.objects.bulk_create(
+        StockMovement(variant_id=pk, on_hand_change=quantity, reason=MovementReason.RETURNED, order=order, at=now)
+        for pk, quantity in quantities.items()
+    )
+
+
 def _of(order: Order) -> dict[int, int]:
     return {line.variant_id: line.quantity for line in order.lines.all()}
 

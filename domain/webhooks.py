@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import F
 
 from domain import outbox, public_http
-from domain.money import quantize
+from domain.money import ZERO, quantize
 from storefront.models import (
     Address,
     Order,
@@ -50,7 +50,11 @@ class NotTaken(Exception):
 
 def order_is(order: Order, *, now: datetime) -> None:
     """Owes the news that an order has come to its state to whoever wants it. Call inside a transaction."""
-    topic = _OF_STATE[OrderState(order.state)]
+    about(order, _OF_STATE[OrderState(order.state)], now=now)
+
+
+def about(order: Order, topic: WebhookTopic, *, now: datetime) -> None:
+    """Owes this news of an order to whoever wants it. Call inside a transaction."""
     if endpoints := _wanting(topic):
         _owe(endpoints, topic, {"order": _told(order)}, now=now)
 
@@ -148,6 +152,7 @@ def _told(order: Order) -> dict[str, Any]:
         "email": order.email,
         "currency": order.currency,
         **{name: money(getattr(order, name)) for name in amounts},
+        "refunded": money(sum((payment.refunded for payment in order.payments.all()), ZERO)),
         "shippingMethod": order.shipping_method,
         "shippingAddress": _address(order.shipping_address),
         "billingAddress": _address(order.billing_address),

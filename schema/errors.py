@@ -85,6 +85,9 @@ class ErrorCode(Enum):
     TOKEN_REUSED = strawberry.enum_value(
         "TOKEN_REUSED", description="A used refresh token came back, so its session was ended: log in again."
     )
+    REQUEST_ID_REUSED = strawberry.enum_value(
+        "REQUEST_ID_REUSED", description="The `requestId` was used for something else."
+    )
     RATE_LIMITED = strawberry.enum_value("RATE_LIMITED", description="See `RateLimited`.")
 
 

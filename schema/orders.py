@@ -7,6 +7,8 @@ from uuid import UUID
 
 import strawberry
 import strawberry_django
+from django.db.models import DecimalField, OuterRef, Subquery, Sum, Value
+from django.db.models.functions import Coalesce
 
 from domain import cart as carts
 from domain import orders
@@ -35,6 +37,13 @@ expose(
     REFUNDED="The money was given back.",
 )
 expose(models.OrderEventKind, "What happened to an order.")
+
+_of_this = models.Payment.objects.filter(order=OuterRef("pk")).order_by().values("order")
+_GIVEN_BACK = Coalesce(
+    Subquery(_of_this.annotate(sum=Sum("refunded")).values("sum")),
+    Value(Decimal(0)),
+    output_field=DecimalField(max_digits=14, decimal_places=3),
+)
 
 # ── types ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -145,6 +154,12 @@ class Order(ids.Node):
     )
     def total(self: Any) -> Money:
         return Money.of(self.total, self.currency)
+
+    @strawberry_django.field(
+        annotate={"given_back": _GIVEN_BACK}, description="What was given back of it, or is being given back."
+    )
+    def refunded(self: Any) -> Money:
+        return Money.of(self.given_back, self.currency)
 
     @strawberry_django.field(description="The codes that took something off.")
     def discount_codes(self: Any) -> list[str]:

@@ -2,11 +2,12 @@
 
 from django.conf import settings
 
-from domain.gateways.protocol import Charge, Gateway, GatewayUnavailable, Outcome
+from domain.gateways.protocol import Charge, Gateway, GatewayUnavailable, Outcome, Return
 from domain.gateways.test import TestGateway
-from storefront.models import PaymentProvider
+from domain.money import quantize
+from storefront.models import Payment, PaymentProvider
 
-__all__ = ["Charge", "Gateway", "GatewayUnavailable", "Outcome", "by_provider", "enabled"]
+__all__ = ["Charge", "Gateway", "GatewayUnavailable", "Outcome", "Return", "by_provider", "charge_of", "enabled"]
 
 _GATEWAYS: dict[PaymentProvider, Gateway] = {PaymentProvider.TEST: TestGateway()}
 
@@ -18,3 +19,9 @@ def enabled() -> list[PaymentProvider]:
 
 def by_provider(provider: PaymentProvider) -> Gateway:
     return _GATEWAYS[provider]
+
+
+def charge_of(payment: Payment) -> Charge:
+    """What a gateway was, or is to be, asked for by a payment."""
+    amount = quantize(payment.amount, payment.currency)
+    return Charge(key=payment.pk, amount=amount, currency=payment.currency, reference=payment.reference)

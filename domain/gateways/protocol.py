@@ -11,14 +11,15 @@ class Charge:
     """What a gateway is asked to take. `key` is its idempotency key: asked twice, it takes once.
 
     `amount` is in `currency`'s main unit. `method` is a token that the gateway's own client library made out
-    of a card or a wallet; `return_url` is where the buyer goes on after confirming elsewhere.
+    of a card or a wallet; `return_url` is where the buyer goes on after confirming elsewhere. `reference` is what
+    the gateway calls it, if it has answered before.
     """
 
     key: UUID
     amount: Decimal
     currency: str
-    method: str
-    return_url: str
+    method: str = ""
+    return_url: str = ""
     reference: str = ""
 
 
@@ -33,11 +34,30 @@ class Outcome:
     failure: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Return:
+    """What a gateway is asked to give back of a charge. `key` is its idempotency key: asked twice, it gives once."""
+
+    key: UUID
+    charge: Charge
+    amount: Decimal
+
+
 class GatewayUnavailable(Exception):
     """The gateway gave no answer: the money may or may not have moved, and asking again tells."""
 
 
 class Gateway(Protocol):
+    """Every method may raise GatewayUnavailable, within ten seconds."""
+
     def charge(self, charge: Charge) -> Outcome:
-        """Takes the money, or goes on with a charge that was begun. Raises GatewayUnavailable."""
+        """Takes the money, or goes on with a charge that was begun."""
+        ...
+
+    def look_up(self, charge: Charge) -> Outcome | None:
+        """How a charge stands, without taking anything; None when the gateway has never heard of it."""
+        ...
+
+    def refund(self, wanted: Return) -> Outcome:
+        """Gives money back: PENDING, SUCCEEDED or FAILED."""
         ...

@@ -1,32 +1,78 @@
-"""The offline gateway: no money moves. The token, or else the amount, says how it answers."""
+"""The offline gateway: no money moves, but its books (`TestCharge`, `TestRefund`) are kept as a real one keeps them.
 
-from domain.gateways.protocol import Charge, GatewayUnavailable, Outcome
-from storefront.models import PaymentState
+The token, or else the amount, says how it answers.
+"""
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+
+from domain.gateways.protocol import Charge, GatewayUnavailable, Outcome, Return
+from storefront.models import PaymentState, TestCharge, TestRefund
 
 # Amounts by their last two digits, for clients that pass no token.
 _BY_AMOUNT = {"02": "decline", "03": "action"}
+_STATES = {
+    "ok": PaymentState.SUCCEEDED,
+    "confirm": PaymentState.SUCCEEDED,
+    "late": PaymentState.SUCCEEDED,
+    "action": PaymentState.REQUIRES_ACTION,
+}
 
 
 class TestGateway:
     """Tokens: `ok` succeeds, `decline` fails, `action` asks the buyer to confirm, `confirm` is their answer,
-    `timeout` gives no answer. Without a token, an amount that ends in 02 declines, in 03 asks for action.
+    `timeout` takes nothing and gives no answer, `late` takes the money and gives no answer. Without a token, an amount
+    that ends in 02 declines, in 03 asks for action.
     """
 
     __test__ = False
 
     def charge(self, charge: Charge) -> Outcome:
-        reference = charge.reference or f"test_{charge.key.hex}"
         wish = charge.method or _BY_AMOUNT.get(str(charge.amount)[-2:], "ok")
         if wish == "timeout":
             raise GatewayUnavailable
-        if wish == "action":
-            return Outcome(
-                state=PaymentState.REQUIRES_ACTION,
-                reference=reference,
-                client_secret=f"{reference}_secret",
-                redirect_url=charge.return_url,
-            )
-        if wish in {"ok", "confirm"}:
-            return Outcome(state=PaymentState.SUCCEEDED, reference=reference)
-        failure = "The card was declined." if wish == "decline" else "This payment method is unknown."
-        return Outcome(state=PaymentState.FAILED, reference=reference, failure=failure)
+        state = _STATES.get(wish, PaymentState.FAILED)
+        failure = ""
+        if state == PaymentState.FAILED:
+            failure = "The card was declined." if wish == "decline" else "This payment method is unknown."
+        booked, is_new = TestCharge.objects.get_or_create(
+            key=charge.key,
+            defaults={"amount": charge.amount, "currency": charge.currency, "state": state, "failure": failure},
+        )
+        if not is_new:
+            waiting = TestCharge.objects.filter(key=charge.key, state=PaymentState.REQUIRES_ACTION)
+            waiting.update(state=state, failure=failure)
+            booked.refresh_from_db()
+        if wish == "late":
+            raise GatewayUnavailable
+        return _outcome(booked, charge)
+
+    def look_up(self, charge: Charge) -> Outcome | None:
+        booked = TestCharge.objects.filter(key=charge.key).first()
+        return _outcome(booked, charge) if booked else None
+
+    def refund(self, wanted: Return) -> Outcome:
+        reference = f"test_refund_{wanted.key.hex}"
+        try:
+            with transaction.atomic():
+                booked, is_new = TestRefund.objects.get_or_create(
+                    key=wanted.key, defaults={"charge_id": wanted.charge.key, "amount": wanted.amount}
+                )
+                if is_new:  # Its books refuse to give back more than was taken.
+                    charge = TestCharge.objects.filter(key=booked.charge_id, state=PaymentState.SUCCEEDED)
+                    charge.update(refunded=F("refunded") + wanted.amount)
+        except IntegrityError:
+            return Outcome(state=PaymentState.FAILED, reference=reference, failure="More than was taken.")
+        return Outcome(state=PaymentState.SUCCEEDED, reference=reference)
+
+
+def _outcome(booked: TestCharge, charge: Charge) -> Outcome:
+    reference = f"test_{booked.key.hex}"
+    if booked.state == PaymentState.REQUIRES_ACTION:
+        return Outcome(
+            state=PaymentState.REQUIRES_ACTION,
+            reference=reference,
+            client_secret=f"{reference}_secret",
+            redirect_url=charge.return_url,
+        )
+    return Outcome(state=PaymentState(booked.state), reference=reference, failure=booked.failure)

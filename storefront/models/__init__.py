@@ -10,7 +10,7 @@ from storefront.models.fields import Address
 from storefront.models.fulfilment import Shipment
 from storefront.models.orders import Order, OrderEvent, OrderEventKind, OrderLine, OrderState
 from storefront.models.outbox import OutboxMessage
-from storefront.models.payments import Payment, PaymentProvider, PaymentState
+from storefront.models.payments import Payment, PaymentProvider, PaymentState, Refund, TestCharge, TestRefund
 from storefront.models.promotions import Discount, DiscountKind, DiscountUse
 from storefront.models.shipping import ShippingMethod, ShippingZone, WeightBand
 from storefront.models.stock import MovementReason, Stock, StockMovement, StockPolicy
@@ -44,6 +44,7 @@ __all__ = [
     "Product",
     "ProductVariant",
     "RefreshToken",
+    "Refund",
     "SavedAddress",
     "SearchDocument",
     "Session",
@@ -56,6 +57,8 @@ __all__ = [
     "Tag",
     "TaxClass",
     "TaxRate",
+    "TestCharge",
+    "TestRefund",
     "User",
     "VariantPrice",
     "WebhookDelivery",

@@ -1,8 +1,9 @@
 import uuid
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
+from storefront.models.accounts import User
 from storefront.models.fields import amount_field, non_negative
 from storefront.models.orders import Order
 
@@ -30,13 +31,15 @@ class Payment(models.Model):
     provider = models.CharField(max_length=20, choices=PaymentProvider)
     state = models.CharField(max_length=20, choices=PaymentState, default=PaymentState.PENDING)
     amount = amount_field()
+    refunded = amount_field(default=0, help_text="Given back, or being given back.")
     currency = models.CharField(max_length=3)
     reference = models.CharField(max_length=200, blank=True, help_text="The gateway's own id.")
     client_secret = models.CharField(max_length=500, blank=True)
     redirect_url = models.URLField(max_length=2000, blank=True)
     failure = models.TextField(blank=True)
     created_at = models.DateTimeField()
-    asked_at = models.DateTimeField(help_text="When the gateway was last asked.")
+    asked_at = models.DateTimeField(help_text="When the gateway was last asked for the money.")
+    checked_at = models.DateTimeField(null=True, blank=True, help_text="When it was last asked how that ended.")
 
     class Meta:
         ordering = ["created_at"]
@@ -48,7 +51,76 @@ class Payment(models.Model):
                 name="payment_reference_is_unique",
             ),
             models.CheckConstraint(condition=non_negative("amount"), name="payment_amount_is_not_negative"),
+            models.CheckConstraint(
+                condition=non_negative("refunded") & Q(refunded__lte=F("amount")),
+                name="payment_gives_back_no_more_than_it_took",
+            ),
         ]
+        indexes = [models.Index(fields=["asked_at"], condition=OPEN_PAYMENT, name="payment_open")]
 
     def __str__(self) -> str:
         return f"{self.get_provider_display()}: {self.get_state_display()}"
+
+
+class Refund(models.Model):
+    """Money of a payment that is given back. Its id is the gateway's idempotency key."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
+    request_id = models.CharField(max_length=100, help_text="By which a retry is known.")
+    amount = amount_field()
+    state = models.CharField(max_length=20, choices=PaymentState, default=PaymentState.PENDING)
+    reason = models.TextField(blank=True)
+    restock = models.BooleanField(help_text="Whether the goods are on the shelf again.")
+    reference = models.CharField(max_length=200, blank=True, help_text="The gateway's own id.")
+    failure = models.TextField(blank=True)
+    actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField()
+    asked_at = models.DateTimeField(null=True, blank=True, help_text="When the gateway was last asked.")
+
+    class Meta:
+        ordering = ["created_at", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["payment", "request_id"], name="refund_is_requested_once"),
+            models.CheckConstraint(condition=Q(amount__gt=0), name="refund_amount_is_positive"),
+        ]
+        indexes = [
+            models.Index(fields=["created_at"], condition=Q(state=PaymentState.PENDING), name="refund_pending"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.payment.currency}: {self.get_state_display()}"
+
+
+class TestCharge(models.Model):
+    """The books of the offline gateway, as it keeps them for itself: what it took."""
+
+    __test__ = False
+
+    key = models.UUIDField(primary_key=True)
+    amount = amount_field()
+    currency = models.CharField(max_length=3)
+    state = models.CharField(max_length=20, choices=PaymentState)
+    failure = models.TextField(blank=True)
+    refunded = amount_field(default=0)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(refunded__lte=F("amount")), name="testcharge_is_not_overdrawn"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.currency}: {self.state}"
+
+
+class TestRefund(models.Model):
+    """The books of the offline gateway: what it gave back."""
+
+    __test__ = False
+
+    key = models.UUIDField(primary_key=True)
+    charge = models.ForeignKey(TestCharge, on_delete=models.PROTECT, related_name="refunds")
+    amount = amount_field()
+
+    def __str__(self) -> str:
+        return str(self.amount)

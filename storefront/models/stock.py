@@ -44,6 +44,7 @@ class MovementReason(models.TextChoices):
     RESERVED = "RESERVED", "reserved by an order"
     RELEASED = "RELEASED", "given back by an order"
     SHIPPED = "SHIPPED", "left with an order"
+    RETURNED = "RETURNED", "came back from an order"
 
 
 class StockMovement(models.Model):

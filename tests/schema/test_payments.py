@@ -3,9 +3,12 @@
 from decimal import Decimal
 
 import pytest
+from django.contrib.auth.models import Permission
 
+from domain import orders
+from schema import ids
 from storefront import models
-from tests.factories import UserFactory, VariantFactory
+from tests.factories import ShippingMethodFactory, UserFactory, VariantFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -150,3 +153,34 @@ def test_an_account_pays_its_own_order_without_a_receipt(api, placed, do, refusa
     assert refusals("startPayment", orderId=order["id"], provider="TEST") == told("NOT_FOUND", "orderId")
     api.client.force_login(models.User.objects.exclude(pk=stranger.pk).get())
     assert do("startPayment", orderId=order["id"], provider="TEST")["order"]["state"] == "PAID"
+
+
+# ── giving back ──────────────────────────────────────────────────────────────────────────────────────
+
+REFUND = """mutation ($input: RefundPaymentInput!) { refundPayment(input: $input) {
+  payment { refunded { amount currency } refunds { amount { amount } state reason } }
+  order { state refunded { amount } } userErrors { code field } } }"""
+
+
+def test_staff_give_money_back_and_the_buyer_sees_it(api, paid_order):
+    order = paid_order({VariantFactory(price=Decimal(20)): 1}, shipping=ShippingMethodFactory(price=0))
+    user = UserFactory(is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename="add_refund"))
+    api.client.force_login(user)
+    given = {"paymentId": ids.encode("Payment", order.payments.get().pk), "requestId": "a", "reason": "Torn"}
+    payload = api(REFUND, input={**given, "amount": "5"})["refundPayment"]
+    assert payload["userErrors"] == []
+    assert payload["payment"]["refunded"] == {"amount": "5.00", "currency": "EUR"}
+    assert payload["payment"]["refunds"] == [{"amount": {"amount": "5.00"}, "state": "SUCCEEDED", "reason": "Torn"}]
+    assert payload["order"] == {"state": "PAID", "refunded": {"amount": "5.00"}}
+    (error,) = api(REFUND, input={**given, "amount": "6"})["refundPayment"]["userErrors"]
+    assert error == {"code": "REQUEST_ID_REUSED", "field": ["requestId"]}
+    (error,) = api(REFUND, input={**given, "requestId": "b", "amount": "16"})["refundPayment"]["userErrors"]
+    assert error == {"code": "INVALID", "field": ["amount"]}
+    (error,) = api(REFUND, input={**given, "paymentId": "x"})["refundPayment"]["userErrors"]
+    assert error == {"code": "NOT_FOUND", "field": ["paymentId"]}
+    api.client.logout()
+    fields = "refunded { amount } payments { refunds { reason } }"
+    follow = f"query ($receipt: String) {{ order(receipt: $receipt) {{ {fields} }} }}"
+    seen = api(follow, receipt=orders.receipt(order))["order"]
+    assert seen == {"refunded": {"amount": "5.00"}, "payments": [{"refunds": [{"reason": "Torn"}]}]}

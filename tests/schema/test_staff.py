@@ -61,6 +61,7 @@ SAVED = {
 VERBS = {
     "shipOrder": ("change_order", "orderId", {"carrier": "DHL", "trackingNumber": "1"}),
     "markOrderDelivered": ("change_order", "orderId", {}),
+    "refundPayment": ("add_refund", "paymentId", {"requestId": "1"}),
 }
 MUTATIONS = {f"{verb}{kind}": kind for kind in SAVED for verb in ("save", "delete")}
 

@@ -10,7 +10,7 @@ from django.forms import MultiWidget
 from django.urls import reverse
 
 from domain import cart as carts
-from domain import checkout, orders, payments, sessions
+from domain import checkout, orders, payments, refunds, sessions
 from storefront import models
 from tests.factories import (
     LONG_AGO,
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.django_db
 
 PAGES = pytest.mark.parametrize("model", list(admin.site._registry), ids=lambda model: model.__name__)
 # What has rules is changed by the domain alone.
-READ_ONLY = [models.Order, models.Stock, models.OutboxMessage, models.WebhookDelivery]
+READ_ONLY = [models.Order, models.Stock, models.OutboxMessage, models.WebhookDelivery, models.Refund]
 
 
 def page(model, kind, *arguments):
@@ -70,7 +70,8 @@ def shop(ready_cart):
     paying = {"order_id": order.pk, "viewer": customer, "provider": models.PaymentProvider.TEST, "now": NOW}
     with pytest.raises(payments.PaymentDeclined):
         payments.start(**paying, method="decline")
-    payments.start(**paying, method="ok")
+    payment = payments.start(**paying, method="ok")
+    refunds.refund(payment_id=payment.pk, request_id="1", amount=Decimal(1), actor=None, now=NOW)
     return product
 
 

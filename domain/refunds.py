@@ -1,0 +1,184 @@
+"""Refunds: commit the intent, ask the gateway outside any transaction, record its answer. As `domain.payments` pays.
+
+What a gateway was not asked for, or gave no answer to, `reconcile` asks for again, with the same key.
+"""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import ClassVar
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, Q, Sum
+
+from domain import gateways, locks, orders, outbox, stock, webhooks
+from domain.errors import DomainError, InvalidInput, NotFound
+from domain.money import ZERO, quantize
+from storefront.models import (
+    Order,
+    OrderEventKind,
+    OrderState,
+    Payment,
+    PaymentProvider,
+    PaymentState,
+    Refund,
+    User,
+    WebhookTopic,
+)
+
+
+class RequestIdReused(DomainError):
+    """Another refund of the payment was asked for by this id."""
+
+    code: ClassVar[str] = "REQUEST_ID_REUSED"
+
+
+_ASKED_AGAIN = timedelta(minutes=2)
+_ASKED_BY_ITSELF = "no order can take it"
+
+
+def refund(
+    *,
+    payment_id: UUID,
+    request_id: str,
+    amount: Decimal | None = None,
+    reason: str = "",
+    restock: bool = True,
+    actor: User | None,
+    now: datetime,
+) -> Refund:
+    """Gives back `amount` of a payment, in its currency, or all that is left of it. The same `request_id` gives once.
+
+    A refund that stays PENDING is asked for again by itself. When nothing is left of an order's money, the order is
+    REFUNDED, and its goods are for sale again if `restock`, or written off. Raises NotFound, InvalidInput,
+    OrderStateConflict, RequestIdReused.
+    """
+    wanted = _intend(
+        payment_id=payment_id,
+        request_id=request_id,
+        amount=amount,
+        reason=reason,
+        restock=restock,
+        actor=actor,
+        now=now,
+    )
+    return _ask(wanted, now=now)
+
+
+@transaction.atomic(durable=True)
+def _intend(
+    *,
+    payment_id: UUID,
+    request_id: str,
+    amount: Decimal | None,
+    reason: str,
+    restock: bool,
+    actor: User | None,
+    now: datetime,
+) -> Refund:
+    if not 0 < len(request_id) <= 100:
+        raise InvalidInput("From 1 to 100 characters.", field=["request_id"])
+    if len(reason) > 2000:
+        raise InvalidInput("At most 2000 characters.", field=["reason"])
+    locks.order(Order.objects.filter(payments=payment_id))
+    payment = Payment.objects.filter(pk=payment_id).first()
+    if payment is None:
+        raise NotFound("There is no such payment.", field=["payment_id"])
+    before = payment.refunds.filter(request_id=request_id).first()
+    if before is not None:
+        if amount is not None and amount != before.amount:
+            raise RequestIdReused("This id was used for another amount.", field=["request_id"])
+        return before
+    if payment.state != PaymentState.SUCCEEDED:
+        raise orders.OrderStateConflict("Nothing was taken by this payment.", field=["payment_id"])
+    left = payment.amount - payment.refunded
+    if not left:
+        raise orders.OrderStateConflict("All of it has been given back.", field=["payment_id"])
+    amount = left if amount is None else amount
+    if not (amount.is_finite() and 0 < amount <= left and quantize(amount, payment.currency) == amount):
+        most = quantize(left, payment.currency)
+        raise InvalidInput(f"An amount in {payment.currency}, {most} at most.", field=["amount"])
+    return _written(payment, request_id=request_id, amount=amount, reason=reason, restock=restock, actor=actor, now=now)
+
+
+def owe(*, payment: Payment, now: datetime) -> None:
+    """Has money given back that no order can take, as soon as `reconcile` runs. Call with the order locked."""
+    _written(payment, request_id=_ASKED_BY_ITSELF, amount=payment.amount, reason="", restock=False, actor=None, now=now)
+
+
+def _written(payment: Payment, *, amount: Decimal, now: datetime, **told: object) -> Refund:
+    Payment.objects.filter(pk=payment.pk).update(refunded=F("refunded") + amount)
+    return Refund.objects.create(payment=payment, amount=amount, created_at=now, **told)
+
+
+def reconcile(*, now: datetime) -> int:
+    """Asks the gateways for refunds that nobody has answered, one after the other; says how many ended."""
+    hanging = Refund.objects.filter(state=PaymentState.PENDING).exclude(asked_at__gt=now - _ASKED_AGAIN)
+    asked = [_ask(each, now=now) for each in hanging.select_related("payment").order_by("created_at")[:200]]
+    return sum(each.state != PaymentState.PENDING for each in asked)
+
+
+def _ask(wanted: Refund, *, now: datetime) -> Refund:
+    if wanted.state != PaymentState.PENDING:
+        return wanted
+    payment = wanted.payment
+    Refund.objects.filter(pk=wanted.pk).update(asked_at=now)
+    request = gateways.Return(
+        key=wanted.pk, charge=gateways.charge_of(payment), amount=quantize(wanted.amount, payment.currency)
+    )
+    try:
+        outcome = gateways.by_provider(PaymentProvider(payment.provider)).refund(request)
+    except gateways.GatewayUnavailable:
+        return wanted
+    return _record(refund_id=wanted.pk, order_id=payment.order_id, outcome=outcome, now=now)
+
+
+@transaction.atomic(durable=True)
+def _record(*, refund_id: UUID, order_id: UUID, outcome: gateways.Outcome, now: datetime) -> Refund:
+    locks.order(Order.objects.filter(pk=order_id))
+    refund = Refund.objects.select_related("payment__order", "actor").get(pk=refund_id)
+    if refund.state != PaymentState.PENDING:
+        return refund  # A twin of this request was first.
+    refund.state, refund.reference, refund.failure = outcome.state, outcome.reference, outcome.failure
+    refund.save(update_fields=["state", "reference", "failure"])
+    if refund.state == PaymentState.SUCCEEDED:
+        _given(refund, now=now)
+    elif refund.state == PaymentState.FAILED:
+        Payment.objects.filter(pk=refund.payment_id).update(refunded=F("refunded") - refund.amount)
+        message = f"{_text(refund)} could not be given back: {refund.failure}"
+        orders.tell(refund.payment.order, OrderEventKind.REFUND_DUE, message=message, actor=refund.actor, now=now)
+    return refund
+
+
+def _given(refund: Refund, *, now: datetime) -> None:
+    order, message = refund.payment.order, " ".join(filter(None, (_text(refund), refund.reason)))
+    is_over = OrderState.REFUNDED in orders.TRANSITIONS[OrderState(order.state)] and not _money_left(order)
+    if is_over:
+        _clear(order, restock=refund.restock, now=now)
+        orders.move(
+            order, OrderState.REFUNDED, kind=OrderEventKind.REFUNDED, message=message, actor=refund.actor, now=now
+        )
+    else:
+        orders.tell(order, OrderEventKind.REFUNDED, message=message, actor=refund.actor, now=now)
+        webhooks.about(order, WebhookTopic.ORDER_REFUNDED, now=now)
+    outbox.put("order_refunded", {"order": str(order.pk), "more": {"amount": _text(refund)}}, now=now)
+
+
+def _money_left(order: Order) -> Decimal:
+    """What the shop has of the order's money, refunds that were not answered yet counted as the shop's."""
+    taken = order.payments.filter(state=PaymentState.SUCCEEDED).aggregate(sum=Sum("amount", default=ZERO))["sum"]
+    given = Refund.objects.filter(Q(payment__order=order, state=PaymentState.SUCCEEDED))
+    left: Decimal = taken - given.aggregate(sum=Sum("amount", default=ZERO))["sum"]
+    return left
+
+
+def _clear(order: Order, *, restock: bool, now: datetime) -> None:
+    """Where the goods of an order are whose money is gone: for sale again, or nowhere."""
+    if order.state == OrderState.PAID:
+        (stock.release if restock else stock.ship)(order=order, now=now)
+    elif restock:
+        stock.take_back(order=order, now=now)
+
+
+def _text(refund: Refund) -> str:
+    return f"{quantize(refund.amount, refund.payment.currency)} {refund.payment.currency}"

@@ -1,0 +1,58 @@
+"""The people."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from domain import accounts
+from storefront import models
+from storefront.admin.read_only import ReadOnlyInline
+
+
+class SessionInline(ReadOnlyInline):
+    model = models.Session
+    fields = ["user_agent", "created_at", "last_used_at", "expires_at"]
+
+
+class SavedAddressInline(ReadOnlyInline):
+    model = models.SavedAddress
+    fields = ["address", "created_at"]
+
+
+@admin.register(models.User)
+class UserAdmin(BaseUserAdmin[models.User]):
+    list_display = ["__str__", "name", "proven", "is_staff", "is_active", "joined_at"]
+    ordering = ["-joined_at"]
+    search_fields = ["email", "claimed_email", "name"]
+    list_filter = ["is_staff", "is_active"]
+    readonly_fields = ["claimed_email", "joined_at", "last_login"]
+    fieldsets = (
+        (None, {"fields": ("email", "claimed_email", "name", "password")}),
+        ("What they may do", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        ("When", {"fields": ("joined_at", "last_login")}),
+    )
+    add_fieldsets = ((None, {"fields": ("email", "name", "password1", "password2")}),)
+    actions = ["forget"]
+    inlines = [SavedAddressInline, SessionInline]
+
+    def get_inlines(self, request: HttpRequest, obj: models.User | None) -> list[Any]:
+        return self.inlines if obj else []
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # Orders and the stock's history name people: they are forgotten, not deleted.
+
+    def has_forget_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("storefront.delete_user")
+
+    @admin.display(description="e-mail proven", boolean=True)
+    def proven(self, user: models.User) -> bool:
+        return user.email is not None
+
+    @admin.action(description="Forget the selected people; their orders stay", permissions=["forget"])
+    def forget(self, request: HttpRequest, users: "QuerySet[models.User]") -> None:
+        for user in users:
+            if user != request.user:  # Whoever goes by mistake cannot come back to mend it.
+                accounts.forget(user=user)

@@ -1,0 +1,108 @@
+"""What is owed after an answer: the outbox, and webhooks."""
+
+from functools import partial
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+
+from domain import outbox, public_http, webhooks
+from storefront import models
+from storefront.admin.read_only import ReadOnlyAdmin
+
+
+@admin.register(models.OutboxMessage)
+class OutboxMessageAdmin(ReadOnlyAdmin):
+    """What is owed. Those that were given up are the dead letters: see to the cause, then have them tried again."""
+
+    list_display = ["kind", "created_at", "attempts", "due_at", "delivered_at", "given_up_at", "error"]
+    list_filter = [("given_up_at", admin.EmptyFieldListFilter), ("delivered_at", admin.EmptyFieldListFilter), "kind"]
+    actions = ["requeue"]
+
+    def has_requeue_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("storefront.change_outboxmessage")
+
+    @admin.action(description="Try the selected dead letters again", permissions=["requeue"])
+    def requeue(self, request: HttpRequest, messages: "QuerySet[models.OutboxMessage]") -> None:
+        requeued = outbox.requeue(messages=list(messages.values_list("pk", flat=True)), now=timezone.now())
+        self.message_user(request, f"{requeued} will be tried again.")
+
+
+class WebhookEndpointForm(forms.ModelForm[models.WebhookEndpoint]):
+    url = forms.URLField(label="URL", max_length=500, assume_scheme="https")
+    topics = forms.MultipleChoiceField(
+        label="Wants to know that",
+        choices=[choice for choice in models.WebhookTopic.choices if choice[0] != models.WebhookTopic.TEST],
+        widget=forms.CheckboxSelectMultiple,
+    )
+
+    def clean_url(self) -> str:
+        url: str = self.cleaned_data["url"]
+        try:
+            public_http.check(url)
+        except public_http.NotPublic as error:
+            raise forms.ValidationError(str(error)) from None
+        return url
+
+
+@admin.register(models.WebhookEndpoint)
+class WebhookEndpointAdmin(admin.ModelAdmin[models.WebhookEndpoint]):
+    """Systems that are told what happens: docs/webhooks.md says how they check that it was us."""
+
+    form = WebhookEndpointForm
+    list_display = ["__str__", "topics", "is_active"]
+    change_form_template = "admin/webhook_endpoint.html"
+    actions = ["send_test"]
+
+    def get_fields(self, request: HttpRequest, obj: models.WebhookEndpoint | None = None) -> list[Any]:
+        return ["url", "topics", "is_active", *(["signing_secret", "log"] if obj else [])]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: models.WebhookEndpoint | None = None) -> list[str]:
+        return ["signing_secret", "log"] if obj else []
+
+    @admin.display(description="secret to check signatures with")
+    def signing_secret(self, endpoint: models.WebhookEndpoint) -> str:
+        return endpoint.secret
+
+    @admin.display(description="what was sent")
+    def log(self, endpoint: models.WebhookEndpoint) -> str:
+        page = reverse("admin:storefront_webhookdelivery_changelist")
+        number = endpoint.deliveries.count()
+        return format_html('<a href="{}?endpoint__id__exact={}">{} events</a>', page, endpoint.pk, number)
+
+    def response_change(self, request: HttpRequest, obj: models.WebhookEndpoint) -> HttpResponse:
+        if "_test" not in request.POST:
+            return super().response_change(request, obj)
+        self.send_test(request, models.WebhookEndpoint.objects.filter(pk=obj.pk))
+        return HttpResponseRedirect(request.path)
+
+    def has_view_permission(self, request: HttpRequest, obj: models.WebhookEndpoint | None = None) -> bool:
+        return self.has_change_permission(request, obj)  # Who sees the secret can speak in the shop's name.
+
+    @admin.action(description="Send the selected endpoints a test", permissions=["change"])
+    def send_test(self, request: HttpRequest, endpoints: "QuerySet[models.WebhookEndpoint]") -> None:
+        for endpoint in endpoints:
+            transaction.on_commit(partial(webhooks.test, endpoint=endpoint, now=timezone.now()))
+        self.message_user(request, "A test is on its way: what was sent shows how it was taken.")
+
+
+@admin.register(models.WebhookDelivery)
+class WebhookDeliveryAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "topic", "endpoint", "attempts", "status", "answer", "delivered_at"]
+    list_filter = ["endpoint", "topic", ("delivered_at", admin.EmptyFieldListFilter)]
+    list_select_related = ["endpoint"]
+    actions = ["send_again"]
+
+    def has_send_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("storefront.change_webhookdelivery")
+
+    @admin.action(description="Send the selected events again", permissions=["send"])
+    def send_again(self, request: HttpRequest, deliveries: "QuerySet[models.WebhookDelivery]") -> None:
+        webhooks.send_again(deliveries=list(deliveries.values_list("pk", flat=True)), now=timezone.now())
+        self.message_user(request, "They will be sent again, with the ids they had.")
