@@ -50,7 +50,10 @@ def configuration(*, as_json: bool, level: str) -> dict[str, Any]:
             "django.request": {"level": "ERROR"},
             "django.security.DisallowedHost": {"level": "CRITICAL"},
             # That a task came and went, every two seconds, is none either.
-            **{name: {"level": "WARNING"} for name in ("celery.beat", "celery.worker.strategy", "celery.app.trace")},
+            **{
+                name: {"level": "WARNING"}
+                for name in ("celery.beat", "celery.worker.strategy", "celery.app.trace", "stripe")
+            },
         },
         "root": {"handlers": ["console"], "level": level},
     }

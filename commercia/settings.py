@@ -63,8 +63,13 @@ UNPAID_ORDER_HOURS = env.int("UNPAID_ORDER_HOURS", 24)
 ABANDONED_CART_DAYS = env.int("ABANDONED_CART_DAYS", 90)
 SHOP_LOW_STOCK = env.int("SHOP_LOW_STOCK", 3)
 PAYMENT_PROVIDERS = [name.upper() for name in env_list("PAYMENT_PROVIDERS", "TEST" if DEBUG else "")]
-if unknown := set(PAYMENT_PROVIDERS) - {"TEST"}:
+if unknown := set(PAYMENT_PROVIDERS) - {"TEST", "STRIPE"}:
     raise ImproperlyConfigured(f"PAYMENT_PROVIDERS names what is not there: {', '.join(sorted(unknown))}.")
+STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", "")
+STRIPE_WEBHOOK_SECRET = env.str("STRIPE_WEBHOOK_SECRET", "")
+STRIPE_API_BASE = env.str("STRIPE_API_BASE", "https://api.stripe.com")
+if "STRIPE" in PAYMENT_PROVIDERS and not (STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRET):
+    raise ImproperlyConfigured("STRIPE needs STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRET: docs/stripe.md.")
 if not re.fullmatch("[A-Z]{3}", SHOP_CURRENCY):
     raise ImproperlyConfigured("SHOP_CURRENCY is an ISO 4217 code of three letters, such as EUR.")
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from domain import accounts, mails, orders, outbox, webhooks
+from domain import accounts, mails, orders, outbox, payments, webhooks
 from domain.money import quantize
 from storefront.models import Order, Shipment, User
 
@@ -72,6 +72,7 @@ HANDLERS: dict[str, outbox.Handler] = {
     "email_proof": _email_proof,
     "password_reset": _password_reset,
     webhooks.KIND: webhooks.deliver,
+    payments.EVENT: payments.look_into,
     **{
         kind: _of_order(kind)
         for kind in (

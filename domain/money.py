@@ -20,7 +20,12 @@ PRECISION = 60
 @lru_cache(maxsize=64)
 def smallest_unit(currency: str) -> Decimal:
     """The currency's smallest coin: EUR 0.01, JPY 1, KWD 0.001."""
-    return Decimal(1).scaleb(-_EXPONENTS.get(currency, 2))
+    return Decimal(1).scaleb(-exponent(currency))
+
+
+def exponent(currency: str) -> int:
+    """How many decimals the currency has: EUR 2, JPY 0, KWD 3."""
+    return _EXPONENTS.get(currency, 2)
 
 
 def quantize(amount: Decimal, currency: str) -> Decimal:

@@ -3,16 +3,21 @@
 A crash between the steps leaves a PENDING payment; asking again with the same key finds out how it ended.
 """
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 
 from domain import gateways, locks, orders, outbox, refunds
 from domain.errors import DomainError, InvalidInput
+from domain.money import ZERO
 from storefront.models import (
+    GatewayEvent,
     Order,
     OrderEventKind,
     OrderState,
@@ -116,6 +121,8 @@ def _record(*, payment_id: UUID, order_id: UUID, outcome: gateways.Outcome, now:
     was_taken, is_taken = (state == PaymentState.SUCCEEDED for state in (payment.state, outcome.state))
     if was_taken or (payment.state not in _OPEN and not is_taken):
         return payment  # A twin of this request was first; but money that was taken counts whatever it was told.
+    if is_taken and outcome.amount is not None and not _is_what_was_due(payment, outcome):
+        return _take_what_was_not_due(payment, outcome, now=now)
     was_given_up = order.state != OrderState.AWAITING_PAYMENT and not is_taken
     payment.state = PaymentState.CANCELLED if was_given_up else outcome.state
     payment.reference = outcome.reference
@@ -132,22 +139,76 @@ def _record(*, payment_id: UUID, order_id: UUID, outcome: gateways.Outcome, now:
     return payment
 
 
+def _is_what_was_due(payment: Payment, outcome: gateways.Outcome) -> bool:
+    return (outcome.amount, outcome.currency) == (payment.amount, payment.currency)
+
+
+def _take_what_was_not_due(payment: Payment, outcome: gateways.Outcome, *, now: datetime) -> Payment:
+    """The gateway has taken something else than it was asked for: it goes back, and the order is not paid."""
+    taken = outcome.amount or ZERO
+    message = f"{taken} {outcome.currency} came where {payment.amount} {payment.currency} was due."
+    payment.state = PaymentState.SUCCEEDED if taken > 0 else PaymentState.FAILED
+    payment.amount, payment.currency, payment.reference = taken, outcome.currency, outcome.reference
+    payment.failure = message
+    payment.save()
+    orders.tell(payment.order, OrderEventKind.REFUND_DUE, message=message, now=now)
+    if taken > 0:
+        refunds.owe(payment=payment, now=now)
+    return payment
+
+
 def reconcile(*, now: datetime) -> int:
     """Asks the gateways how payments ended that hang, one after the other; says how many were told of."""
     hanging = Payment.objects.filter(state__in=_OPEN, asked_at__lt=now - _ASKED_AGAIN)
     hanging = hanging.exclude(checked_at__gt=now - _ASKED_AGAIN)
-    return sum(_ask(payment, now=now) for payment in hanging.order_by("asked_at")[:200])
+    ended = 0
+    for payment in hanging.order_by("asked_at")[:200]:
+        with suppress(gateways.GatewayUnavailable):
+            ended += _check(payment, payment.reference, now=now).state not in _OPEN
+    return ended
 
 
-def _ask(payment: Payment, *, now: datetime) -> bool:
+def _check(payment: Payment, reference: str, *, now: datetime) -> Payment:
+    """The payment as its gateway says that it stands. Raises GatewayUnavailable."""
     Payment.objects.filter(pk=payment.pk).update(checked_at=now)
-    try:
-        outcome = gateways.by_provider(PaymentProvider(payment.provider)).look_up(gateways.charge_of(payment))
-    except gateways.GatewayUnavailable:
-        return False
-    if outcome is None and payment.asked_at < now - _LOST_AFTER:
+    charge = replace(gateways.charge_of(payment), reference=reference)
+    outcome = gateways.by_provider(PaymentProvider(payment.provider)).look_up(charge)
+    if outcome is None and payment.state == PaymentState.PENDING and payment.asked_at < now - _LOST_AFTER:
         failure = "The payment never reached the gateway."
         outcome = gateways.Outcome(state=PaymentState.FAILED, reference=payment.reference, failure=failure)
     if outcome is None or outcome.state == payment.state:
-        return False
-    return _record(payment_id=payment.pk, order_id=payment.order_id, outcome=outcome, now=now).state not in _OPEN
+        return payment
+    return _record(payment_id=payment.pk, order_id=payment.order_id, outcome=outcome, now=now)
+
+
+# ── what gateways tell by themselves ─────────────────────────────────────────────────────────────────
+
+EVENT = "gateway_event"
+
+
+@transaction.atomic(durable=True)
+def receive(*, provider: PaymentProvider, event: gateways.Event, now: datetime) -> None:
+    """Notes an event whose signature was good, and owes a look into it. The same event again changes nothing."""
+    payments = Payment.objects.filter(provider=provider)
+    known = Q(pk=event.payment) if event.payment else Q(reference=event.reference) & ~Q(reference="")
+    noted, is_new = GatewayEvent.objects.get_or_create(
+        provider=provider,
+        event_id=event.id[:200],
+        defaults={
+            "kind": event.kind[:100],
+            "reference": event.reference[:200],
+            "payment": payments.filter(known).first(),
+            "received_at": now,
+        },
+    )
+    if is_new:
+        outbox.put(EVENT, {"event": noted.pk}, now=now)
+
+
+def look_into(payload: Mapping[str, Any], _: str, now: datetime) -> None:
+    """Asks the gateway about the payment and the refunds of an event. Raises GatewayUnavailable."""
+    event = GatewayEvent.objects.select_related("payment").get(pk=payload["event"])
+    if event.payment is not None:
+        _check(event.payment, event.payment.reference or event.reference, now=now)
+        refunds.check(event.payment, now=now)
+    GatewayEvent.objects.filter(pk=event.pk).update(processed_at=now)

@@ -118,13 +118,22 @@ def reconcile(*, now: datetime) -> int:
     return sum(each.state != PaymentState.PENDING for each in asked)
 
 
+def check(payment: Payment, *, now: datetime) -> None:
+    """Asks the gateway about the refunds of a payment that it has not answered."""
+    for refund in payment.refunds.filter(state=PaymentState.PENDING):
+        _ask(refund, now=now)
+
+
 def _ask(wanted: Refund, *, now: datetime) -> Refund:
     if wanted.state != PaymentState.PENDING:
         return wanted
     payment = wanted.payment
     Refund.objects.filter(pk=wanted.pk).update(asked_at=now)
     request = gateways.Return(
-        key=wanted.pk, charge=gateways.charge_of(payment), amount=quantize(wanted.amount, payment.currency)
+        key=wanted.pk,
+        charge=gateways.charge_of(payment),
+        amount=quantize(wanted.amount, payment.currency),
+        reference=wanted.reference,
     )
     try:
         outcome = gateways.by_provider(PaymentProvider(payment.provider)).refund(request)

@@ -77,8 +77,9 @@ class StartPaymentInput:
     receipt: str | None = strawberry.field(default=None, description="`Order.receipt`, for a guest.")
     payment_method: str | None = strawberry.field(
         default=None,
-        description="A token that the provider's client library made; never card data. TEST takes `ok`, `decline`, "
-        "`action` (then `confirm`), `timeout` and `late`, or goes by the amount: 02 at its end declines, 03 asks for "
+        description="A token that the provider's client library made; never card data. STRIPE: a PaymentMethod's id; "
+        "or none, and the buyer confirms in the browser, by `clientSecret`. TEST: `ok`, `decline`, `action` (then "
+        "`confirm`), `timeout` and `late`; or none, and the amount decides: 02 at its end declines, 03 asks for "
         "action.",
     )
     return_url: str | None = strawberry.field(default=None, description="Where the buyer goes on after confirming.")

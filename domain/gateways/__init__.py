@@ -2,14 +2,29 @@
 
 from django.conf import settings
 
-from domain.gateways.protocol import Charge, Gateway, GatewayUnavailable, Outcome, Return
+from domain.gateways.protocol import BadSignature, Charge, Event, Gateway, GatewayUnavailable, Outcome, Return
+from domain.gateways.stripe import StripeGateway
 from domain.gateways.test import TestGateway
 from domain.money import quantize
 from storefront.models import Payment, PaymentProvider
 
-__all__ = ["Charge", "Gateway", "GatewayUnavailable", "Outcome", "Return", "by_provider", "charge_of", "enabled"]
+__all__ = [
+    "BadSignature",
+    "Charge",
+    "Event",
+    "Gateway",
+    "GatewayUnavailable",
+    "Outcome",
+    "Return",
+    "by_provider",
+    "charge_of",
+    "enabled",
+]
 
-_GATEWAYS: dict[PaymentProvider, Gateway] = {PaymentProvider.TEST: TestGateway()}
+_GATEWAYS: dict[PaymentProvider, Gateway] = {
+    PaymentProvider.TEST: TestGateway(),
+    PaymentProvider.STRIPE: StripeGateway(),
+}
 
 
 def enabled() -> list[PaymentProvider]:

@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
@@ -25,22 +26,48 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a gateway answered. `reference` is its own id of the payment."""
+    """What a gateway answered. `reference` is its own id of the payment.
+
+    `amount` in `currency` is what it took, where it says so.
+    """
 
     state: PaymentState
     reference: str
     client_secret: str = ""
     redirect_url: str = ""
     failure: str = ""
+    amount: Decimal | None = None
+    currency: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """What a gateway is asked to give back of a charge. `key` is its idempotency key: asked twice, it gives once."""
+    """What a gateway is asked to give back of a charge. `key` is its idempotency key: asked twice, it gives once.
+
+    `reference` is what the gateway calls it, if it has answered before.
+    """
 
     key: UUID
     charge: Charge
     amount: Decimal
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """That something happened to a payment: by its own id, where the gateway was told that, and by `reference`.
+
+    What happened is asked of the gateway: events come twice, late and in any order.
+    """
+
+    id: str
+    kind: str
+    reference: str
+    payment: UUID | None
+
+
+class BadSignature(Exception):
+    """This was not sent by the gateway, or too long ago."""
 
 
 class GatewayUnavailable(Exception):
@@ -60,4 +87,8 @@ class Gateway(Protocol):
 
     def refund(self, wanted: Return) -> Outcome:
         """Gives money back: PENDING, SUCCEEDED or FAILED."""
+        ...
+
+    def read_event(self, headers: Mapping[str, str], body: bytes) -> Event:
+        """What the gateway sent to us. Raises BadSignature."""
         ...

@@ -3,10 +3,12 @@
 The token, or else the amount, says how it answers.
 """
 
+from collections.abc import Mapping
+
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
-from domain.gateways.protocol import Charge, GatewayUnavailable, Outcome, Return
+from domain.gateways.protocol import BadSignature, Charge, Event, GatewayUnavailable, Outcome, Return
 from storefront.models import PaymentState, TestCharge, TestRefund
 
 # Amounts by their last two digits, for clients that pass no token.
@@ -65,6 +67,9 @@ class TestGateway:
             return Outcome(state=PaymentState.FAILED, reference=reference, failure="More than was taken.")
         return Outcome(state=PaymentState.SUCCEEDED, reference=reference)
 
+    def read_event(self, headers: Mapping[str, str], body: bytes) -> Event:  # noqa: ARG002 (it sends none)
+        raise BadSignature
+
 
 def _outcome(booked: TestCharge, charge: Charge) -> Outcome:
     reference = f"test_{booked.key.hex}"
@@ -75,4 +80,10 @@ def _outcome(booked: TestCharge, charge: Charge) -> Outcome:
             client_secret=f"{reference}_secret",
             redirect_url=charge.return_url,
         )
-    return Outcome(state=PaymentState(booked.state), reference=reference, failure=booked.failure)
+    return Outcome(
+        state=PaymentState(booked.state),
+        reference=reference,
+        failure=booked.failure,
+        amount=booked.amount,
+        currency=booked.currency,
+    )

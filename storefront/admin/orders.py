@@ -18,6 +18,16 @@ class PaymentInline(ReadOnlyInline):
     fields = ["created_at", "provider", "state", "amount", "currency", "reference", "failure"]
 
 
+@admin.register(models.GatewayEvent)
+class GatewayEventAdmin(ReadOnlyAdmin):
+    """What gateways told us. Those without a payment are about money that we know nothing of."""
+
+    list_display = ["received_at", "provider", "kind", "reference", "payment", "processed_at"]
+    list_filter = ["provider", ("payment", admin.EmptyFieldListFilter), ("processed_at", admin.EmptyFieldListFilter)]
+    list_select_related = ["payment"]
+    search_fields = ["reference", "event_id"]
+
+
 @admin.register(models.Refund)
 class RefundAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "payment", "amount", "state", "reason", "failure", "actor"]

@@ -10,7 +10,15 @@ from storefront.models.fields import Address
 from storefront.models.fulfilment import Shipment
 from storefront.models.orders import Order, OrderEvent, OrderEventKind, OrderLine, OrderState
 from storefront.models.outbox import OutboxMessage
-from storefront.models.payments import Payment, PaymentProvider, PaymentState, Refund, TestCharge, TestRefund
+from storefront.models.payments import (
+    GatewayEvent,
+    Payment,
+    PaymentProvider,
+    PaymentState,
+    Refund,
+    TestCharge,
+    TestRefund,
+)
 from storefront.models.promotions import Discount, DiscountKind, DiscountUse
 from storefront.models.shipping import ShippingMethod, ShippingZone, WeightBand
 from storefront.models.stock import MovementReason, Stock, StockMovement, StockPolicy
@@ -30,6 +38,7 @@ __all__ = [
     "Discount",
     "DiscountKind",
     "DiscountUse",
+    "GatewayEvent",
     "Image",
     "MovementReason",
     "Order",

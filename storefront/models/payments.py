@@ -10,6 +10,7 @@ from storefront.models.orders import Order
 
 class PaymentProvider(models.TextChoices):
     TEST = "TEST", "test gateway (no money moves)"
+    STRIPE = "STRIPE", "Stripe"
 
 
 class PaymentState(models.TextChoices):
@@ -90,6 +91,25 @@ class Refund(models.Model):
 
     def __str__(self) -> str:
         return f"{self.amount} {self.payment.currency}: {self.get_state_display()}"
+
+
+class GatewayEvent(models.Model):
+    """That a gateway told us something, once for each of its events. What happened is asked of it."""
+
+    provider = models.CharField(max_length=20, choices=PaymentProvider)
+    event_id = models.CharField(max_length=200)
+    kind = models.CharField(max_length=100)
+    reference = models.CharField(max_length=200, blank=True)
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, null=True, blank=True, related_name="gateway_events")
+    received_at = models.DateTimeField()
+    processed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-received_at", "-id"]
+        constraints = [models.UniqueConstraint(fields=["provider", "event_id"], name="gatewayevent_is_noted_once")]
+
+    def __str__(self) -> str:
+        return f"{self.get_provider_display()}: {self.kind}"
 
 
 class TestCharge(models.Model):

@@ -34,7 +34,14 @@ pytestmark = pytest.mark.django_db
 
 PAGES = pytest.mark.parametrize("model", list(admin.site._registry), ids=lambda model: model.__name__)
 # What has rules is changed by the domain alone.
-READ_ONLY = [models.Order, models.Stock, models.OutboxMessage, models.WebhookDelivery, models.Refund]
+READ_ONLY = [
+    models.Order,
+    models.Stock,
+    models.OutboxMessage,
+    models.WebhookDelivery,
+    models.Refund,
+    models.GatewayEvent,
+]
 
 
 def page(model, kind, *arguments):
@@ -62,6 +69,9 @@ def shop(ready_cart):
     VariantPriceFactory(variant=small, currency=CurrencyFactory(), price=Decimal(11))
     DiscountFactory(code="TEN").categories.add(product.categories.get())
     models.WebhookEndpoint.objects.create(url="https://erp.example/hooks", topics=["order.paid"])
+    models.GatewayEvent.objects.create(
+        provider=models.PaymentProvider.STRIPE, event_id="evt_1", kind="charge.refunded", received_at=NOW
+    )
     customer = UserFactory()
     cart = ready_cart({small: 2}, user=customer, shipping=ShippingMethodFactory(bands={1000: "4.90"}))
     key = carts.CartKey(code=cart.code, user=customer)

@@ -1,0 +1,26 @@
+from argparse import ArgumentParser
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.utils import timezone
+
+from domain import audit
+
+
+class Command(BaseCommand):
+    help = "Proves that stock, orders, payments, refunds and discounts balance; names each row that does not."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        text = "ask the gateways about each payment of so many days too"
+        parser.add_argument("--gateway-days", type=int, default=0, metavar="DAYS", help=text)
+
+    def handle(self, *, gateway_days: int, **options: Any) -> None:
+        found = audit.breaches()
+        if gateway_days:
+            found += audit.gateway_breaches(since=timezone.now() - timedelta(days=gateway_days))
+        for breach in found:
+            self.stdout.write(f"{breach.rule}: {breach.row}: {breach.found}")
+        if found:
+            raise SystemExit(1)
+        self.stdout.write("The books balance.")
