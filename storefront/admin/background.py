@@ -35,7 +35,7 @@ class OutboxMessageAdmin(ReadOnlyAdmin):
 
 
 class WebhookEndpointForm(forms.ModelForm[models.WebhookEndpoint]):
-    url = forms.URLField(label="URL", max_length=500, assume_scheme="https")
+    url = forms.URLField(label="URL", max_length=500, assume_scheme="https", widget=forms.URLInput({"size": 60}))
     topics = forms.MultipleChoiceField(
         label="Wants to know that",
         choices=[choice for choice in models.WebhookTopic.choices if choice[0] != models.WebhookTopic.TEST],
