@@ -49,8 +49,6 @@ class PaymentUnavailable(DomainError):
 
 
 _OPEN = (PaymentState.PENDING, PaymentState.REQUIRES_ACTION)
-# A buyer who is paying is not meddled with; a gateway that is asked how that ended has some time between.
-_ASKED_AGAIN = timedelta(minutes=2)
 # What a gateway has not heard of by then, it never will.
 _LOST_AFTER = timedelta(minutes=15)
 
@@ -104,12 +102,19 @@ def _intend(
     payment = order.payments.filter(state__in=_OPEN).first()
     if payment is None:
         payment = Payment.objects.create(
-            order=order, provider=provider, amount=order.total, currency=order.currency, created_at=now, asked_at=now
+            order=order,
+            provider=provider,
+            amount=order.total,
+            currency=order.currency,
+            created_at=now,
+            asked_at=now,
+            check_at=gateways.next_look(now, now=now),
         )
         orders.tell(order, OrderEventKind.PAYMENT_STARTED, message=provider.label, actor=viewer, now=now)
     else:
         payment.state, payment.asked_at = PaymentState.PENDING, now
-        payment.save(update_fields=["state", "asked_at"])
+        payment.check_at = gateways.next_look(now, now=now)
+        payment.save(update_fields=["state", "asked_at", "check_at"])
     return payment
 
 
@@ -159,10 +164,9 @@ def _take_what_was_not_due(payment: Payment, outcome: gateways.Outcome, *, now: 
 
 def reconcile(*, now: datetime) -> int:
     """Asks the gateways how payments ended that hang, one after the other; says how many were told of."""
-    hanging = Payment.objects.filter(state__in=_OPEN, asked_at__lt=now - _ASKED_AGAIN)
-    hanging = hanging.exclude(checked_at__gt=now - _ASKED_AGAIN)
+    hanging = Payment.objects.filter(Q(check_at=None) | Q(check_at__lte=now), state__in=_OPEN)
     ended = 0
-    for payment in hanging.order_by("asked_at")[:200]:
+    for payment in hanging.order_by("check_at")[:200]:
         with suppress(gateways.GatewayUnavailable):
             ended += _check(payment, payment.reference, now=now).state not in _OPEN
     return ended
@@ -170,7 +174,7 @@ def reconcile(*, now: datetime) -> int:
 
 def _check(payment: Payment, reference: str, *, now: datetime) -> Payment:
     """The payment as its gateway says that it stands. Raises GatewayUnavailable."""
-    Payment.objects.filter(pk=payment.pk).update(checked_at=now)
+    Payment.objects.filter(pk=payment.pk).update(check_at=gateways.next_look(payment.asked_at, now=now))
     charge = replace(gateways.charge_of(payment), reference=reference)
     outcome = gateways.by_provider(PaymentProvider(payment.provider)).look_up(charge)
     if outcome is None and payment.state == PaymentState.PENDING and payment.asked_at < now - _LOST_AFTER:

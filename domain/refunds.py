@@ -3,7 +3,7 @@
 What a gateway was not asked for, or gave no answer to, `reconcile` asks for again, with the same key.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar
 from uuid import UUID
@@ -33,7 +33,6 @@ class RequestIdReused(DomainError):
     code: ClassVar[str] = "REQUEST_ID_REUSED"
 
 
-_ASKED_AGAIN = timedelta(minutes=2)
 _ASKED_BY_ITSELF = "no order can take it"
 
 
@@ -108,13 +107,13 @@ def owe(*, payment: Payment, now: datetime) -> None:
 
 def _written(payment: Payment, *, amount: Decimal, now: datetime, **told: object) -> Refund:
     Payment.objects.filter(pk=payment.pk).update(refunded=F("refunded") + amount)
-    return Refund.objects.create(payment=payment, amount=amount, created_at=now, **told)
+    return Refund.objects.create(payment=payment, amount=amount, created_at=now, ask_at=now, **told)
 
 
 def reconcile(*, now: datetime) -> int:
     """Asks the gateways for refunds that nobody has answered, one after the other; says how many ended."""
-    hanging = Refund.objects.filter(state=PaymentState.PENDING).exclude(asked_at__gt=now - _ASKED_AGAIN)
-    asked = [_ask(each, now=now) for each in hanging.select_related("payment").order_by("created_at")[:200]]
+    hanging = Refund.objects.filter(state=PaymentState.PENDING, ask_at__lte=now).select_related("payment")
+    asked = [_ask(each, now=now) for each in hanging.order_by("ask_at")[:200]]
     return sum(each.state != PaymentState.PENDING for each in asked)
 
 
@@ -128,7 +127,7 @@ def _ask(wanted: Refund, *, now: datetime) -> Refund:
     if wanted.state != PaymentState.PENDING:
         return wanted
     payment = wanted.payment
-    Refund.objects.filter(pk=wanted.pk).update(asked_at=now)
+    Refund.objects.filter(pk=wanted.pk).update(ask_at=gateways.next_look(wanted.created_at, now=now))
     request = gateways.Return(
         key=wanted.pk,
         charge=gateways.charge_of(payment),

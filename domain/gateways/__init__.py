@@ -1,5 +1,7 @@
 """Payment gateways: the few verbs that `domain.payments` needs, and who speaks them."""
 
+from datetime import datetime, timedelta
+
 from django.conf import settings
 
 from domain.gateways.protocol import BadSignature, Charge, Event, Gateway, GatewayUnavailable, Outcome, Return
@@ -19,6 +21,7 @@ __all__ = [
     "by_provider",
     "charge_of",
     "enabled",
+    "next_look",
 ]
 
 _GATEWAYS: dict[PaymentProvider, Gateway] = {
@@ -40,3 +43,8 @@ def charge_of(payment: Payment) -> Charge:
     """What a gateway was, or is to be, asked for by a payment."""
     amount = quantize(payment.amount, payment.currency)
     return Charge(key=payment.pk, amount=amount, currency=payment.currency, reference=payment.reference)
+
+
+def next_look(since: datetime, *, now: datetime) -> datetime:
+    """When to ask next for the answer to what was asked `since` then: in two minutes, and twice as long each time."""
+    return now + max(now - since, timedelta(minutes=2))

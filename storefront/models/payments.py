@@ -40,7 +40,7 @@ class Payment(models.Model):
     failure = models.TextField(blank=True)
     created_at = models.DateTimeField()
     asked_at = models.DateTimeField(help_text="When the gateway was last asked for the money.")
-    checked_at = models.DateTimeField(null=True, blank=True, help_text="When it was last asked how that ended.")
+    check_at = models.DateTimeField(null=True, blank=True, help_text="When it is asked next how that ended.")
 
     class Meta:
         ordering = ["created_at"]
@@ -57,7 +57,7 @@ class Payment(models.Model):
                 name="payment_gives_back_no_more_than_it_took",
             ),
         ]
-        indexes = [models.Index(fields=["asked_at"], condition=OPEN_PAYMENT, name="payment_open")]
+        indexes = [models.Index(fields=["check_at"], condition=OPEN_PAYMENT, name="payment_open")]
 
     def __str__(self) -> str:
         return f"{self.get_provider_display()}: {self.get_state_display()}"
@@ -77,7 +77,7 @@ class Refund(models.Model):
     failure = models.TextField(blank=True)
     actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField()
-    asked_at = models.DateTimeField(null=True, blank=True, help_text="When the gateway was last asked.")
+    ask_at = models.DateTimeField(help_text="When the gateway is asked next.")
 
     class Meta:
         ordering = ["created_at", "id"]
@@ -86,7 +86,7 @@ class Refund(models.Model):
             models.CheckConstraint(condition=Q(amount__gt=0), name="refund_amount_is_positive"),
         ]
         indexes = [
-            models.Index(fields=["created_at"], condition=Q(state=PaymentState.PENDING), name="refund_pending"),
+            models.Index(fields=["ask_at"], condition=Q(state=PaymentState.PENDING), name="refund_pending"),
         ]
 
     def __str__(self) -> str:
