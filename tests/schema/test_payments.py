@@ -5,10 +5,10 @@ from decimal import Decimal
 import pytest
 from django.contrib.auth.models import Permission
 
-from domain import orders
+from domain import fulfilment, orders, refunds
 from schema import ids
 from storefront import models
-from tests.factories import ShippingMethodFactory, UserFactory, VariantFactory
+from tests.factories import NOW, ShippingMethodFactory, UserFactory, VariantFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -184,3 +184,22 @@ def test_staff_give_money_back_and_the_buyer_sees_it(api, paid_order):
     follow = f"query ($receipt: String) {{ order(receipt: $receipt) {{ {fields} }} }}"
     seen = api(follow, receipt=orders.receipt(order))["order"]
     assert seen == {"refunded": {"amount": "5.00"}, "payments": [{"refunds": [{"reason": "Torn"}]}]}
+
+
+def test_refunds_and_parcels_cost_the_same_for_many_orders_as_for_one(api, paid_order, statements):
+    user, variant, method = UserFactory(), VariantFactory(stock__on_hand=100), ShippingMethodFactory()
+    api.client.force_login(user)
+    fields = "refunded { amount } shipments { carrier } payments { refunded { amount } refunds { amount { amount } } }"
+    costs = []
+    for size in (1, 5):
+        for number in range(size):
+            order = paid_order({variant: 1}, user, shipping=method)
+            fulfilment.ship(order_id=order.pk, carrier="DHL", tracking_number="1", actor=None, now=NOW)
+            given = {"payment_id": order.payments.get().pk, "amount": Decimal(1), "actor": None, "now": NOW}
+            for request in range(number + 1):
+                refunds.refund(request_id=str(request), **given)
+        with statements() as counted:
+            seen = api(f"{{ me {{ orders {{ nodes {{ {fields} }} }} }} }}")
+        costs.append(len(counted))
+        assert f"{size}.00" in [order["refunded"]["amount"] for order in seen["me"]["orders"]["nodes"]]
+    assert costs[0] == costs[1]
