@@ -128,7 +128,9 @@ def _record(*, payment_id: UUID, order_id: UUID, outcome: gateways.Outcome, now:
         return payment  # A twin of this request was first; but money that was taken counts whatever it was told.
     if is_taken and outcome.amount is not None and not _is_what_was_due(payment, outcome):
         return _take_what_was_not_due(payment, outcome, now=now)
-    was_given_up = order.state != OrderState.AWAITING_PAYMENT and not is_taken
+    # What a gateway is still at may be taken yet: it stays PENDING, and is asked about.
+    is_over = outcome.state in {PaymentState.REQUIRES_ACTION, PaymentState.FAILED}
+    was_given_up = is_over and order.state != OrderState.AWAITING_PAYMENT
     payment.state = PaymentState.CANCELLED if was_given_up else outcome.state
     payment.reference = outcome.reference
     payment.client_secret = outcome.client_secret

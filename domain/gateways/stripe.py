@@ -73,6 +73,8 @@ class StripeGateway:
             made = charge.reference or self._intent(charge).id
             return _outcome(self._intent(replace(charge, reference=made)))
         except stripe.InvalidRequestError:
+            if charge.reference:  # It knew it once: this is another account's key, say, and tells nothing.
+                raise GatewayUnavailable from None
             return None
 
     def refund(self, wanted: Return) -> Outcome:
@@ -142,7 +144,7 @@ def _asked(call: Callable[[], Any]) -> Any:
 
 
 def _outcome(intent: Any) -> Outcome:
-    state = _STATES[intent.status]
+    state = _STATES.get(intent.status, PaymentState.PENDING)
     action, failed = intent.next_action, intent.last_payment_error
     redirect = action.redirect_to_url if action else None
     is_open = state == PaymentState.REQUIRES_ACTION

@@ -316,6 +316,34 @@ def test_a_webhook_that_races_the_buyers_own_confirmation_pays_once(stripe, plac
     books_agree(stripe)
 
 
+def test_a_bank_that_takes_its_time_pays_an_order_that_was_given_up_meanwhile(order, stripe):
+    payment = pay(order)
+    stripe.intents["pi_1"]["status"] = "processing"
+    assert pay(order).state == PaymentState.PENDING
+    later = NOW + timedelta(minutes=16)
+    orders.expire(order_id=order.pk, now=later)
+    assert payments.reconcile(now=later) == 0
+    stripe.intents["pi_1"]["status"] = "requires_payment_method"
+    stripe.confirm("pi_1", "pm_card_visa")
+    assert payments.reconcile(now=later + timedelta(hours=1)) == 1
+    order.refresh_from_db()
+    payment.refresh_from_db()
+    assert (order.state, payment.state) == (OrderState.PAID, PaymentState.SUCCEEDED)
+    books_agree(stripe)
+
+
+def test_a_gateway_that_no_longer_knows_what_it_knew_tells_nothing(order, stripe):
+    """As with the key of another account: whether money was taken is not known by that."""
+    pay(order)
+    intent = stripe.intents.pop("pi_1")
+    assert payments.reconcile(now=NOW + timedelta(hours=1)) == 0
+    assert Payment.objects.get().state == PaymentState.REQUIRES_ACTION
+    stripe.intents["pi_1"] = intent
+    stripe.confirm("pi_1", "pm_card_visa")
+    assert payments.reconcile(now=NOW + timedelta(hours=3)) == 1
+    books_agree(stripe)
+
+
 # ── what was not agreed ──────────────────────────────────────────────────────────────────────────────
 
 
