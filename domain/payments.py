@@ -4,7 +4,6 @@ A crash between the steps leaves a PENDING payment; asking again with the same k
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
@@ -167,11 +166,11 @@ def _take_what_was_not_due(payment: Payment, outcome: gateways.Outcome, *, now: 
 def reconcile(*, now: datetime) -> int:
     """Asks the gateways how payments ended that hang, one after the other; says how many were told of."""
     hanging = Payment.objects.filter(Q(check_at=None) | Q(check_at__lte=now), state__in=_OPEN)
-    ended = 0
-    for payment in hanging.order_by("check_at")[:200]:
-        with suppress(gateways.GatewayUnavailable):
-            ended += _check(payment, payment.reference, now=now).state not in _OPEN
-    return ended
+
+    def has_ended(payment: Payment) -> bool:
+        return _check(payment, payment.reference, now=now).state not in _OPEN
+
+    return gateways.ask_each(hanging.order_by("check_at")[:200], has_ended)
 
 
 def _check(payment: Payment, reference: str, *, now: datetime) -> Payment:

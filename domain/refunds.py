@@ -61,7 +61,10 @@ def refund(
         actor=actor,
         now=now,
     )
-    return _ask(wanted, now=now)
+    try:
+        return _ask(wanted, now=now)
+    except gateways.GatewayUnavailable:
+        return wanted
 
 
 @transaction.atomic(durable=True)
@@ -113,17 +116,21 @@ def _written(payment: Payment, *, amount: Decimal, now: datetime, **told: object
 def reconcile(*, now: datetime) -> int:
     """Asks the gateways for refunds that nobody has answered, one after the other; says how many ended."""
     hanging = Refund.objects.filter(state=PaymentState.PENDING, ask_at__lte=now).select_related("payment")
-    asked = [_ask(each, now=now) for each in hanging.order_by("ask_at")[:200]]
-    return sum(each.state != PaymentState.PENDING for each in asked)
+
+    def has_ended(refund: Refund) -> bool:
+        return _ask(refund, now=now).state != PaymentState.PENDING
+
+    return gateways.ask_each(hanging.order_by("ask_at")[:200], has_ended)
 
 
 def check(payment: Payment, *, now: datetime) -> None:
-    """Asks the gateway about the refunds of a payment that it has not answered."""
+    """Asks the gateway about the refunds of a payment that it has not answered. Raises GatewayUnavailable."""
     for refund in payment.refunds.filter(state=PaymentState.PENDING):
         _ask(refund, now=now)
 
 
 def _ask(wanted: Refund, *, now: datetime) -> Refund:
+    """The refund as its gateway answers. Raises GatewayUnavailable."""
     if wanted.state != PaymentState.PENDING:
         return wanted
     payment = wanted.payment
@@ -132,12 +139,8 @@ def _ask(wanted: Refund, *, now: datetime) -> Refund:
         key=wanted.pk,
         charge=gateways.charge_of(payment),
         amount=quantize(wanted.amount, payment.currency),
-        reference=wanted.reference,
     )
-    try:
-        outcome = gateways.by_provider(PaymentProvider(payment.provider)).refund(request)
-    except gateways.GatewayUnavailable:
-        return wanted
+    outcome = gateways.by_provider(PaymentProvider(payment.provider)).refund(request)
     return _record(refund_id=wanted.pk, order_id=payment.order_id, outcome=outcome, now=now)
 
 

@@ -10,7 +10,7 @@ from collections import deque
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 SECRET = "whsec_of_the_fake"
 
@@ -38,7 +38,7 @@ class FakeStripe:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
-                self._answer({})
+                self._answer(dict(parse_qsl(urlsplit(self.path).query)))
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("content-length") or 0)).decode()
@@ -85,7 +85,7 @@ class FakeStripe:
                     return 400, _error("idempotency_error", "Keys for idempotent requests can only be used once.")
                 return answer
             try:
-                answer = 200, self._do(method, path.removeprefix("/v1/").split("/"), given)
+                answer = 200, self._do(method, urlsplit(path).path.removeprefix("/v1/").split("/"), given)
             except CardDeclined:
                 answer = 402, _error("card_error", "Your card was declined.", code="card_declined")
             except (Refused, KeyError) as error:
@@ -95,7 +95,7 @@ class FakeStripe:
                 self._answered[key] = (path, given), answer
             return answer
 
-    def _do(self, method, parts, given):
+    def _do(self, method, parts, given):  # noqa: PLR0911 (one a call)
         match method, parts:
             case "POST", ["payment_intents"]:
                 return self._new_intent(given)
@@ -106,6 +106,9 @@ class FakeStripe:
             case "POST", ["payment_intents", id, "cancel"]:
                 self.intents[id]["status"] = "canceled"
                 return self.intents[id]
+            case "GET", ["refunds"]:
+                found = [it for it in self.refunds.values() if it["payment_intent"] == given["payment_intent"]]
+                return {"object": "list", "data": found, "has_more": False}
             case "POST", ["refunds"]:
                 return self._new_refund(given)
             case "GET", ["refunds", id]:
@@ -158,11 +161,16 @@ class FakeStripe:
             "amount": amount,
             "status": "pending" if self.refunds_wait else "succeeded",
             "failure_reason": None,
+            "metadata": {"refund": given["metadata[refund]"]} if "metadata[refund]" in given else {},
         }
         return self.refunds[made]
 
     def _refunded(self, intent):
         return sum(it["amount"] for it in self.refunds.values() if it["payment_intent"] == intent)
+
+    def forget_keys(self):
+        """As Stripe does after a day."""
+        self._answered.clear()
 
     def books(self):
         """Of each intent that took money, by our payment's id: taken and given back, in minor units."""

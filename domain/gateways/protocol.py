@@ -42,15 +42,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """What a gateway is asked to give back of a charge. `key` is its idempotency key: asked twice, it gives once.
-
-    `reference` is what the gateway calls it, if it has answered before.
-    """
+    """What a gateway is asked to give back of a charge. `key` is its idempotency key: asked twice, it gives once."""
 
     key: UUID
     charge: Charge
     amount: Decimal
-    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,19 +79,20 @@ class StripeGateway:
 
     def refund(self, wanted: Return) -> Outcome:
         try:
-            if wanted.reference:  # Asked before: the same key would be answered as it was then.
-                refund = _asked(lambda: _client().v1.refunds.retrieve(wanted.reference))
-            else:
-                given = {
-                    "payment_intent": wanted.charge.reference,
-                    "amount": _minor(wanted.amount, wanted.charge.currency),
-                }
-                options = {"idempotency_key": str(wanted.key)}
-                refund = _asked(lambda: _client().v1.refunds.create(given, options))
+            refund = _known(wanted) or self._made(wanted)
         except stripe.InvalidRequestError as error:
             return Outcome(state=PaymentState.FAILED, reference="", failure=error.user_message or "Refused.")
         state = _REFUND_STATES.get(refund.status or "", PaymentState.PENDING)
         return Outcome(state=state, reference=refund.id, failure=refund.failure_reason or "")
+
+    @staticmethod
+    def _made(wanted: Return) -> Any:
+        given = {
+            "payment_intent": wanted.charge.reference,
+            "amount": _minor(wanted.amount, wanted.charge.currency),
+            "metadata": {"refund": str(wanted.key)},
+        }
+        return _asked(lambda: _client().v1.refunds.create(given, {"idempotency_key": str(wanted.key)}))
 
     def read_event(self, headers: Mapping[str, str], body: bytes) -> Event:
         try:
@@ -119,6 +120,14 @@ class StripeGateway:
             "metadata": {"payment": str(charge.key)},
         }
         return _asked(lambda: _client().v1.payment_intents.create(given, {"idempotency_key": str(charge.key)}))
+
+
+def _known(wanted: Return) -> Any:
+    """The refund, if Stripe has it: its idempotency keys are forgotten after a day, and answer as it was at first."""
+    of_payment = {"payment_intent": wanted.charge.reference, "limit": 100}
+    found = _asked(lambda: _client().v1.refunds.list(of_payment)).data
+    ours = (each for each in found if (each.to_dict().get("metadata") or {}).get("refund") == str(wanted.key))
+    return next(ours, None)
 
 
 @lru_cache(maxsize=1)

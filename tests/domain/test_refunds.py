@@ -271,6 +271,23 @@ def test_a_gateway_that_is_away_changes_nothing(placed_order, monkeypatch):
     assert payments.reconcile(now=NOW + timedelta(hours=2)) == 1
 
 
+def test_a_gateway_that_is_away_is_not_asked_about_everything(placed_order, monkeypatch):
+    for _ in range(5):
+        with pytest.raises(payments.PaymentUnavailable):
+            pay(placed_order({VariantFactory(): 1}), "late")
+    asked = []
+
+    def away(self, charge):
+        asked.append(charge)
+        raise gateways.GatewayUnavailable
+
+    with monkeypatch.context() as context:
+        context.setattr(TestGateway, "look_up", away)
+        payments.reconcile(now=NOW + timedelta(minutes=3))
+        assert len(asked) == 3
+    assert payments.reconcile(now=NOW + timedelta(minutes=10)) == 5
+
+
 # ── at once ──────────────────────────────────────────────────────────────────────────────────────────
 
 

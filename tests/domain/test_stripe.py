@@ -381,10 +381,13 @@ def test_parts_and_the_rest_go_back(order, stripe):
     books_agree(stripe)
 
 
-def test_a_refund_whose_answer_was_lost_is_given_once(order, stripe):
+@pytest.mark.parametrize("forgotten", [False, True], ids=["soon", "after a day"])
+def test_a_refund_whose_answer_was_lost_is_given_once(order, stripe, forgotten):
     pay(order, "pm_card_visa")
-    stripe.lose.append(True)
+    stripe.lose.extend([False, True])  # What is there is answered, that it was given is not.
     assert give(order, Decimal(5)).state == PaymentState.PENDING
+    if forgotten:
+        stripe.forget_keys()
     assert refunds.reconcile(now=NOW + timedelta(minutes=3)) == 1
     assert len(stripe.refunds) == 1
     books_agree(stripe)
