@@ -11,7 +11,10 @@ from domain import gateways, payments
 @csrf_exempt
 @require_POST
 def receive(request: HttpRequest, provider: str) -> HttpResponse:
-    """200 when the event is noted, now or before; 400 for one that was not signed by the gateway, or too long ago."""
+    """200 when the event is noted, now or before; 400 for one that was not signed by the gateway, or too long ago.
+
+    503 where nobody can tell at the moment.
+    """
     known = {each.value.lower(): each for each in gateways.enabled()}
     if provider not in known:
         raise Http404
@@ -19,5 +22,7 @@ def receive(request: HttpRequest, provider: str) -> HttpResponse:
         event = gateways.by_provider(known[provider]).read_event(request.headers, request.body)
     except gateways.BadSignature:
         return HttpResponse("The signature is not good.", status=400, content_type="text/plain")
+    except gateways.GatewayUnavailable:  # Only the gateway can tell, and it does not answer: it is to send it again.
+        return HttpResponse(status=503)
     payments.receive(provider=known[provider], event=event, now=timezone.now())
     return HttpResponse(status=200)

@@ -52,7 +52,7 @@ def configuration(*, as_json: bool, level: str) -> dict[str, Any]:
             # That a task came and went, every two seconds, is none either.
             **{
                 name: {"level": "WARNING"}
-                for name in ("celery.beat", "celery.worker.strategy", "celery.app.trace", "stripe")
+                for name in ("celery.beat", "celery.worker.strategy", "celery.app.trace", "stripe", "httpx")
             },
         },
         "root": {"handlers": ["console"], "level": level},

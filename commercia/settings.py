@@ -63,13 +63,31 @@ UNPAID_ORDER_HOURS = env.int("UNPAID_ORDER_HOURS", 24)
 ABANDONED_CART_DAYS = env.int("ABANDONED_CART_DAYS", 90)
 SHOP_LOW_STOCK = env.int("SHOP_LOW_STOCK", 3)
 PAYMENT_PROVIDERS = [name.upper() for name in env_list("PAYMENT_PROVIDERS", "TEST" if DEBUG else "")]
-if unknown := set(PAYMENT_PROVIDERS) - {"TEST", "STRIPE"}:
-    raise ImproperlyConfigured(f"PAYMENT_PROVIDERS names what is not there: {', '.join(sorted(unknown))}.")
 STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", "")
 STRIPE_WEBHOOK_SECRET = env.str("STRIPE_WEBHOOK_SECRET", "")
 STRIPE_API_BASE = env.str("STRIPE_API_BASE", "https://api.stripe.com")
-if "STRIPE" in PAYMENT_PROVIDERS and not (STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRET):
-    raise ImproperlyConfigured("STRIPE needs STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRET: docs/stripe.md.")
+PAYPAL_CLIENT_ID = env.str("PAYPAL_CLIENT_ID", "")
+PAYPAL_SECRET = env.str("PAYPAL_SECRET", "")
+PAYPAL_WEBHOOK_ID = env.str("PAYPAL_WEBHOOK_ID", "")
+PAYPAL_API_BASE = env.str("PAYPAL_API_BASE", "https://api-m.paypal.com").rstrip("/")
+FLUTTERWAVE_SECRET_KEY = env.str("FLUTTERWAVE_SECRET_KEY", "")
+FLUTTERWAVE_WEBHOOK_SECRET = env.str("FLUTTERWAVE_WEBHOOK_SECRET", "")
+# Whether webhooks are signed with the secret, or show it.
+FLUTTERWAVE_WEBHOOK_SIGNED = env.bool("FLUTTERWAVE_WEBHOOK_SIGNED", False)
+FLUTTERWAVE_API_BASE = env.str("FLUTTERWAVE_API_BASE", "https://api.flutterwave.com").rstrip("/")
+_NEEDED_BY = {
+    "TEST": (),
+    "STRIPE": ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"),
+    "PAYPAL": ("PAYPAL_CLIENT_ID", "PAYPAL_SECRET", "PAYPAL_WEBHOOK_ID"),
+    "FLUTTERWAVE": ("FLUTTERWAVE_SECRET_KEY", "FLUTTERWAVE_WEBHOOK_SECRET"),
+}
+if unknown := set(PAYMENT_PROVIDERS) - _NEEDED_BY.keys():
+    raise ImproperlyConfigured(f"PAYMENT_PROVIDERS names what is not there: {', '.join(sorted(unknown))}.")
+for _provider in PAYMENT_PROVIDERS:
+    if not all(globals()[name] for name in _NEEDED_BY[_provider]):
+        raise ImproperlyConfigured(
+            f"{_provider} needs {', '.join(_NEEDED_BY[_provider])}: docs/{_provider.lower()}.md."
+        )
 if not re.fullmatch("[A-Z]{3}", SHOP_CURRENCY):
     raise ImproperlyConfigured("SHOP_CURRENCY is an ISO 4217 code of three letters, such as EUR.")
 

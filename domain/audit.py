@@ -1,9 +1,8 @@
 """Proves that the books balance: stock, orders, payments, refunds and discounts, and the gateways' books with ours."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from django.db import connection, transaction
@@ -11,6 +10,7 @@ from django.db.models import DecimalField, F, IntegerField, OuterRef, Q, QuerySe
 from django.db.models.functions import Coalesce
 
 from domain import gateways
+from domain.money import ZERO
 from storefront.models import (
     DiscountUse,
     Order,
@@ -53,17 +53,21 @@ def gateway_breaches(*, since: datetime) -> list[Breach]:
     """Payments since then of which the gateway says something else than we do. Asks it about each one."""
     found = []
     for payment in Payment.objects.filter(created_at__gte=since).exclude(state=PaymentState.PENDING).iterator():
-        gateway = gateways.by_provider(PaymentProvider(payment.provider))
+        gateway, charge = gateways.by_provider(PaymentProvider(payment.provider)), gateways.charge_of(payment)
+        taken = given = theirs_given = theirs_taken = ZERO
+        if payment.state == PaymentState.SUCCEEDED:
+            taken, given = payment.amount, payment.refunded
         try:
-            outcome = gateway.look_up(gateways.charge_of(payment)) if payment.reference else None
+            outcome = gateway.look_up(charge)
+            if outcome is not None and outcome.state == PaymentState.SUCCEEDED:
+                theirs_taken = outcome.amount or ZERO
+                theirs_given = gateway.given_back(replace(charge, reference=outcome.reference))
         except gateways.GatewayUnavailable:
             found.append(Breach("gateway_agrees", f"payment {payment.pk}", "The gateway gave no answer."))
             continue
-        ours = payment.amount if payment.state == PaymentState.SUCCEEDED else Decimal(0)
-        was_taken = outcome is not None and outcome.state == PaymentState.SUCCEEDED
-        theirs = (outcome.amount or Decimal(0)) if outcome and was_taken else Decimal(0)
-        if ours != theirs:
-            found.append(Breach("gateway_agrees", f"payment {payment.pk}", f"we have {ours}, the gateway {theirs}"))
+        if (taken, given) != (theirs_taken, theirs_given):
+            told = f"we took {taken} and gave back {given}, the gateway {theirs_taken} and {theirs_given}"
+            found.append(Breach("gateway_agrees", f"payment {payment.pk}", told))
     return found
 
 

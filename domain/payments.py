@@ -50,6 +50,8 @@ class PaymentUnavailable(DomainError):
 _OPEN = (PaymentState.PENDING, PaymentState.REQUIRES_ACTION)
 # What a gateway has not heard of by then, it never will.
 _LOST_AFTER = timedelta(minutes=15)
+# What we gave up, a buyer may still pay at the gateway: money that no webhook tells of is looked for so long.
+_WATCHED_FOR = timedelta(days=7)
 
 
 def start(
@@ -76,15 +78,23 @@ def start(
     payment = _intend(order_id=order_id, viewer=viewer, receipt=receipt, provider=provider, now=now)
     if payment.state not in _OPEN:
         return payment
-    charge = replace(gateways.charge_of(payment), method=method, return_url=return_url)
     try:
-        outcome = gateways.by_provider(PaymentProvider(payment.provider)).charge(charge)
+        payment = _charge(payment, method=method, return_url=return_url, now=now)
     except gateways.GatewayUnavailable:
         raise PaymentUnavailable("The gateway gave no answer: try the same again.", payment=payment) from None
-    payment = _record(payment_id=payment.pk, order_id=order_id, outcome=outcome, now=now)
     if payment.state == PaymentState.FAILED:
         raise PaymentDeclined(payment)
     return payment
+
+
+def _charge(payment: Payment, *, method: str = "", return_url: str = "", now: datetime) -> Payment:
+    """The payment as its gateway answers when asked for the money. Raises GatewayUnavailable."""
+    order = payment.order
+    charge = replace(
+        gateways.charge_of(payment), method=method, return_url=return_url, number=order.number, email=order.email
+    )
+    outcome = gateways.by_provider(PaymentProvider(payment.provider)).charge(charge)
+    return _record(payment_id=payment.pk, order_id=order.pk, outcome=outcome, now=now)
 
 
 @transaction.atomic(durable=True)
@@ -111,10 +121,24 @@ def _intend(
         )
         orders.tell(order, OrderEventKind.PAYMENT_STARTED, message=provider.label, actor=viewer, now=now)
     else:
-        payment.state, payment.asked_at = PaymentState.PENDING, now
-        payment.check_at = gateways.next_look(now, now=now)
-        payment.save(update_fields=["state", "asked_at", "check_at"])
+        _mark_asked(payment, now=now)
     return payment
+
+
+@transaction.atomic(durable=True)
+def _resume(payment: Payment, *, now: datetime) -> Payment | None:
+    """The payment, marked as `_intend` does, if its order still wants the money."""
+    order = locks.order(Order.objects.filter(pk=payment.order_id, state=OrderState.AWAITING_PAYMENT))
+    resumed = order.payments.filter(pk=payment.pk, state__in=_OPEN).first() if order else None
+    if resumed:
+        _mark_asked(resumed, now=now)
+    return resumed
+
+
+def _mark_asked(payment: Payment, *, now: datetime) -> None:
+    payment.state, payment.asked_at = PaymentState.PENDING, now
+    payment.check_at = gateways.next_look(now, now=now)
+    payment.save(update_fields=["state", "asked_at", "check_at"])
 
 
 @transaction.atomic(durable=True)
@@ -135,6 +159,7 @@ def _record(*, payment_id: UUID, order_id: UUID, outcome: gateways.Outcome, now:
     payment.client_secret = outcome.client_secret
     payment.redirect_url = outcome.redirect_url
     payment.failure = outcome.failure
+    payment.check_at = None if is_taken else payment.check_at
     payment.save()
     if is_taken:
         if not orders.settle(order=order, payment=payment, now=now):
@@ -155,7 +180,7 @@ def _take_what_was_not_due(payment: Payment, outcome: gateways.Outcome, *, now: 
     message = f"{taken} {outcome.currency} came where {payment.amount} {payment.currency} was due."
     payment.state = PaymentState.SUCCEEDED if taken > 0 else PaymentState.FAILED
     payment.amount, payment.currency, payment.reference = taken, outcome.currency, outcome.reference
-    payment.failure = message
+    payment.failure, payment.check_at = message, None
     payment.save()
     orders.tell(payment.order, OrderEventKind.REFUND_DUE, message=message, now=now)
     if taken > 0:
@@ -165,22 +190,29 @@ def _take_what_was_not_due(payment: Payment, outcome: gateways.Outcome, *, now: 
 
 def reconcile(*, now: datetime) -> int:
     """Asks the gateways how payments ended that hang, one after the other; says how many were told of."""
-    hanging = Payment.objects.filter(Q(check_at=None) | Q(check_at__lte=now), state__in=_OPEN)
+    hanging = Payment.objects.filter(check_at__lte=now).order_by("check_at")[:200]
 
     def has_ended(payment: Payment) -> bool:
-        return _check(payment, payment.reference, now=now).state not in _OPEN
+        return _check(payment, payment.reference, now=now).state not in {*_OPEN, payment.state}
 
-    return gateways.ask_each(hanging.order_by("check_at")[:200], has_ended)
+    return gateways.ask_each([(payment.provider, payment) for payment in hanging], has_ended)
 
 
 def _check(payment: Payment, reference: str, *, now: datetime) -> Payment:
-    """The payment as its gateway says that it stands. Raises GatewayUnavailable."""
-    Payment.objects.filter(pk=payment.pk).update(check_at=gateways.next_look(payment.asked_at, now=now))
+    """The payment as its gateway says that it stands, or as it answers when the buyer has agreed and we take the money.
+
+    Raises GatewayUnavailable.
+    """
+    is_watched = payment.state in _OPEN or payment.asked_at > now - _WATCHED_FOR
+    next_look = gateways.next_look(payment.asked_at, now=now) if is_watched else None
+    Payment.objects.exclude(check_at=None).filter(pk=payment.pk).update(check_at=next_look)
     charge = replace(gateways.charge_of(payment), reference=reference)
     outcome = gateways.by_provider(PaymentProvider(payment.provider)).look_up(charge)
     if outcome is None and payment.state == PaymentState.PENDING and payment.asked_at < now - _LOST_AFTER:
         failure = "The payment never reached the gateway."
         outcome = gateways.Outcome(state=PaymentState.FAILED, reference=payment.reference, failure=failure)
+    if outcome is not None and outcome.is_approved and (resumed := _resume(payment, now=now)):
+        return _charge(resumed, now=now)
     if outcome is None or outcome.state == payment.state:
         return payment
     return _record(payment_id=payment.pk, order_id=payment.order_id, outcome=outcome, now=now)
@@ -208,6 +240,12 @@ def receive(*, provider: PaymentProvider, event: gateways.Event, now: datetime) 
     )
     if is_new:
         outbox.put(EVENT, {"event": noted.pk}, now=now)
+
+
+def receive_test(payload: Mapping[str, Any], _: str, now: datetime) -> None:
+    """What the TEST gateway tells by itself."""
+    event = gateways.Event(id=payload["id"], kind=payload["kind"], reference="", payment=UUID(payload["payment"]))
+    receive(provider=PaymentProvider.TEST, event=event, now=now)
 
 
 def look_into(payload: Mapping[str, Any], _: str, now: datetime) -> None:

@@ -120,28 +120,52 @@ def reconcile(*, now: datetime) -> int:
     def has_ended(refund: Refund) -> bool:
         return _ask(refund, now=now).state != PaymentState.PENDING
 
-    return gateways.ask_each(hanging.order_by("ask_at")[:200], has_ended)
+    rows = hanging.order_by("ask_at")[:200]
+    return gateways.ask_each([(refund.payment.provider, refund) for refund in rows], has_ended)
 
 
 def check(payment: Payment, *, now: datetime) -> None:
-    """Asks the gateway about the refunds of a payment that it has not answered. Raises GatewayUnavailable."""
+    """Asks for the refunds of a payment that are due, and how the others stand. Raises GatewayUnavailable."""
     for refund in payment.refunds.filter(state=PaymentState.PENDING):
-        _ask(refund, now=now)
+        if _ask(refund, now=now).state == PaymentState.PENDING:
+            _look_up(refund, now=now)
 
 
 def _ask(wanted: Refund, *, now: datetime) -> Refund:
-    """The refund as its gateway answers. Raises GatewayUnavailable."""
-    if wanted.state != PaymentState.PENDING:
+    """The refund as its gateway answers, unless another is asking. Raises GatewayUnavailable.
+
+    One asks at a time: not every gateway knows idempotency keys, so that whoever asks has to look first whether
+    it was given before.
+    """
+    mine = Refund.objects.filter(pk=wanted.pk, state=PaymentState.PENDING, ask_at__lte=now)
+    if not mine.update(ask_at=gateways.next_look(wanted.created_at, now=now)):
+        wanted.refresh_from_db()
         return wanted
-    payment = wanted.payment
-    Refund.objects.filter(pk=wanted.pk).update(ask_at=gateways.next_look(wanted.created_at, now=now))
-    request = gateways.Return(
+    refund = _look_up(wanted, now=now)
+    if refund is not None:
+        return refund
+    outcome = _gateway_of(wanted).refund(_request(wanted))
+    return _record(refund_id=wanted.pk, order_id=wanted.payment.order_id, outcome=outcome, now=now)
+
+
+def _look_up(wanted: Refund, *, now: datetime) -> Refund | None:
+    """The refund as its gateway says that it stands; None if it has not heard of it. Raises GatewayUnavailable."""
+    outcome = _gateway_of(wanted).look_up_refund(_request(wanted))
+    if outcome is None:
+        return None
+    return _record(refund_id=wanted.pk, order_id=wanted.payment.order_id, outcome=outcome, now=now)
+
+
+def _gateway_of(wanted: Refund) -> gateways.Gateway:
+    return gateways.by_provider(PaymentProvider(wanted.payment.provider))
+
+
+def _request(wanted: Refund) -> gateways.Return:
+    return gateways.Return(
         key=wanted.pk,
-        charge=gateways.charge_of(payment),
-        amount=quantize(wanted.amount, payment.currency),
+        charge=gateways.charge_of(wanted.payment),
+        amount=quantize(wanted.amount, wanted.payment.currency),
     )
-    outcome = gateways.by_provider(PaymentProvider(payment.provider)).refund(request)
-    return _record(refund_id=wanted.pk, order_id=payment.order_id, outcome=outcome, now=now)
 
 
 @transaction.atomic(durable=True)

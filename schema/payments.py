@@ -54,13 +54,16 @@ class Payment(ids.Node):
     def refunded(self: Any) -> Money:
         return Money.of(self.refunded, self.currency)
 
-    @strawberry_django.field(description="For the provider's client library, while the payment is open; else null.")
+    @strawberry_django.field(
+        description="For the provider's client library, while the buyer has to confirm; else null. STRIPE: an intent's "
+        "`client_secret`. PAYPAL: the order's id."
+    )
     def client_secret(self: Any) -> str | None:
-        return self.client_secret or None
+        return (self.client_secret or None) if self.state == models.PaymentState.REQUIRES_ACTION else None
 
     @strawberry_django.field(description="Where to send the buyer to confirm; null when there is nothing to confirm.")
     def redirect_url(self: Any) -> str | None:
-        return self.redirect_url or None
+        return (self.redirect_url or None) if self.state == models.PaymentState.REQUIRES_ACTION else None
 
     @strawberry_django.field(description="Why it failed, for people; null when it did not.")
     def failure(self: Any) -> str | None:
@@ -78,9 +81,10 @@ class StartPaymentInput:
     payment_method: str | None = strawberry.field(
         default=None,
         description="A token that the provider's client library made; never card data. STRIPE: a PaymentMethod's id; "
-        "or none, and the buyer confirms in the browser, by `clientSecret`. TEST: `ok`, `decline`, `action` (then "
-        "`confirm`), `timeout` and `late`; or none, and the amount decides: 02 at its end declines, 03 asks for "
-        "action.",
+        "or none, and the buyer confirms in the browser, by `clientSecret`. PAYPAL and FLUTTERWAVE: none; the buyer "
+        "goes to `redirectUrl`, and once they are back the same mutation again finishes. TEST: `ok`, `decline`, "
+        "`action` (then `confirm`), `timeout`, `late`, `webhook`, `webhook_twice`, `webhook_disordered`; or none, and "
+        "the amount decides: 02 at its end declines, 03 asks for action.",
     )
     return_url: str | None = strawberry.field(default=None, description="Where the buyer goes on after confirming.")
 

@@ -1,18 +1,24 @@
 """Payment gateways: the few verbs that `domain.payments` needs, and who speaks them."""
 
+import logging
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from django.conf import settings
 
+from domain.gateways.flutterwave import FlutterwaveGateway
+from domain.gateways.paypal import PayPalGateway
 from domain.gateways.protocol import BadSignature, Charge, Event, Gateway, GatewayUnavailable, Outcome, Return
 from domain.gateways.stripe import StripeGateway
+from domain.gateways.test import EVENT as TEST_EVENT
 from domain.gateways.test import TestGateway
 from domain.money import quantize
 from storefront.models import Payment, PaymentProvider
 
 __all__ = [
+    "TEST_EVENT",
     "BadSignature",
     "Charge",
     "Event",
@@ -27,12 +33,16 @@ __all__ = [
     "next_look",
 ]
 
+logger = logging.getLogger(__name__)
+
 Row = TypeVar("Row")
 _AWAY_AFTER = 3
 
 _GATEWAYS: dict[PaymentProvider, Gateway] = {
     PaymentProvider.TEST: TestGateway(),
     PaymentProvider.STRIPE: StripeGateway(),
+    PaymentProvider.PAYPAL: PayPalGateway(),
+    PaymentProvider.FLUTTERWAVE: FlutterwaveGateway(),
 }
 
 
@@ -48,7 +58,13 @@ def by_provider(provider: PaymentProvider) -> Gateway:
 def charge_of(payment: Payment) -> Charge:
     """What a gateway was, or is to be, asked for by a payment."""
     amount = quantize(payment.amount, payment.currency)
-    return Charge(key=payment.pk, amount=amount, currency=payment.currency, reference=payment.reference)
+    return Charge(
+        key=payment.pk,
+        amount=amount,
+        currency=payment.currency,
+        reference=payment.reference,
+        redirect_url=payment.redirect_url,
+    )
 
 
 def next_look(since: datetime, *, now: datetime) -> datetime:
@@ -56,14 +72,20 @@ def next_look(since: datetime, *, now: datetime) -> datetime:
     return now + max(now - since, timedelta(minutes=2))
 
 
-def ask_each(rows: Iterable[Row], ask: Callable[[Row], bool]) -> int:
-    """How many of these asked about have ended. A gateway that is away costs the time of three questions, no more."""
-    ended = away = 0
-    for row in rows:
+def ask_each(rows: Iterable[tuple[str, Row]], ask: Callable[[Row], bool]) -> int:
+    """How many of these, each with its provider, have ended when asked about, one after the other.
+
+    A gateway that is away costs the time of three questions, no more, and those of the others are still asked.
+    """
+    ended, away = 0, Counter[str]()
+    for provider, row in rows:
+        if away[provider] == _AWAY_AFTER:
+            continue
         try:
             ended += ask(row)
         except GatewayUnavailable:
-            away += 1
-            if away == _AWAY_AFTER:
-                break
+            away[provider] += 1
+        except Exception:  # An answer that makes no sense keeps nobody else from theirs.
+            logger.exception("What %s answered was not understood.", provider)
+            away[provider] += 1
     return ended

@@ -13,7 +13,8 @@ class Charge:
 
     `amount` is in `currency`'s main unit. `method` is a token that the gateway's own client library made out
     of a card or a wallet; `return_url` is where the buyer goes on after confirming elsewhere. `reference` is what
-    the gateway calls it, if it has answered before.
+    the gateway calls it and `redirect_url` where it has the buyer confirm, if it has answered before. `number` and
+    `email` are the order's, for what the buyer reads there.
     """
 
     key: UUID
@@ -22,13 +23,17 @@ class Charge:
     method: str = ""
     return_url: str = ""
     reference: str = ""
+    redirect_url: str = ""
+    number: str = ""
+    email: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a gateway answered. `reference` is its own id of the payment.
 
-    `amount` in `currency` is what it took, where it says so.
+    `amount` in `currency` is what it took, where it says so. `is_approved`: the buyer has agreed, and it is for us to
+    take the money by asking for the charge again.
     """
 
     state: PaymentState
@@ -38,6 +43,7 @@ class Outcome:
     failure: str = ""
     amount: Decimal | None = None
     currency: str = ""
+    is_approved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,14 @@ class Event:
     payment: UUID | None
 
 
+def uuid_or_none(text: object) -> UUID | None:
+    """Our own id, if that is what a gateway gives back to us."""
+    try:
+        return UUID(str(text))
+    except ValueError:
+        return None
+
+
 class BadSignature(Exception):
     """This was not sent by the gateway, or too long ago."""
 
@@ -82,7 +96,15 @@ class Gateway(Protocol):
         ...
 
     def refund(self, wanted: Return) -> Outcome:
-        """Gives money back: PENDING, SUCCEEDED or FAILED."""
+        """Gives money back: PENDING, SUCCEEDED or FAILED. Asked by one at a time, after `look_up_refund`."""
+        ...
+
+    def look_up_refund(self, wanted: Return) -> Outcome | None:
+        """How a refund stands, without giving anything; None when the gateway has never heard of it."""
+        ...
+
+    def given_back(self, charge: Charge) -> Decimal:
+        """What the gateway's own books say was given back of a charge, in its currency."""
         ...
 
     def read_event(self, headers: Mapping[str, str], body: bytes) -> Event:

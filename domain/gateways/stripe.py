@@ -10,12 +10,11 @@ from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
-from uuid import UUID
 
 import stripe
 from django.conf import settings
 
-from domain.gateways.protocol import BadSignature, Charge, Event, GatewayUnavailable, Outcome, Return
+from domain.gateways.protocol import BadSignature, Charge, Event, GatewayUnavailable, Outcome, Return, uuid_or_none
 from domain.money import exponent, quantize
 from storefront.models import PaymentState
 
@@ -78,21 +77,30 @@ class StripeGateway:
             return None
 
     def refund(self, wanted: Return) -> Outcome:
-        try:
-            refund = _known(wanted) or self._made(wanted)
-        except stripe.InvalidRequestError as error:
-            return Outcome(state=PaymentState.FAILED, reference="", failure=error.user_message or "Refused.")
-        state = _REFUND_STATES.get(refund.status or "", PaymentState.PENDING)
-        return Outcome(state=state, reference=refund.id, failure=refund.failure_reason or "")
-
-    @staticmethod
-    def _made(wanted: Return) -> Any:
         given = {
             "payment_intent": wanted.charge.reference,
             "amount": _minor(wanted.amount, wanted.charge.currency),
             "metadata": {"refund": str(wanted.key)},
         }
-        return _asked(lambda: _client().v1.refunds.create(given, {"idempotency_key": str(wanted.key)}))
+        try:
+            made = _asked(lambda: _client().v1.refunds.create(given, {"idempotency_key": str(wanted.key)}))
+        except stripe.InvalidRequestError as error:
+            return Outcome(state=PaymentState.FAILED, reference="", failure=error.user_message or "Refused.")
+        return _refund_outcome(made)
+
+    def look_up_refund(self, wanted: Return) -> Outcome | None:
+        """Found by our id: idempotency keys are forgotten after a day, and answer as it was at first."""
+        ours = (
+            it
+            for it in _refunds(wanted.charge)
+            if (it.to_dict().get("metadata") or {}).get("refund") == str(wanted.key)
+        )
+        found = next(ours, None)
+        return _refund_outcome(found) if found else None
+
+    def given_back(self, charge: Charge) -> Decimal:
+        gone = (it.amount for it in _refunds(charge) if _REFUND_STATES.get(it.status or "") != PaymentState.FAILED)
+        return Decimal(sum(gone)).scaleb(-_exponent(charge.currency))
 
     def read_event(self, headers: Mapping[str, str], body: bytes) -> Event:
         try:
@@ -107,7 +115,7 @@ class StripeGateway:
             id=event.id,
             kind=event.type,
             reference=str(about["id"] if is_intent else about.get("payment_intent") or ""),
-            payment=_uuid((about.get("metadata") or {}).get("payment")),
+            payment=uuid_or_none((about.get("metadata") or {}).get("payment")),
         )
 
     def _intent(self, charge: Charge) -> Any:
@@ -122,12 +130,18 @@ class StripeGateway:
         return _asked(lambda: _client().v1.payment_intents.create(given, {"idempotency_key": str(charge.key)}))
 
 
-def _known(wanted: Return) -> Any:
-    """The refund, if Stripe has it: its idempotency keys are forgotten after a day, and answer as it was at first."""
-    of_payment = {"payment_intent": wanted.charge.reference, "limit": 100}
-    found = _asked(lambda: _client().v1.refunds.list(of_payment)).data
-    ours = (each for each in found if (each.to_dict().get("metadata") or {}).get("refund") == str(wanted.key))
-    return next(ours, None)
+def _refunds(charge: Charge) -> list[Any]:
+    of_payment = {"payment_intent": charge.reference, "limit": 100}
+    try:
+        found: list[Any] = _asked(lambda: _client().v1.refunds.list(of_payment)).data
+    except stripe.InvalidRequestError:  # Of a payment that it took money for: it does not know us, then.
+        raise GatewayUnavailable from None
+    return found
+
+
+def _refund_outcome(refund: Any) -> Outcome:
+    state = _REFUND_STATES.get(refund.status or "", PaymentState.PENDING)
+    return Outcome(state=state, reference=refund.id, failure=refund.failure_reason or "")
 
 
 @lru_cache(maxsize=1)
@@ -180,10 +194,3 @@ def _can_be_charged(amount: Decimal, currency: str) -> bool:
 
 def _minor(amount: Decimal, currency: str) -> int:
     return int(amount.scaleb(_exponent(currency)))
-
-
-def _uuid(text: Any) -> UUID | None:
-    try:
-        return UUID(str(text))
-    except ValueError:
-        return None

@@ -3,11 +3,14 @@
 The token, or else the amount, says how it answers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
+from django.utils import timezone
 
+from domain import outbox
 from domain.gateways.protocol import BadSignature, Charge, Event, GatewayUnavailable, Outcome, Return
 from storefront.models import PaymentState, TestCharge, TestRefund
 
@@ -17,14 +20,27 @@ _STATES = {
     "ok": PaymentState.SUCCEEDED,
     "confirm": PaymentState.SUCCEEDED,
     "late": PaymentState.SUCCEEDED,
+    "webhook": PaymentState.SUCCEEDED,
+    "webhook_twice": PaymentState.SUCCEEDED,
+    "webhook_disordered": PaymentState.SUCCEEDED,
     "action": PaymentState.REQUIRES_ACTION,
 }
 
 
+# What is told of a charge, in which order, once or again.
+_TELLS = {
+    "webhook": ["charge.succeeded"],
+    "webhook_twice": ["charge.succeeded", "charge.succeeded"],
+    "webhook_disordered": ["charge.refunded", "charge.succeeded"],
+}
+EVENT = "test_event"
+
+
 class TestGateway:
     """Tokens: `ok` succeeds, `decline` fails, `action` asks the buyer to confirm, `confirm` is their answer,
-    `timeout` takes nothing and gives no answer, `late` takes the money and gives no answer. Without a token, an amount
-    that ends in 02 declines, in 03 asks for action.
+    `timeout` takes nothing and gives no answer, `late` takes the money and gives no answer, and never tells.
+    `webhook`, `webhook_twice` and `webhook_disordered` take the money and tell by events alone. Without a token, an
+    amount that ends in 02 declines, in 03 asks for action.
     """
 
     __test__ = False
@@ -47,6 +63,9 @@ class TestGateway:
             booked.refresh_from_db()
         if wish == "late":
             raise GatewayUnavailable
+        if wish in _TELLS:
+            _tell(booked, _TELLS[wish])
+            return Outcome(state=PaymentState.PENDING, reference=_outcome(booked, charge).reference)
         return _outcome(booked, charge)
 
     def look_up(self, charge: Charge) -> Outcome | None:
@@ -54,7 +73,6 @@ class TestGateway:
         return _outcome(booked, charge) if booked else None
 
     def refund(self, wanted: Return) -> Outcome:
-        reference = f"test_refund_{wanted.key.hex}"
         try:
             with transaction.atomic():
                 booked, is_new = TestRefund.objects.get_or_create(
@@ -64,11 +82,29 @@ class TestGateway:
                     charge = TestCharge.objects.filter(key=booked.charge_id, state=PaymentState.SUCCEEDED)
                     charge.update(refunded=F("refunded") + wanted.amount)
         except IntegrityError:
-            return Outcome(state=PaymentState.FAILED, reference=reference, failure="More than was taken.")
-        return Outcome(state=PaymentState.SUCCEEDED, reference=reference)
+            return Outcome(state=PaymentState.FAILED, reference=_reference(wanted), failure="More than was taken.")
+        return Outcome(state=PaymentState.SUCCEEDED, reference=_reference(wanted))
 
-    def read_event(self, headers: Mapping[str, str], body: bytes) -> Event:  # noqa: ARG002 (it sends none)
+    def look_up_refund(self, wanted: Return) -> Outcome | None:
+        if not TestRefund.objects.filter(key=wanted.key).exists():
+            return None
+        return Outcome(state=PaymentState.SUCCEEDED, reference=_reference(wanted))
+
+    def given_back(self, charge: Charge) -> Decimal:
+        return TestCharge.objects.get(key=charge.key).refunded
+
+    def read_event(self, headers: Mapping[str, str], body: bytes) -> Event:  # noqa: ARG002 (its own come by the outbox)
         raise BadSignature
+
+
+@transaction.atomic(durable=True)
+def _tell(booked: TestCharge, kinds: Sequence[str]) -> None:
+    for kind in kinds:
+        outbox.put(EVENT, {"id": f"{booked.key}-{kind}", "kind": kind, "payment": str(booked.key)}, now=timezone.now())
+
+
+def _reference(wanted: Return) -> str:
+    return f"test_refund_{wanted.key.hex}"
 
 
 def _outcome(booked: TestCharge, charge: Charge) -> Outcome:

@@ -11,6 +11,8 @@ from storefront.models.orders import Order
 class PaymentProvider(models.TextChoices):
     TEST = "TEST", "test gateway (no money moves)"
     STRIPE = "STRIPE", "Stripe"
+    PAYPAL = "PAYPAL", "PayPal"
+    FLUTTERWAVE = "FLUTTERWAVE", "Flutterwave"
 
 
 class PaymentState(models.TextChoices):
@@ -40,7 +42,9 @@ class Payment(models.Model):
     failure = models.TextField(blank=True)
     created_at = models.DateTimeField()
     asked_at = models.DateTimeField(help_text="When the gateway was last asked for the money.")
-    check_at = models.DateTimeField(null=True, blank=True, help_text="When it is asked next how that ended.")
+    check_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it is asked next how that ended; empty: no more."
+    )
 
     class Meta:
         ordering = ["created_at"]
@@ -57,7 +61,7 @@ class Payment(models.Model):
                 name="payment_gives_back_no_more_than_it_took",
             ),
         ]
-        indexes = [models.Index(fields=["check_at"], condition=OPEN_PAYMENT, name="payment_open")]
+        indexes = [models.Index(fields=["check_at"], condition=Q(check_at__isnull=False), name="payment_to_check")]
 
     def __str__(self) -> str:
         return f"{self.get_provider_display()}: {self.get_state_display()}"

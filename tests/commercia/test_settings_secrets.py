@@ -19,8 +19,15 @@ SECRETS = {
     "REDIS_URL": f"redis://:CANARY-redis@{AWAY}/0",
     "STRIPE_SECRET_KEY": "CANARY-stripe",
     "STRIPE_WEBHOOK_SECRET": "CANARY-stripe-webhook",
-    "PAYMENT_PROVIDERS": "STRIPE",
+    "PAYPAL_SECRET": "CANARY-paypal",
+    "PAYPAL_CLIENT_ID": "client",
+    "PAYPAL_WEBHOOK_ID": "CANARY-paypal-webhook",
+    "FLUTTERWAVE_SECRET_KEY": "CANARY-flutterwave",
+    "FLUTTERWAVE_WEBHOOK_SECRET": "CANARY-flutterwave-webhook",
+    "PAYMENT_PROVIDERS": "STRIPE PAYPAL FLUTTERWAVE",
     "STRIPE_API_BASE": f"http://{AWAY}",
+    "PAYPAL_API_BASE": f"http://{AWAY}",
+    "FLUTTERWAVE_API_BASE": f"http://{AWAY}",
     "AWS_SECRET_ACCESS_KEY": "CANARY-aws",
     "SENTRY_DSN": f"http://public@{AWAY}/1",
 }
@@ -70,8 +77,10 @@ steps = [
     lambda: client.get("/readyz"),
     lambda: client.get("/metrics", headers={"authorization": "Bearer CANARY-metrics"}),
     lambda: client.get("/admin/login/"),
-    lambda: client.post("/webhooks/stripe/", "{}", content_type="a/b", headers={"stripe-signature": "t=1"}),
-    lambda: by_provider(PaymentProvider.STRIPE).charge(Charge(key=uuid4(), amount=Decimal(1), currency="EUR")),
+    *(lambda name=name: client.post(f"/webhooks/{name}/", "{}", content_type="a/b", headers={"stripe-signature": "t=1"})
+      for name in ("stripe", "paypal", "flutterwave")),
+    *(lambda name=name: by_provider(name).charge(Charge(key=uuid4(), amount=Decimal(1), currency="EUR"))
+      for name in PaymentProvider if name != "TEST"),
     lambda: outbox.relay(HANDLERS, clock=timezone.now),
     lambda: clocks.run("expire_orders", timezone.now()),
 ]
@@ -111,6 +120,6 @@ def test_no_secret_of_the_settings_is_told_to_anybody(tmp_path, database):
     found = set(re.findall(r"CANARY.{0,40}", ended.stdout + ended.stderr))
     assert found == set()
     # It is there to be seen that everything was tried, and that what is away was told.
-    assert ended.stdout.count("ANSWER") == (9 if database == "sqlite" else 6)
+    assert ended.stdout.count("ANSWER") == (11 if database == "sqlite" else 8)
     assert ("was not delivered" in ended.stderr) is (database == "sqlite")
     assert ("SENT" in ended.stdout) is True
