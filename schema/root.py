@@ -9,6 +9,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
 
 from schema.accounts import AccountMutation, AccountQuery
+from schema.audit import AuditQuery
 from schema.cart import CartMutation, CartQuery
 from schema.catalog import CatalogQuery
 from schema.checkout import CheckoutMutation
@@ -47,6 +48,7 @@ Query = merge_types(
         TaxQuery,
         PromotionQuery,
         CurrencyQuery,
+        AuditQuery,
     ),
 )
 Mutation = merge_types(

@@ -4,10 +4,12 @@ from decimal import Decimal
 
 import pytest
 
-from domain import gateways, orders, payments
+from domain import gateways, orders, outbox, payments
+from domain.deliveries import HANDLERS
 from domain.errors import InvalidInput, NotFound
 from domain.gateways.test import TestGateway
 from storefront.models import (
+    GatewayEvent,
     Order,
     OrderEventKind,
     OrderState,
@@ -133,6 +135,16 @@ def test_retry_after_no_answer_ends_the_same_payment(order, method, ends):
         pay(order, method)
     payment = Payment.objects.get()
     assert (payment, payment.state) == (asked, ends)
+
+
+@pytest.mark.parametrize("method", ["webhook", "webhook_twice", "webhook_disordered"])
+def test_the_test_gateway_can_tell_by_events_alone(order, method):
+    assert pay(order, method).state == PaymentState.PENDING
+    assert not TestCharge.objects.filter(state=PaymentState.FAILED).exists()
+    for _ in range(2):  # What it tells, and then the look into that.
+        outbox.relay(HANDLERS, clock=lambda: NOW.replace(year=2099))
+    assert order.events.filter(kind=OrderEventKind.PAID).count() == 1
+    assert GatewayEvent.objects.filter(payment=order.payments.get()).count() == (2 if method.endswith("red") else 1)
 
 
 def test_paid_order_is_not_charged_again(order):

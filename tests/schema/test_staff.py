@@ -36,6 +36,7 @@ QUERIES = {
     "taxRates": ("{ percent taxClass { name } }", ["view_taxrate"]),
     "discounts": ("{ nodes { code uses productIds } totalCount }", ["view_discount"]),
     "currencies": ("{ code rate }", ["view_currency"]),
+    "audit": ("{ rule row found }", ["view_order", "view_payment", "view_stock"]),
 }
 SAVED = {
     "ShippingZone": ("id name countries methods { name }", ShippingZoneFactory),
