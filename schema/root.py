@@ -23,6 +23,7 @@ from schema.errors import (
     PriceChanged,
     RateLimited,
     ShippingUnavailable,
+    StaleVersion,
     TotalChanged,
 )
 from schema.fulfilment import FulfilmentMutation
@@ -95,6 +96,7 @@ schema = strawberry.Schema(
         DiscountRefused,
         TotalChanged,
         CartLocked,
+        StaleVersion,
         RateLimited,
     ],
     config=StrawberryConfig(scalar_map={Decimal: DECIMAL}),
