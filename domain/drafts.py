@@ -41,7 +41,7 @@ class VariantDraft:
 
 @dataclass(frozen=True, slots=True)
 class ProductDraft:
-    """A product as it should be. Variants that it does not name stay, but for the keys of `without`: those are deleted.
+    """A product as it should be. Variants that it does not name stay, but for those that it deletes, by their keys.
 
     `categories` are keys, or paths of names from a root down, of which what is missing is created. What is published
     keeps its day; what is archived is withdrawn.
@@ -59,7 +59,7 @@ class ProductDraft:
     is_published: bool | Keep = KEEP
     is_archived: bool | Keep = KEEP
     variants: tuple[VariantDraft, ...] = ()
-    without: tuple[int, ...] = ()
+    delete_variants: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,9 @@ class Revision:
 
 
 def given(draft: Any, *names: str) -> dict[str, Any]:
-    """Those of its parts that are not kept."""
-    return {name: getattr(draft, name) for name in names if getattr(draft, name) is not KEEP}
+    """Those of its parts that are not kept, texts without spaces around."""
+    values = {name: getattr(draft, name) for name in names if getattr(draft, name) is not KEEP}
+    return {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
 
 
 def assign(row: Any, values: dict[str, Any]) -> dict[str, tuple[Any, Any]]:

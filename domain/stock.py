@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, F, IntegerField, Q, Value, When
+from django.db.models import Case, F, IntegerField, Q, QuerySet, Value, When
 
 from domain import changes, locks, webhooks
 from domain.errors import DomainError, InvalidInput, NotFound, RequestIdReused, raise_all
@@ -242,6 +242,14 @@ def count(
 
 def _told(stock: Stock) -> dict[str, Any]:
     return {"policy": stock.policy, "on_hand": stock.on_hand}
+
+
+def low(*, at_most: int) -> QuerySet[ProductVariant]:
+    """The variants, with their `available`, of which no more can be promised; not those that are withdrawn or
+    archived, nor what is not counted."""
+    counted = ProductVariant.objects.exclude(stock__policy=StockPolicy.UNTRACKED)
+    in_use = counted.filter(is_withdrawn=False, product__archived_at=None)
+    return in_use.annotate(available=F("stock__on_hand") - F("stock__reserved")).filter(available__lte=at_most)
 
 
 # ── adjusted by staff ────────────────────────────────────────────────────────────────────────────────

@@ -21,11 +21,11 @@ Value = TypeVar("Value")
 
 
 def write(product: Product, draft: ProductDraft, *, actor: User | None, now: datetime) -> dict[str, tuple[Any, Any]]:
-    if not draft.variants and not draft.without:
+    if not draft.variants and not draft.delete_variants:
         return {}
     present = list(product.variants.select_related("stock"))
     changed = _delete_variants(present, draft)
-    present = [variant for variant in present if variant.pk not in draft.without]
+    present = [variant for variant in present if variant.pk not in draft.delete_variants]
     targets = _matched(product, draft.variants, present)
     images = {image.source: image.pk for image in product.images.all()}
     wanted = [_values(each, images) for each in draft.variants]
@@ -61,11 +61,11 @@ def _values(draft: VariantDraft, images: Mapping[str, int]) -> dict[str, Any]:
 
 
 def _delete_variants(present: Collection[ProductVariant], draft: ProductDraft) -> dict[str, tuple[Any, Any]]:
-    gone = [variant for variant in present if variant.pk in draft.without]
-    if len(gone) < len(set(draft.without)):
-        raise NotFound("The product has no such variant.", field=["without"])
+    gone = [variant for variant in present if variant.pk in draft.delete_variants]
+    if len(gone) < len(set(draft.delete_variants)):
+        raise NotFound("The product has no such variant.", field=["delete_variant_ids"])
     if gone and len(gone) == len(present) and not draft.variants:
-        raise InvalidInput("A product has one variant at least.", field=["without"])
+        raise InvalidInput("A product has one variant at least.", field=["delete_variant_ids"])
     if gone:
         refuse_used(gone)
     told = {f"{it.sku} {name}": (value, None) for it in gone for name, value in changes.columns(it).items()}

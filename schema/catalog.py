@@ -209,12 +209,13 @@ class Product(ids.Node):
         ]
 
     @strawberry_django.field(
+        graphql_type=ProductVariant | None,
         prefetch_related=["variants"],
         description="The variant with this SKU; null when it is another product's, or withdrawn.",
     )
     def variant(
         self: Any, sku: Annotated[str, strawberry.argument(description="`ProductVariant.sku`.")]
-    ) -> ProductVariant | None:
+    ) -> models.ProductVariant | None:
         return next((variant for variant in _on_sale(self) if variant.sku == sku), None)
 
     @strawberry_django.field(
@@ -299,7 +300,7 @@ class ProductFilter:
     ids: list[strawberry.ID] | None = strawberry.field(default=None, description="At most 100; of an empty list, none.")
 
 
-def _decoded(filter: ProductFilter, info: Info) -> catalog.ProductFilter:
+def decoded(filter: ProductFilter, info: Info) -> catalog.ProductFilter:
     options = [option for option in filter.options or () if option.values]
     if len({option.name for option in options}) > drafts.MAX_OPTIONS:
         raise bad_user_input(f"At most {drafts.MAX_OPTIONS} `options`.")
@@ -323,7 +324,7 @@ def _decoded(filter: ProductFilter, info: Info) -> catalog.ProductFilter:
 def _categories(filter: ProductFilter, info: Info) -> tuple[int, ...] | None:
     if filter.category_id is None and filter.category_slug is None:
         return None
-    chosen = _one(models.Category.objects.all(), "Category", filter.category_id, filter.category_slug).first()
+    chosen = one(models.Category.objects.all(), "Category", filter.category_id, filter.category_slug).first()
     return tuple(category.pk for category in info.context.categories.with_all_below(chosen)) if chosen else ()
 
 
@@ -352,7 +353,7 @@ class CatalogQuery:
     )
     def product(self, info: Info, id: Id = None, slug: Slug = None) -> models.Product | None:
         published = models.Product.objects.published(now=info.context.now)
-        return load(_one(published, "Product", id, slug), info).first()
+        return load(one(published, "Product", id, slug), info).first()
 
     @strawberry.field(description="Published products, by default 24 from the first on.")
     def products(
@@ -372,7 +373,7 @@ class CatalogQuery:
         question = understand(search) if search and search.strip() else None
         if sort is catalog.Sort.RELEVANCE and question is None:
             sort = catalog.Sort.NEWEST
-        wanted = _decoded(filter or ProductFilter(), info)
+        wanted = decoded(filter or ProductFilter(), info)
         page = Page(
             catalog.browse(filter=wanted, question=question, now=info.context.now),
             _SORTS[sort],
@@ -386,14 +387,14 @@ class CatalogQuery:
 
     @strawberry.field(graphql_type=Category | None, description="By id or by slug; null when there is none.")
     def category(self, info: Info, id: Id = None, slug: Slug = None) -> models.Category | None:
-        return load(_one(models.Category.objects.all(), "Category", id, slug), info).first()
+        return load(one(models.Category.objects.all(), "Category", id, slug), info).first()
 
     @strawberry.field(graphql_type=list[Category], description="The roots of the tree; descend by `children`.")
     def categories(self, info: Info) -> list[models.Category]:
         return info.context.categories.children(None)
 
 
-def _one(rows: QuerySet[Row], type_name: str, id: str | None, slug: str | None) -> QuerySet[Row]:
+def one(rows: QuerySet[Row], type_name: str, id: str | None, slug: str | None) -> QuerySet[Row]:
     if id is None and slug is None:
         raise bad_user_input("Give `id` or `slug`.")
     if slug is not None:

@@ -16,7 +16,8 @@ from domain.cart import NotForSale as NotForSaleError
 from domain.cart import UnknownCartCode
 from domain.changes import StaleVersion as StaleVersionError
 from domain.checkout import PriceChanged as PriceChangedError
-from domain.errors import DomainError
+from domain.errors import DomainError, NotFound
+from domain.errors import InvalidInput as InvalidInputError
 from domain.orders import TotalChanged as TotalChangedError
 from domain.stock import InsufficientStock as InsufficientStockError
 from domain.throttle import RateLimited as RateLimitedError
@@ -36,6 +37,15 @@ if TYPE_CHECKING:
 def bad_user_input(message: str) -> GraphQLError:
     """An argument that no user could have given: a front end's mistake, not a shopper's."""
     return GraphQLError(message, extensions={"code": "BAD_USER_INPUT"})
+
+
+@contextmanager
+def telling_bad_input() -> Iterator[None]:
+    """Tells of an argument as a query does, which has no `userErrors`."""
+    try:
+        yield
+    except (InvalidInputError, NotFound) as error:
+        raise bad_user_input(error.message) from None
 
 
 @contextmanager

@@ -11,8 +11,11 @@ from strawberry.tools import merge_types
 from schema.accounts import AccountMutation, AccountQuery
 from schema.cart import CartMutation, CartQuery
 from schema.catalog import CatalogQuery
+from schema.categories import CategoryMutation
+from schema.changes import ChangeQuery
 from schema.checkout import CheckoutMutation
 from schema.currency import CurrencyMutation, CurrencyQuery
+from schema.customers import CustomerQuery
 from schema.errors import (
     AddressIncomplete,
     CartLocked,
@@ -29,11 +32,14 @@ from schema.errors import (
 from schema.fulfilment import FulfilmentMutation
 from schema.orders import OrderMutation, OrderQuery
 from schema.payments import PaymentMutation
+from schema.products import ProductMutation, ProductQuery
 from schema.promotions import PromotionMutation, PromotionQuery
+from schema.reports import ReportQuery
 from schema.scalars import DECIMAL
 from schema.sessions import SessionMutation
 from schema.shipping import ShippingMutation, ShippingQuery
 from schema.shop import ShopQuery
+from schema.stock import StockMutation, StockQuery
 from schema.tax import TaxMutation, TaxQuery
 
 Query = merge_types(
@@ -48,6 +54,11 @@ Query = merge_types(
         TaxQuery,
         PromotionQuery,
         CurrencyQuery,
+        ProductQuery,
+        StockQuery,
+        CustomerQuery,
+        ReportQuery,
+        ChangeQuery,
     ),
 )
 Mutation = merge_types(
@@ -64,6 +75,9 @@ Mutation = merge_types(
         TaxMutation,
         PromotionMutation,
         CurrencyMutation,
+        ProductMutation,
+        CategoryMutation,
+        StockMutation,
     ),
 )
 
