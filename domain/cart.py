@@ -35,7 +35,7 @@ class UnknownCartCode(NotFound):
 
 
 class NotForSale(DomainError):
-    """The variant does not exist, or its product is not published; `line` holds some of it."""
+    """The variant does not exist, is withdrawn, or its product is not published; `line` holds some of it."""
 
     code: ClassVar[str] = "NOT_FOR_SALE"
 
@@ -126,7 +126,7 @@ def _refuse_more(line: CartLine, quantity: int, *, now: datetime) -> None:
 
 def is_for_sale(variant: ProductVariant, *, now: datetime) -> bool:
     published_at = variant.product.published_at
-    return published_at is not None and published_at <= now
+    return not variant.is_withdrawn and published_at is not None and published_at <= now
 
 
 @transaction.atomic(durable=True)

@@ -33,6 +33,12 @@ class NotFound(DomainError):
     code = "NOT_FOUND"
 
 
+class RequestIdReused(DomainError):
+    """Something else was asked for by this id."""
+
+    code = "REQUEST_ID_REUSED"
+
+
 def raise_all(errors: Sequence[DomainError]) -> None:
     """Raises what was collected: nothing, the one error, or all of them as a group."""
     if len(errors) == 1:

@@ -8,7 +8,8 @@ from typing import Any
 
 from django.db.models import Count, F, QuerySet
 
-from domain.catalog import MAX_OPTIONS, ProductFilter, browse, variants_wanted
+from domain.catalog import ProductFilter, browse, variants_wanted
+from domain.drafts import MAX_OPTIONS
 from domain.search import Question
 from storefront.models import Product
 

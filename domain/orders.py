@@ -126,6 +126,31 @@ def lock(*, order_id: UUID, viewer: User | None, receipt: str | None) -> Order:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderFilter:
+    """What staff narrow the list of orders by; parts all hold. The number and the e-mail are whole, in any case."""
+
+    states: tuple[OrderState, ...] = ()
+    placed_gte: datetime | None = None
+    placed_lte: datetime | None = None
+    email: str | None = None
+    number: str | None = None
+    customer_id: UUID | None = None
+
+
+def of_staff(wanted: OrderFilter) -> QuerySet[Order]:
+    """The orders that the filter lets through."""
+    conditions = {
+        "state__in": wanted.states or None,
+        "placed_at__gte": wanted.placed_gte,
+        "placed_at__lte": wanted.placed_lte,
+        "email": wanted.email and wanted.email.strip().lower(),
+        "number": wanted.number and wanted.number.strip().upper(),
+        "user": wanted.customer_id,
+    }
+    return Order.objects.filter(**{name: value for name, value in conditions.items() if value is not None})
+
+
+@dataclass(frozen=True, slots=True)
 class Placed:
     """`replayed`: the cart had been placed before, and this is the order it became then."""
 

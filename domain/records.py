@@ -1,16 +1,18 @@
 """Rows that staff enter as they are: saved by the rules of their models, deleted where nothing hangs on them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, transaction
 from django.db.models import QuerySet
 
-from domain import locks
+from domain import changes, locks
 from domain.errors import DomainError, InvalidInput, NotFound, raise_all
+from storefront.models import ChangeAction, User, Versioned
 
-Row = TypeVar("Row", bound=models.Model)
+Row = TypeVar("Row", bound=Versioned)
 
 MAX_PARTS = 100
 
@@ -26,48 +28,92 @@ def save(
     *,
     rows: QuerySet[Row],
     key: Any = None,
+    version: int | None = None,
     values: Mapping[str, Any],
     links: Mapping[str, tuple[str, Iterable[Any]]] | None = None,
     parts: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    actor: User | None,
+    now: datetime,
 ) -> Row:
     """Creates a row, or changes the one of `rows` with that key; columns that `values` does not name stay.
 
     `links` are, by the input's name, many-to-many fields and the keys that they shall hold; `parts` the rows that
-    shall hang on it; each as a whole. Raises InvalidInput for each value that the model's rules refuse; NotFound
-    for the key and for links.
+    shall hang on it; each as a whole. `version` is the one that was seen, if any. Raises InvalidInput for each value
+    that the model's rules refuse; NotFound for the key and for links; StaleVersion.
     """
-    row = rows.model() if key is None else locks.row(rows.filter(pk=key))
-    if row is None:
-        raise NotFound("There is no such thing.", field=["id"])
+    return write(
+        rows=rows, key=key, version=version, values=values, links=links or {}, parts=parts or {}, actor=actor, now=now
+    )
+
+
+def write(
+    *,
+    rows: QuerySet[Row],
+    key: Any,
+    version: int | None,
+    values: Mapping[str, Any],
+    links: Mapping[str, tuple[str, Iterable[Any]]],
+    parts: Mapping[str, Sequence[Mapping[str, Any]]],
+    actor: User | None,
+    now: datetime,
+) -> Row:
+    """As `save`, within a transaction of the caller's."""
+    row = rows.model() if key is None else _open(rows, key, version)
+    relations = [name for name, _ in links.values()]
+    before = {} if key is None else _told(row, relations, parts)
     values, name = dict(values), row._meta.pk.name
     if key is not None and values.pop(name, key) != key:
         raise InvalidInput("This stays as it is: make another.", field=[name])
+    seen = row.version
     _write(row, values, update_only=key is not None)
-    for given_as, (name, keys) in (links or {}).items():
+    for given_as, (name, keys) in links.items():
         _link(row, name, set(keys), field=[given_as])
-    for name, given in (parts or {}).items():
+    for name, given in parts.items():
         if len(given) > MAX_PARTS:
             raise InvalidInput(f"At most {MAX_PARTS}.", field=[name])
         relation: Any = row._meta.get_field(name)
         getattr(row, name).all().delete()
         for index, part in enumerate(given):
             _write(relation.related_model(**{relation.field.name: row}), part, below=(name, str(index)))
+    if changed := changes.between(before, _told(row, relations, parts)):
+        if key is not None and row.version == seen:
+            row.save(update_fields=[])
+        action = ChangeAction.CREATED if key is None else ChangeAction.UPDATED
+        changes.change(row, action, changed, actor=actor, now=now).save()
     return row
+
+
+def _open(rows: QuerySet[Row], key: Any, version: int | None) -> Row:
+    row = locks.row(rows.filter(pk=key))
+    if row is None:
+        raise NotFound("There is no such thing.", field=["id"])
+    changes.check_version(row, version)
+    return row
+
+
+def _told(row: models.Model, relations: Iterable[str], parts: Iterable[str]) -> dict[str, Any]:
+    """What the audit tells of the row, and of what it holds and has hanging on it."""
+    told = changes.columns(row)
+    told |= {name: sorted(map(str, getattr(row, name).all())) for name in relations}
+    return told | {name: [changes.columns(part) for part in getattr(row, name).all()] for name in parts}
 
 
 def _write(
     row: models.Model, values: Mapping[str, Any], *, update_only: bool = False, below: tuple[str, ...] = ()
 ) -> None:
+    before = changes.columns(row)
     for name, value in values.items():
         setattr(row, name, _cleaned(row, name, value))
     try:
         row.full_clean()
+        if update_only and not changes.between(before, changes.columns(row)):
+            return
         with transaction.atomic():
             # Never an update of a row that another has just made with the same key.
             row.save(force_insert=not update_only, update_fields=list(values) if update_only else None)
-            _check_references()
+            check_references()
     except ValidationError as error:
-        raise_all(_told(error, values, below))
+        raise_all(_refusals(error, values, below))
     except IntegrityError:  # Another was faster: with the same code or name, or to delete what this refers to.
         raise InvalidInput("Somebody else has just changed this: look again.", field=below) from None
 
@@ -80,14 +126,14 @@ def _cleaned(row: models.Model, name: str, value: Any) -> Any:
     return value.strip() if isinstance(value, str) else value
 
 
-def _check_references() -> None:
+def check_references() -> None:
     """Has PostgreSQL look at foreign keys now rather than at the end of the transaction. SQLite has one writer."""
     connection = transaction.get_connection()
     if connection.vendor == "postgresql":
         connection.check_constraints()
 
 
-def _told(error: ValidationError, values: Mapping[str, Any], below: tuple[str, ...]) -> list[DomainError]:
+def _refusals(error: ValidationError, values: Mapping[str, Any], below: tuple[str, ...]) -> list[DomainError]:
     """By the names that the values have: a rule of `zone` is told of `zone_id`, one of the whole row of no field."""
     found: list[DomainError] = []
     for name, texts in error.message_dict.items():
@@ -104,17 +150,35 @@ def _link(row: models.Model, name: str, keys: set[Any], *, field: Sequence[str])
     getattr(row, name).set(keys)
 
 
+def check(row: models.Model, *, exclude: Iterable[str] = (), below: Sequence[str] = ()) -> None:
+    """Raises InvalidInput for each column that does not fit."""
+    try:
+        row.clean_fields(exclude=set(exclude))
+    except ValidationError as error:
+        told = error.message_dict.items()
+        raise_all([InvalidInput(f"{name}: {' '.join(texts)}", field=[*below, name]) for name, texts in told])
+
+
 @transaction.atomic(durable=True)
-def delete(*, rows: QuerySet[Any], key: Any) -> None:
-    """Deletes the row with that key. Raises NotFound, and InUse if something hangs on it."""
-    row = locks.row(rows.filter(pk=key))
-    if row is None:
-        raise NotFound("There is no such thing.", field=["id"])
+def delete(*, rows: QuerySet[Any], key: Any, version: int | None = None, actor: User | None, now: datetime) -> None:
+    """Deletes the row with that key. Raises NotFound, StaleVersion, and InUse if something hangs on it."""
+    remove(_open(rows, key, version), actor=actor, now=now)
+
+
+def remove(row: models.Model, *, actor: User | None, now: datetime) -> None:
+    """Deletes a locked row, within a transaction of the caller's. Raises InUse."""
+    gone = changes.between(changes.columns(row), {})
+    told = changes.change(row, ChangeAction.DELETED, gone, actor=actor, now=now)
     try:
         with transaction.atomic():
             row.delete()
-            _check_references()
+            check_references()
     except IntegrityError as error:
         kinds = {each._meta.verbose_name for each in getattr(error, "protected_objects", ())}
-        what = f": {', '.join(sorted(map(str, kinds)))}" if kinds else ""
-        raise InUse(f"Still in use{what}.", field=["id"]) from None
+        raise in_use(map(str, kinds)) from None
+    told.save()
+
+
+def in_use(kinds: Iterable[str]) -> InUse:
+    what = ", ".join(sorted(kinds))
+    return InUse(f"Still in use: {what}." if what else "Still in use.", field=["id"])

@@ -5,14 +5,13 @@ What a gateway was not asked for, or gave no answer to, `reconcile` asks for aga
 
 from datetime import datetime
 from decimal import Decimal
-from typing import ClassVar
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F, Q, Sum
 
 from domain import gateways, locks, orders, outbox, stock, webhooks
-from domain.errors import DomainError, InvalidInput, NotFound
+from domain.errors import InvalidInput, NotFound, RequestIdReused
 from domain.money import ZERO, quantize
 from storefront.models import (
     Order,
@@ -25,13 +24,6 @@ from storefront.models import (
     User,
     WebhookTopic,
 )
-
-
-class RequestIdReused(DomainError):
-    """Another refund of the payment was asked for by this id."""
-
-    code: ClassVar[str] = "REQUEST_ID_REUSED"
-
 
 _ASKED_BY_ITSELF = "no order can take it"
 

@@ -20,6 +20,7 @@ from storefront.models import Product, SearchDocument
 MAX_LENGTH = 200
 _MAX_WORDS = 8
 _TRIGRAM_THRESHOLD = "0.3"
+_AT_ONCE = 200
 
 
 def _words(text: str) -> list[str]:
@@ -28,11 +29,22 @@ def _words(text: str) -> list[str]:
     return re.findall(r"[^\W_]+", "".join(char for char in decomposed if not unicodedata.combining(char)))
 
 
-def document(
-    product: Product, *, skus: Sequence[str], tags: Sequence[str], categories: Sequence[str]
-) -> SearchDocument:
-    """The words that a product is to be found by."""
-    keywords = [product.vendor, product.product_type, *tags, *skus, *categories]
+def index(products: QuerySet[Product]) -> None:
+    """Writes down the words that these products are to be found by. Call it, inside the transaction, after a change
+    of them, or of the names of what they hang on."""
+    whole = products.order_by("pk").prefetch_related("variants", "tags", "categories")
+    for start in range(0, len(keys := list(products.order_by("pk").values_list("pk", flat=True))), _AT_ONCE):
+        SearchDocument.objects.bulk_create(
+            [_document(product) for product in whole.filter(pk__in=keys[start : start + _AT_ONCE])],
+            update_conflicts=True,
+            unique_fields=["product"],
+            update_fields=["title", "keywords", "body"],
+        )
+
+
+def _document(product: Product) -> SearchDocument:
+    names = [str(each) for part in (product.tags, product.variants, product.categories) for each in part.all()]
+    keywords = [product.vendor, product.product_type, *names]
     return SearchDocument(
         product=product,
         title=" ".join(_words(product.title)),

@@ -18,10 +18,12 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.utils.text import slugify
 
-from domain import catalog
-from domain.catalog import MAX_OPTIONS, ProductDraft, Saved, VariantDraft
+from domain import catalog, products
+from domain.drafts import MAX_OPTIONS, ProductDraft, VariantDraft
 from domain.errors import DomainError
 from domain.money import quantize
+from domain.products import Saved
+from domain.stock import MAX_ON_HAND
 from storefront.models import Product, ProductVariant, StockPolicy, User
 
 _SKU_LENGTH = 100
@@ -143,7 +145,7 @@ class _Import:
     def run(self, *, images: Path | None, dry_run: bool, actor: User | None) -> Iterator[Note | Saved | PicturesLeft]:
         draft = self.draft()
         try:
-            product, saved = catalog.save_product(draft=draft, actor=actor, now=self.now, dry_run=dry_run)
+            product, saved = products.save(draft=draft, actor=actor, now=self.now, dry_run=dry_run)
         except* (DomainError, DatabaseError) as group:
             reasons = " ".join(str(error) for error in _leaves(group))
             for row in self.rows:
@@ -152,7 +154,7 @@ class _Import:
             if images is None:
                 yield PicturesLeft(len(self._missing_pictures(product)))
             elif self._take_pictures(product, images, dry_run=dry_run):
-                catalog.save_product(draft=draft, actor=actor, now=self.now, dry_run=dry_run)
+                products.save(draft=draft, actor=actor, now=self.now, dry_run=dry_run)
                 saved = Saved.UPDATED if saved is Saved.UNCHANGED else saved
             self.notes.sort(key=lambda note: note.line)
             yield saved
@@ -168,11 +170,12 @@ class _Import:
             # Shopify's way of saying that there is nothing to choose.
             if name and not all(row.option_values[index] in ("", "Default Title") for row in self.rows)
         ]
-        if not first["Title"]:
+        if not first["Title"]:  # More variants of a product that is there.
             used = [index for index, value in enumerate(first.option_values) if value]
+            return ProductDraft(slug=first.handle, variants=tuple(self._variants(used)))
         return ProductDraft(
             slug=first.handle,
-            title=first["Title"] or None,
+            title=first["Title"],
             description_html=first["Body (HTML)"],
             vendor=first["Vendor"],
             product_type=kinds[-1] if kinds else "",
@@ -202,7 +205,7 @@ class _Import:
                 self.note(row, str(error), failed=True)
             else:
                 chosen.add(options)
-                taken.add(draft.sku)
+                taken.add(str(draft.sku))
                 yield draft
 
     def _variant(self, row: Row, sku: str, options: tuple[str, ...]) -> VariantDraft:
@@ -304,6 +307,6 @@ def _whole(row: Row, column: str) -> int | None:
         number = Decimal(row[column])
     except InvalidOperation:
         raise BadCell(f"{column}: {row[column]!r} is not a number.") from None
-    if not number.is_finite() or not -catalog.MAX_ON_HAND <= number <= catalog.MAX_ON_HAND:
+    if not number.is_finite() or not -MAX_ON_HAND <= number <= MAX_ON_HAND:
         raise BadCell(f"{column}: {row[column]!r} is too large.")
     return int(number)

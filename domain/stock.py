@@ -1,26 +1,35 @@
 """Units on hand and reserved. Stock moves by conditional update, and each move leaves a row in the ledger."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
-from django.db.models import Case, F, IntegerField, Q, Value, When
+from django.db import transaction
+from django.db.models import Case, F, IntegerField, Q, QuerySet, Value, When
 
-from domain import locks, webhooks
-from domain.errors import DomainError, raise_all
+from domain import changes, locks, webhooks
+from domain.errors import DomainError, InvalidInput, NotFound, RequestIdReused, raise_all
 from storefront.models import (
     CartLine,
+    Change,
+    ChangeAction,
     MovementReason,
     Order,
     ProductVariant,
     Stock,
+    StockAdjustment,
     StockMovement,
     StockPolicy,
     User,
 )
+
+MAX_ON_HAND = 10_000_000
+MAX_ADJUSTMENTS = 200
+MAX_NOTE = 200
 
 
 class InsufficientStock(DomainError):
@@ -186,18 +195,28 @@ def _record(order: Order, quantities: Mapping[int, int], *, reason: MovementReas
     )
 
 
-def count(*, variants: Mapping[ProductVariant, tuple[StockPolicy, int]], actor: User | None, now: datetime) -> bool:
-    """Sets what is in the warehouse, as counted, and how each variant is sold; says whether anything changed.
+def count(
+    *, variants: Mapping[ProductVariant, tuple[StockPolicy | None, int | None]], actor: User | None, now: datetime
+) -> dict[ProductVariant, dict[str, tuple[Any, Any]]]:
+    """Sets what is in the warehouse, as counted, and how each variant is sold, or leaves it as it is (None); tells
+    what changed.
 
     A count below what orders have reserved is raised to it, since those units are promised. Variants without
-    a stock row get one. Call inside a transaction.
+    a stock row get one. Call inside a transaction. Raises InsufficientStock for what is oversold, and shall not be.
     """
     held = {stock.pk: stock for stock in locks.stock(variant.pk for variant in variants)}
-    movements, changed, fell = [], [], {}
-    for variant, (policy, counted) in variants.items():
+    movements, rows, fell, changed = [], [], {}, {}
+    for variant, (wanted, counted) in variants.items():
         stock = held.get(variant.pk) or Stock(variant=variant)
-        on_hand = max(counted, stock.reserved) if policy == StockPolicy.DENY else max(counted, 0)
-        if not stock._state.adding and (stock.policy, stock.on_hand) == (policy, on_hand):
+        before = {} if stock._state.adding else _told(stock)
+        policy = StockPolicy(wanted or stock.policy)
+        on_hand = stock.on_hand if counted is None else max(counted, 0)
+        if policy == StockPolicy.DENY and on_hand < stock.reserved:
+            if counted is None:
+                raise InsufficientStock(variant=variant, requested=stock.reserved, available=stock.on_hand)
+            on_hand = stock.reserved
+        after = {"policy": policy, "on_hand": on_hand}
+        if before == after:
             continue
         if on_hand != stock.on_hand:
             movements.append(
@@ -209,12 +228,149 @@ def count(*, variants: Mapping[ProductVariant, tuple[StockPolicy, int]], actor: 
                     at=now,
                 )
             )
+        changed[variant] = changes.between(before, after)
         fell[variant] = copy(stock), on_hand - stock.reserved
         stock.policy, stock.on_hand = policy, on_hand
-        changed.append(stock)
+        rows.append(stock)
     Stock.objects.bulk_create(
-        changed, update_conflicts=True, unique_fields=["variant"], update_fields=["policy", "on_hand"]
+        rows, update_conflicts=True, unique_fields=["variant"], update_fields=["policy", "on_hand"]
     )
     StockMovement.objects.bulk_create(movements)
     _tell_low(fell, now=now)
-    return bool(changed)
+    return changed
+
+
+def _told(stock: Stock) -> dict[str, Any]:
+    return {"policy": stock.policy, "on_hand": stock.on_hand}
+
+
+def low(*, at_most: int) -> QuerySet[ProductVariant]:
+    """The variants, with their `available`, of which no more can be promised; not those that are withdrawn or
+    archived, nor what is not counted."""
+    counted = ProductVariant.objects.exclude(stock__policy=StockPolicy.UNTRACKED)
+    in_use = counted.filter(is_withdrawn=False, product__archived_at=None)
+    return in_use.annotate(available=F("stock__on_hand") - F("stock__reserved")).filter(available__lte=at_most)
+
+
+# ── adjusted by staff ────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """So many units more (or fewer) of a variant, and how it is to be sold from now on; None: as before."""
+
+    variant_id: int
+    delta: int = 0
+    policy: StockPolicy | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Adjusted:
+    """`replayed`: it was done before, by a request with the same id."""
+
+    adjustment: StockAdjustment
+    replayed: bool
+
+
+@transaction.atomic(durable=True)
+def adjust(*, request_id: str, lines: Sequence[Adjustment], actor: User | None, now: datetime) -> Adjusted:
+    """Adds to what is in the warehouse, or takes from it, all or nothing; the same `request_id` does so once.
+
+    Raises InvalidInput, RequestIdReused; for each line that cannot be: NotFound, and InsufficientStock where more would
+    be taken than orders leave.
+    """
+    _check(request_id, lines)
+    asked = [[line.variant_id, line.delta, line.policy, line.note] for line in lines]
+    # Of two at once, the second waits here until the first is done, or undone.
+    adjustment, is_new = StockAdjustment.objects.get_or_create(
+        request_id=request_id, defaults={"asked": asked, "actor": actor, "at": now}
+    )
+    if not is_new:
+        if adjustment.asked != asked:
+            raise RequestIdReused("This id was used for another adjustment.", field=["request_id"])
+        return Adjusted(adjustment, replayed=True)
+    held = {stock.pk: stock for stock in locks.stock({line.variant_id for line in lines})}
+    variants = ProductVariant.objects.in_bulk(held.keys())
+    _move(lines, held, variants)
+    StockMovement.objects.bulk_create(
+        StockMovement(
+            variant_id=line.variant_id,
+            on_hand_change=line.delta,
+            reason=MovementReason.ADJUSTED,
+            adjustment=adjustment,
+            note=line.note,
+            actor=actor,
+            at=now,
+        )
+        for line in lines
+    )
+    moved = {stock.pk: stock for stock in Stock.objects.filter(pk__in=held)}
+    Change.objects.bulk_create(
+        changes.change(
+            variants[pk], ChangeAction.UPDATED, changes.between(_told(held[pk]), _told(stock)), actor=actor, now=now
+        )
+        for pk, stock in moved.items()
+    )
+    _tell_low({variants[pk]: (held[pk], stock.on_hand - stock.reserved) for pk, stock in moved.items()}, now=now)
+    return Adjusted(adjustment, replayed=False)
+
+
+def _check(request_id: str, lines: Sequence[Adjustment]) -> None:
+    if not 0 < len(request_id) <= 100:
+        raise InvalidInput("From 1 to 100 characters.", field=["request_id"])
+    if not 1 <= len(lines) <= MAX_ADJUSTMENTS:
+        raise InvalidInput(f"Adjust 1 to {MAX_ADJUSTMENTS} variants at a time.", field=["lines"])
+    errors: list[DomainError] = []
+    for index, line in enumerate(lines):
+        field = ["lines", str(index)]
+        if not -MAX_ON_HAND <= line.delta <= MAX_ON_HAND or not (line.delta or line.policy):
+            errors.append(InvalidInput(f"From 1 to {MAX_ON_HAND} units, more or fewer.", field=[*field, "delta"]))
+        if len(line.note) > MAX_NOTE:
+            errors.append(InvalidInput(f"At most {MAX_NOTE} characters.", field=[*field, "note"]))
+    raise_all(errors)
+
+
+def _move(lines: Sequence[Adjustment], held: Mapping[int, Stock], variants: Mapping[int, ProductVariant]) -> None:
+    """Moves all that the lines ask for by one conditional update, or says what stands in the way."""
+    deltas: dict[int, int] = {}
+    policies: dict[int, StockPolicy] = {}
+    for line in lines:
+        deltas[line.variant_id] = deltas.get(line.variant_id, 0) + line.delta
+        policies |= {line.variant_id: line.policy} if line.policy else {}
+    after = F("on_hand") + _per_variant(deltas)
+    sold_out = [pk for pk in held if policies.get(pk, held[pk].policy) == StockPolicy.DENY]
+    moved = (
+        Stock.objects.filter(pk__in=deltas)
+        .annotate(after=after)
+        .filter(~Q(pk__in=sold_out) | Q(after__gte=F("reserved")), after__gte=0, after__lte=MAX_ON_HAND)
+        .update(
+            on_hand=after,
+            policy=Case(*(When(pk=pk, then=Value(policy)) for pk, policy in policies.items()), default=F("policy")),
+        )
+    )
+    if moved != len(deltas):
+        raise_all(list(_refusals(lines, deltas, policies, held, variants)))
+
+
+def _refusals(
+    lines: Sequence[Adjustment],
+    deltas: Mapping[int, int],
+    policies: Mapping[int, StockPolicy],
+    held: Mapping[int, Stock],
+    variants: Mapping[int, ProductVariant],
+) -> Iterator[DomainError]:
+    for index, line in enumerate(lines):
+        field, stock = ["lines", str(index)], held.get(line.variant_id)
+        if stock is None:
+            yield NotFound("There is no such product variant.", field=[*field, "variant_id"])
+            continue
+        delta = deltas[stock.pk]
+        is_denied = policies.get(stock.pk, stock.policy) == StockPolicy.DENY
+        left = stock.on_hand - (stock.reserved if is_denied else 0)
+        if stock.on_hand + delta > MAX_ON_HAND:
+            yield InvalidInput(f"A stock is {MAX_ON_HAND} at most.", field=[*field, "delta"])
+        elif left + delta < 0:
+            yield InsufficientStock(
+                variant=variants[stock.pk], requested=-delta, available=max(left, 0), field=[*field, "delta"]
+            )

@@ -12,14 +12,12 @@ from domain import cart as carts
 from schema import ids
 from schema.cart import Cart
 from schema.checkout import Address, AddressInput
-from schema.connections import After, Before, Connection, First, Keyset, Last, Page
+from schema.connections import After, Before, First, Last, Page
 from schema.context import Info
 from schema.errors import Refusals, UserError
 from schema.loading import load, load_nodes
-from schema.orders import Order
+from schema.orders import NEWEST, OrderConnection
 from storefront import models
-
-_NEWEST = Keyset("-placed_at", "id")
 
 # ── types ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -39,11 +37,6 @@ class Session(ids.Node):
     @strawberry_django.field(description="Whether it is the one that asks.")
     def current(self: Any, info: Info) -> bool:
         return info.context.session is not None and self.pk == info.context.session.pk
-
-
-@strawberry.type(description="A page of orders.")
-class OrderConnection(Connection[Order]):
-    pass
 
 
 @strawberry_django.type(models.User, description="The viewer's account.")
@@ -79,7 +72,7 @@ class User(ids.Node):
     ) -> OrderConnection:
         page = Page(
             self.orders.all(),
-            _NEWEST,
+            NEWEST,
             load=lambda rows: load_nodes(rows, info),
             first=first,
             after=after,

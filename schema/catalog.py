@@ -1,13 +1,15 @@
 """The public catalogue: the same answer for everyone, so that it can be cached for everyone."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
 import strawberry
 import strawberry_django
 from django.db.models import Model, Prefetch, QuerySet
+from strawberry.extensions.field_extension import FieldExtension
 
-from domain import catalog, currency, facets, stock
+from domain import catalog, currency, drafts, facets, stock
 from domain.errors import NotFound
 from domain.search import Question, understand
 from schema import ids
@@ -65,10 +67,21 @@ def _prices(info: Info) -> Prefetch[Any]:
 
 def _priced_variants(info: Info) -> Prefetch[Any]:
     """The variants with their list prices, for a product that is not priced by its own columns."""
-    variants = models.ProductVariant.objects.prefetch_related(_prices(info))
+    variants = models.ProductVariant.objects.filter(is_withdrawn=False).prefetch_related(_prices(info))
     return Prefetch(
         "variants", variants if info.context.is_abroad else variants.filter(pk__in=()), to_attr="priced_variants"
     )
+
+
+def _on_sale(product: models.Product) -> list[models.ProductVariant]:
+    return [variant for variant in product.variants.all() if not variant.is_withdrawn]
+
+
+class OnSale(FieldExtension):
+    """Leaves out variants that are withdrawn, after they were loaded with all that is asked for of the others."""
+
+    def resolve(self, next_: Callable[..., Any], source: Any, info: Info, **given: Any) -> Any:
+        return [variant for variant in next_(source, info, **given) if not variant.is_withdrawn]
 
 
 def _money(amount: Decimal, info: Info) -> Money:
@@ -108,7 +121,7 @@ class PriceRange:
 
 
 @strawberry_django.type(models.Category, description="A node of the category tree.")
-class Category(ids.Node):
+class Category(ids.Versioned):
     slug: str = strawberry_django.field(description="Unique; for addresses.")
     name: str = strawberry_django.field(description="What the buyer reads.")
     description: str = strawberry_django.field(description="Plain text; may be empty.")
@@ -173,7 +186,9 @@ class Product(ids.Node):
     categories: list[Category] = strawberry_django.field(description="Where it hangs in the tree.")
     images: list[Image] = strawberry_django.field(description="In the shop's order.")
     published_at: strawberry.auto = strawberry_django.field(description="Since when it is for sale.")
-    variants: list[ProductVariant] = strawberry_django.field(description="In the shop's order; at least one.")
+    variants: list[ProductVariant] = strawberry_django.field(
+        extensions=[OnSale()], description="In the shop's order; at least one."
+    )
 
     @strawberry_django.field(prefetch_related=["tags"], description="In alphabetical order.")
     def tags(self: Any) -> list[str]:
@@ -187,20 +202,21 @@ class Product(ids.Node):
         prefetch_related=["variants"], description="Up to three; empty where there is nothing to choose."
     )
     def options(self: Any) -> list[ProductOption]:
-        columns = zip(*(variant.option_values for variant in self.variants.all()), strict=False)
+        columns = zip(*(variant.option_values for variant in _on_sale(self)), strict=False)
         return [
             ProductOption(name=name, values=list(dict.fromkeys(values)))
             for name, values in zip(self.option_names, columns, strict=False)
         ]
 
     @strawberry_django.field(
+        graphql_type=ProductVariant | None,
         prefetch_related=["variants"],
-        description="The variant with this SKU; null when it is another product's.",
+        description="The variant with this SKU; null when it is another product's, or withdrawn.",
     )
     def variant(
         self: Any, sku: Annotated[str, strawberry.argument(description="`ProductVariant.sku`.")]
-    ) -> ProductVariant | None:
-        return next((variant for variant in self.variants.all() if variant.sku == sku), None)
+    ) -> models.ProductVariant | None:
+        return next((variant for variant in _on_sale(self) if variant.sku == sku), None)
 
     @strawberry_django.field(
         prefetch_related=_priced_variants,
@@ -217,14 +233,14 @@ class Product(ids.Node):
         description="The lowest earlier price among its variants; null without one.",
     )
     def compare_at_price(self: Any, info: Info) -> Money | None:
-        variants = self.priced_variants if info.context.is_abroad else self.variants.all()
+        variants = self.priced_variants if info.context.is_abroad else _on_sale(self)
         earlier = (currency.compare_at_price_of(variant, info.context.exchange) for variant in variants)
         before = [amount for amount in earlier if amount is not None]
         return _money(min(before), info) if before else None
 
     @strawberry_django.field(prefetch_related=[_VARIANTS], description="That of its most available variant.")
     def availability(self: Any) -> stock.Availability:
-        return stock.best_availability([variant.stock for variant in self.variants.all()])
+        return stock.best_availability([variant.stock for variant in _on_sale(self)])
 
 
 @strawberry.type(description="How many products a value would leave, were it chosen.")
@@ -284,10 +300,10 @@ class ProductFilter:
     ids: list[strawberry.ID] | None = strawberry.field(default=None, description="At most 100; of an empty list, none.")
 
 
-def _decoded(filter: ProductFilter, info: Info) -> catalog.ProductFilter:
+def decoded(filter: ProductFilter, info: Info) -> catalog.ProductFilter:
     options = [option for option in filter.options or () if option.values]
-    if len({option.name for option in options}) > catalog.MAX_OPTIONS:
-        raise bad_user_input(f"At most {catalog.MAX_OPTIONS} `options`.")
+    if len({option.name for option in options}) > drafts.MAX_OPTIONS:
+        raise bad_user_input(f"At most {drafts.MAX_OPTIONS} `options`.")
     values = [filter.vendor, filter.product_type, filter.tags, filter.ids, *(option.values for option in options)]
     if any(len(each or ()) > MAX_PAGE for each in values):
         raise bad_user_input(f"At most {MAX_PAGE} values in one part of a filter.")
@@ -308,7 +324,7 @@ def _decoded(filter: ProductFilter, info: Info) -> catalog.ProductFilter:
 def _categories(filter: ProductFilter, info: Info) -> tuple[int, ...] | None:
     if filter.category_id is None and filter.category_slug is None:
         return None
-    chosen = _one(models.Category.objects.all(), "Category", filter.category_id, filter.category_slug).first()
+    chosen = one(models.Category.objects.all(), "Category", filter.category_id, filter.category_slug).first()
     return tuple(category.pk for category in info.context.categories.with_all_below(chosen)) if chosen else ()
 
 
@@ -337,7 +353,7 @@ class CatalogQuery:
     )
     def product(self, info: Info, id: Id = None, slug: Slug = None) -> models.Product | None:
         published = models.Product.objects.published(now=info.context.now)
-        return load(_one(published, "Product", id, slug), info).first()
+        return load(one(published, "Product", id, slug), info).first()
 
     @strawberry.field(description="Published products, by default 24 from the first on.")
     def products(
@@ -357,7 +373,7 @@ class CatalogQuery:
         question = understand(search) if search and search.strip() else None
         if sort is catalog.Sort.RELEVANCE and question is None:
             sort = catalog.Sort.NEWEST
-        wanted = _decoded(filter or ProductFilter(), info)
+        wanted = decoded(filter or ProductFilter(), info)
         page = Page(
             catalog.browse(filter=wanted, question=question, now=info.context.now),
             _SORTS[sort],
@@ -371,14 +387,14 @@ class CatalogQuery:
 
     @strawberry.field(graphql_type=Category | None, description="By id or by slug; null when there is none.")
     def category(self, info: Info, id: Id = None, slug: Slug = None) -> models.Category | None:
-        return load(_one(models.Category.objects.all(), "Category", id, slug), info).first()
+        return load(one(models.Category.objects.all(), "Category", id, slug), info).first()
 
     @strawberry.field(graphql_type=list[Category], description="The roots of the tree; descend by `children`.")
     def categories(self, info: Info) -> list[models.Category]:
         return info.context.categories.children(None)
 
 
-def _one(rows: QuerySet[Row], type_name: str, id: str | None, slug: str | None) -> QuerySet[Row]:
+def one(rows: QuerySet[Row], type_name: str, id: str | None, slug: str | None) -> QuerySet[Row]:
     if id is None and slug is None:
         raise bad_user_input("Give `id` or `slug`.")
     if slug is not None:

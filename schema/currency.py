@@ -18,7 +18,7 @@ from storefront import models
 
 
 @strawberry_django.type(models.Currency, description="A further currency to buy in.")
-class Currency(ids.Node):
+class Currency(ids.Versioned):
     code: str = strawberry_django.field(description="ISO 4217.")
     is_active: bool = strawberry_django.field(description="Whether it is offered.")
 
@@ -28,7 +28,7 @@ class Currency(ids.Node):
 
 
 @strawberry_django.type(models.VariantPrice, description="A price that is set in a further currency, not converted.")
-class VariantPrice(ids.Node):
+class VariantPrice(ids.Versioned):
     variant: ProductVariant = strawberry_django.field(description="Whose price it is.")
 
     @strawberry_django.field(description="Of one unit.")
@@ -44,8 +44,7 @@ class VariantPrice(ids.Node):
 
 
 @strawberry.input(description="A currency. What is left out stays; a new one needs `code` and `rate`.")
-class SaveCurrencyInput:
-    id: strawberry.ID | None = strawberry.field(default=None, description="Of the one to change; null: a new one.")
+class SaveCurrencyInput(staff.SaveInput):
     code: str | None = strawberry.field(default=strawberry.UNSET, description="ISO 4217; only for a new one.")
     rate: Decimal | None = strawberry.field(
         default=strawberry.UNSET, description="What one unit of the shop's currency is in this one."
@@ -54,8 +53,7 @@ class SaveCurrencyInput:
 
 
 @strawberry.input(description="A price. What is left out stays; a new one needs `variantId`, `currencyId` and `price`.")
-class SaveVariantPriceInput:
-    id: strawberry.ID | None = strawberry.field(default=None, description="Of the one to change; null: a new one.")
+class SaveVariantPriceInput(staff.SaveInput):
     variant_id: strawberry.ID | None = strawberry.field(
         default=strawberry.UNSET, description="`ProductVariant.id`; one price a variant and currency."
     )

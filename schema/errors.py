@@ -14,15 +14,17 @@ from domain import contact, promotions, shipping
 from domain.cart import CartLocked as CartLockedError
 from domain.cart import NotForSale as NotForSaleError
 from domain.cart import UnknownCartCode
+from domain.changes import StaleVersion as StaleVersionError
 from domain.checkout import PriceChanged as PriceChangedError
-from domain.errors import DomainError
+from domain.errors import DomainError, NotFound
+from domain.errors import InvalidInput as InvalidInputError
 from domain.orders import TotalChanged as TotalChangedError
 from domain.stock import InsufficientStock as InsufficientStockError
 from domain.throttle import RateLimited as RateLimitedError
 from schema import ids
 from schema.context import Info
 from schema.enums import expose
-from schema.loading import Together, load
+from schema.loading import Together, load, load_as
 from schema.scalars import Money
 from storefront import models
 
@@ -35,6 +37,15 @@ if TYPE_CHECKING:
 def bad_user_input(message: str) -> GraphQLError:
     """An argument that no user could have given: a front end's mistake, not a shopper's."""
     return GraphQLError(message, extensions={"code": "BAD_USER_INPUT"})
+
+
+@contextmanager
+def telling_bad_input() -> Iterator[None]:
+    """Tells of an argument as a query does, which has no `userErrors`."""
+    try:
+        yield
+    except (InvalidInputError, NotFound) as error:
+        raise bad_user_input(error.message) from None
 
 
 @contextmanager
@@ -88,6 +99,7 @@ class ErrorCode(Enum):
     REQUEST_ID_REUSED = strawberry.enum_value(
         "REQUEST_ID_REUSED", description="The `requestId` was used for something else."
     )
+    STALE_VERSION = strawberry.enum_value("STALE_VERSION", description="See `StaleVersion`.")
     RATE_LIMITED = strawberry.enum_value("RATE_LIMITED", description="See `RateLimited`.")
 
 
@@ -206,6 +218,17 @@ class CartLocked(UserError):
         return load(models.Order.objects.filter(pk=self.order_id), info).first() if self.order_id else None
 
 
+@strawberry.type(description="Somebody has changed it since the version that was given. Show both, and send it again.")
+class StaleVersion(UserError):
+    row: strawberry.Private[models.Versioned]
+
+    @strawberry.field(graphql_type=ids.Versioned, description="As it is now, with the version to give then.")
+    def current(self, info: Info) -> models.Versioned:
+        model = type(self.row)
+        rows = model._default_manager.filter(pk=self.row.pk)
+        return load_as(rows, info, ids.type_of(model, info.schema._schema)).first() or self.row
+
+
 @strawberry.type(description="Too many attempts. Nothing was tried.")
 class RateLimited(UserError):
     retry_after: int = strawberry.field(description="Seconds until there will be new ones.")
@@ -231,15 +254,8 @@ def _user_error(error: DomainError, variants: Together[models.ProductVariant]) -
     form: type[UserError] = InvalidInput
     data: dict[str, Any] = {}
     match error:
-        case InsufficientStockError():
-            form = InsufficientStock
-            data = {"requested": error.requested, "available": error.available, "line_id": _line_id(error.line)}
-            data |= {"variants": variants, "variant_id": error.variant.pk}
-        case NotForSaleError():
-            form, data = NotForSale, {"line_id": _line_id(error.line)}
-        case PriceChangedError():
-            before, now = (Money.of(amount, error.currency) for amount in (error.before, error.now))
-            form, data = PriceChanged, {"line_id": _line_id(error.line), "before": before, "now": now}
+        case InsufficientStockError() | NotForSaleError() | PriceChangedError():
+            form, data = _of_line(error, variants)
         case contact.AddressIncomplete():
             form, data = AddressIncomplete, {"country_code": error.country_code}
         case shipping.ShippingUnavailable():
@@ -251,12 +267,28 @@ def _user_error(error: DomainError, variants: Together[models.ProductVariant]) -
         case TotalChangedError():
             expected = Money.of(error.expected, error.expected_currency)
             form, data = TotalChanged, {"expected": expected, "actual": Money.of(error.actual, error.currency)}
+        case StaleVersionError():
+            form, data = StaleVersion, {"row": error.current}
         case RateLimitedError():
             form, data = RateLimited, {"retry_after": error.retry_after}
         case CartLockedError():
             form, data = CartLocked, {"order_id": error.order.pk if error.order else None}
     field = [camel(part) for part in error.field] or None
     return form(code=ErrorCode(error.code), message=error.message, field=field, **data)
+
+
+def _of_line(
+    error: InsufficientStockError | NotForSaleError | PriceChangedError, variants: Together[models.ProductVariant]
+) -> tuple[type[UserError], dict[str, Any]]:
+    data: dict[str, Any] = {"line_id": _line_id(error.line)}
+    match error:
+        case InsufficientStockError():
+            told = {"requested": error.requested, "available": error.available}
+            return InsufficientStock, data | told | {"variants": variants, "variant_id": error.variant.pk}
+        case PriceChangedError():
+            before, now = (Money.of(amount, error.currency) for amount in (error.before, error.now))
+            return PriceChanged, data | {"before": before, "now": now}
+    return NotForSale, data
 
 
 class Refusals:

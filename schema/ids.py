@@ -7,8 +7,12 @@ from typing import Any
 from uuid import UUID
 
 import strawberry
+from django.db.models import Model
+from graphql import GraphQLAbstractType, GraphQLResolveInfo, GraphQLSchema
 
 from domain.errors import NotFound
+
+_OF_STAFF = "Staff"
 
 
 def encode(type_name: str, key: object) -> strawberry.ID:
@@ -57,4 +61,21 @@ def uuid(value: str, type_name: str, *, field: Sequence[str] = ()) -> UUID:
 class Node:
     @strawberry.field(description="Opaque; stays the same for as long as the thing exists.")
     def id(self: Any, info: strawberry.Info) -> strawberry.ID:
-        return encode(info._raw_info.parent_type.name, self.pk)
+        return encode(info._raw_info.parent_type.name.removeprefix(_OF_STAFF), self.pk)
+
+
+@strawberry.interface(description="Something that staff change: whoever does can say which version they have seen.")
+class Versioned(Node):
+    version: int = strawberry.field(
+        description="Grows with each change. Give it with yours, and it is refused if another came in between."
+    )
+
+    @classmethod
+    def resolve_type(cls, row: Any, info: GraphQLResolveInfo, _: GraphQLAbstractType) -> str:
+        return type_of(type(row), info.schema)
+
+
+def type_of(model: type[Model], schema: GraphQLSchema) -> str:
+    """The name of the type by which staff see such rows: `StaffProduct` shows more than `Product` does."""
+    name = f"{_OF_STAFF}{model.__name__}"
+    return name if name in schema.type_map else model.__name__

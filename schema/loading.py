@@ -26,6 +26,12 @@ def load_nodes(rows: QuerySet[Row], info: Info) -> QuerySet[Row]:
     return optimize(rows, _of_nodes(info._raw_info), config=_CONFIG)
 
 
+def load_as(rows: QuerySet[Row], info: Info, type_name: str) -> QuerySet[Row]:
+    """For a field whose type is an interface that this one implements."""
+    concrete = cast("GraphQLObjectType", info._raw_info.schema.type_map[type_name])
+    return optimize(rows, info._raw_info._replace(return_type=concrete), config=_CONFIG)
+
+
 class Together(Generic[Row]):
     """Rows that several siblings of a list name one each: loaded for all of them when the first is asked."""
 

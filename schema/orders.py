@@ -16,12 +16,13 @@ from domain.errors import NotFound
 from schema import ids
 from schema.catalog import Image, ProductVariant
 from schema.checkout import Address
+from schema.connections import After, Before, Connection, First, Keyset, Last, Page
 from schema.context import Info
 from schema.enums import expose
-from schema.errors import Refusals, UserError
-from schema.loading import load
+from schema.errors import Refusals, UserError, telling_bad_input
+from schema.loading import load, load_nodes
 from schema.pricing import PriceStep
-from schema.scalars import Money, plain
+from schema.scalars import Money, moment, plain
 from storefront import models
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ expose(
     REFUNDED="The money was given back.",
 )
 expose(models.OrderEventKind, "What happened to an order.")
+NEWEST = Keyset("-placed_at", "id")
 
 _of_this = models.Payment.objects.filter(order=OuterRef("pk")).order_by().values("order")
 _GIVEN_BACK = Coalesce(
@@ -177,7 +179,39 @@ class Order(ids.Node):
         return orders.receipt(self) if orders.may_hold_receipt(info.context.viewer, self) else None
 
 
+@strawberry.type(description="A page of orders.")
+class OrderConnection(Connection[Order]):
+    pass
+
+
 # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@strawberry.input(description="Bounds, each included.")
+class DateTimeRange:
+    gte: datetime | None = strawberry.field(default=None, description="At the earliest.")
+    lte: datetime | None = strawberry.field(default=None, description="At the latest.")
+
+
+@strawberry.input(description="Every part given has to hold.")
+class OrderFilter:
+    state: list[models.OrderState] | None = strawberry.field(default=None, description="One of these.")
+    placed: DateTimeRange | None = strawberry.field(default=None, description="When it was placed.")
+    email: str | None = strawberry.field(default=None, description="The whole address, in any case.")
+    number: str | None = strawberry.field(default=None, description="The whole number, in any case.")
+    customer_id: strawberry.ID | None = strawberry.field(default=None, description="`Customer.id`.")
+
+
+def _decoded(filter: OrderFilter) -> orders.OrderFilter:
+    placed = filter.placed or DateTimeRange()
+    return orders.OrderFilter(
+        states=tuple(filter.state or ()),
+        placed_gte=placed.gte and moment(placed.gte),
+        placed_lte=placed.lte and moment(placed.lte),
+        email=filter.email,
+        number=filter.number,
+        customer_id=None if filter.customer_id is None else ids.uuid(filter.customer_id, "Customer"),
+    )
 
 
 @strawberry.input(description="Which cart to place, at which total.")
@@ -242,6 +276,30 @@ class OrderQuery:
             return None
         visible = orders.visible(order_id=order_id, viewer=info.context.viewer, receipt=receipt)
         return load(visible, info).first()
+
+    @strawberry.field(description="For staff who may view orders: all of them, the last placed first.")
+    def orders(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        filter: Annotated[OrderFilter | None, strawberry.argument(description="Which ones.")] = None,
+    ) -> OrderConnection:
+        info.context.allow("view_order")
+        with telling_bad_input():
+            rows = orders.of_staff(_decoded(filter or OrderFilter()))
+        page = Page(
+            rows,
+            NEWEST,
+            load=lambda rows: load_nodes(rows, info),
+            first=first,
+            after=after,
+            last=last,
+            before=before,
+        )
+        return OrderConnection(page=page)
 
 
 @strawberry.type

@@ -31,7 +31,7 @@ _BY_CODE = Keyset("code")
 
 
 @strawberry_django.type(models.Discount, description="A discount code and its terms.")
-class Discount(ids.Node):
+class Discount(ids.Versioned):
     code: str = strawberry_django.field(description="What buyers type, in any case; unique.")
     kind: models.DiscountKind = strawberry_django.field(description="What it takes off.")
     starts_at: datetime | None = strawberry_django.field(description="Null: it has begun.")
@@ -81,8 +81,7 @@ class DiscountConnection(Connection[Discount]):
 
 
 @strawberry.input(description="A discount code. What is left out stays; a new one needs `code`, `kind` and `value`.")
-class SaveDiscountInput:
-    id: strawberry.ID | None = strawberry.field(default=None, description="Of the one to change; null: a new one.")
+class SaveDiscountInput(staff.SaveInput):
     code: str | None = strawberry.field(
         default=strawberry.UNSET, description="Letters, digits, - and _; kept in capitals. Unique."
     )

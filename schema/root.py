@@ -12,8 +12,11 @@ from schema.accounts import AccountMutation, AccountQuery
 from schema.audit import AuditQuery
 from schema.cart import CartMutation, CartQuery
 from schema.catalog import CatalogQuery
+from schema.categories import CategoryMutation
+from schema.changes import ChangeQuery
 from schema.checkout import CheckoutMutation
 from schema.currency import CurrencyMutation, CurrencyQuery
+from schema.customers import CustomerQuery
 from schema.errors import (
     AddressIncomplete,
     CartLocked,
@@ -24,16 +27,20 @@ from schema.errors import (
     PriceChanged,
     RateLimited,
     ShippingUnavailable,
+    StaleVersion,
     TotalChanged,
 )
 from schema.fulfilment import FulfilmentMutation
 from schema.orders import OrderMutation, OrderQuery
 from schema.payments import PaymentMutation
+from schema.products import ProductMutation, ProductQuery
 from schema.promotions import PromotionMutation, PromotionQuery
+from schema.reports import ReportQuery
 from schema.scalars import DECIMAL
 from schema.sessions import SessionMutation
 from schema.shipping import ShippingMutation, ShippingQuery
 from schema.shop import ShopQuery
+from schema.stock import StockMutation, StockQuery
 from schema.tax import TaxMutation, TaxQuery
 
 Query = merge_types(
@@ -49,6 +56,11 @@ Query = merge_types(
         PromotionQuery,
         CurrencyQuery,
         AuditQuery,
+        ProductQuery,
+        StockQuery,
+        CustomerQuery,
+        ReportQuery,
+        ChangeQuery,
     ),
 )
 Mutation = merge_types(
@@ -65,6 +77,9 @@ Mutation = merge_types(
         TaxMutation,
         PromotionMutation,
         CurrencyMutation,
+        ProductMutation,
+        CategoryMutation,
+        StockMutation,
     ),
 )
 
@@ -97,6 +112,7 @@ schema = strawberry.Schema(
         DiscountRefused,
         TotalChanged,
         CartLocked,
+        StaleVersion,
         RateLimited,
     ],
     config=StrawberryConfig(scalar_map={Decimal: DECIMAL}),

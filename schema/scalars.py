@@ -1,6 +1,7 @@
 """Scalars and values that every part of the schema shares."""
 
 import re
+from datetime import MAXYEAR, MINYEAR, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -8,6 +9,7 @@ import strawberry
 from graphql import GraphQLError
 from strawberry.types.scalar import ScalarDefinition
 
+from domain.errors import InvalidInput
 from domain.money import quantize
 
 _DECIMAL = re.compile(r"-?[0-9]{1,11}(\.[0-9]{1,8})?")
@@ -23,6 +25,13 @@ def _parse_decimal(value: Any) -> Decimal:
 def plain(number: Decimal) -> Decimal:
     """A rate without the zeros that its column ends in."""
     return Decimal(f"{number.normalize():f}")
+
+
+def moment(value: datetime) -> datetime:
+    """A point in time that is one everywhere. Raises InvalidInput for one without an offset, or at the ends of time."""
+    if value.tzinfo is None or not MINYEAR < value.year < MAXYEAR:
+        raise InvalidInput('A moment with its offset is expected, such as "2030-06-01T00:00:00Z".')
+    return value
 
 
 DECIMAL: ScalarDefinition = strawberry.scalar(

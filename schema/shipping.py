@@ -33,7 +33,7 @@ class WeightBand:
 
 
 @strawberry_django.type(models.ShippingMethod, description="A way to send a parcel to a zone.")
-class ShippingMethod(ids.Node):
+class ShippingMethod(ids.Versioned):
     name: str = strawberry_django.field(description="What the buyer reads.")
     estimate: str = strawberry_django.field(description='"2-3 days"; may be empty.')
     zone: "ShippingZone" = strawberry_django.field(description="Where to.")
@@ -54,7 +54,7 @@ class ShippingMethod(ids.Node):
 
 
 @strawberry_django.type(models.ShippingZone, description="Countries that cost the same to send to.")
-class ShippingZone(ids.Node):
+class ShippingZone(ids.Versioned):
     name: str = strawberry_django.field(description="For staff; unique.")
     methods: list[ShippingMethod] = strawberry_django.field(description="In the shop's order.")
 
@@ -67,8 +67,7 @@ class ShippingZone(ids.Node):
 
 
 @strawberry.input(description="A zone. What is left out stays as it was; a new one needs `name`.")
-class SaveShippingZoneInput:
-    id: strawberry.ID | None = strawberry.field(default=None, description="Of the one to change; null: a new one.")
+class SaveShippingZoneInput(staff.SaveInput):
     name: str | None = strawberry.field(default=strawberry.UNSET, description="Unique.")
     countries: list[str] | None = strawberry.field(
         default=strawberry.UNSET, description="Of `shop.countries`; empty: all of them."
@@ -82,8 +81,7 @@ class WeightBandInput:
 
 
 @strawberry.input(description="A method. What is left out stays; a new one needs `name`, `zoneId` and `price`.")
-class SaveShippingMethodInput:
-    id: strawberry.ID | None = strawberry.field(default=None, description="Of the one to change; null: a new one.")
+class SaveShippingMethodInput(staff.SaveInput):
     zone_id: strawberry.ID | None = strawberry.field(default=strawberry.UNSET, description="`ShippingZone.id`.")
     name: str | None = strawberry.field(default=strawberry.UNSET, description="What the buyer reads.")
     price: Decimal | None = strawberry.field(default=strawberry.UNSET, description="In the shop's currency.")

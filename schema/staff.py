@@ -11,8 +11,11 @@ from schema import ids
 from schema.context import Info
 from schema.errors import Refusals, UserError
 from schema.loading import load
+from storefront.models import Versioned
 
 Thing = TypeVar("Thing")
+
+SEEN = "As you have seen it: another one is refused (STALE_VERSION). Null: whatever it is by now."
 
 
 @strawberry.type(description="What was saved, as it is now, or why nothing was.")
@@ -27,9 +30,16 @@ class SavePayload(Generic[Thing]):
         return None if self.rows is None else load(self.rows, info).first()
 
 
+@strawberry.input(description="What to change, if it is there.")
+class SaveInput:
+    id: strawberry.ID | None = strawberry.field(default=None, description="Of the one to change; null: a new one.")
+    version: int | None = strawberry.field(default=None, description=SEEN)
+
+
 @strawberry.input(description="What to delete.")
 class DeleteInput:
     id: strawberry.ID = strawberry.field(description="Its `id`.")
+    version: int | None = strawberry.field(default=None, description=SEEN)
 
 
 @strawberry.type(description="What was deleted, for a client's cache, or why nothing was.")
@@ -41,7 +51,12 @@ class DeletePayload:
 
 
 def save(
-    info: Info, model: type[Model], given: Any, *, links: Mapping[str, str] | None = None, parts: tuple[str, ...] = ()
+    info: Info,
+    model: type[Versioned],
+    given: Any,
+    *,
+    links: Mapping[str, str] | None = None,
+    parts: tuple[str, ...] = (),
 ) -> SavePayload[Any]:
     """Makes a row, or changes the one that the input's `id` names; parts of the input that were left out stay.
 
@@ -49,27 +64,48 @@ def save(
     """
     info.context.allow(f"{'add' if given.id is None else 'change'}_{model._meta.model_name}")
     with Refusals(info) as errors:
-        values = {name: value for name, value in vars(given).items() if value is not strawberry.UNSET}
-        key = _key(values.pop("id"), model, "id")
+        key, values = decoded(given, model)
         linked = {
             name: (relation, _keys(values.pop(name), model, relation, name))
             for name, relation in (links or {}).items()
             if name in values
         }
         hanging = {name: [vars(part) for part in values.pop(name) or ()] for name in parts if name in values}
-        values |= {name: _related(value, model, name) for name, value in values.items() if name.endswith("_id")}
         rows = model._default_manager.all()
-        row = records.save(rows=rows, key=key, values=values, links=linked, parts=hanging)
+        row = records.save(
+            rows=rows,
+            key=key,
+            version=given.version,
+            values=values,
+            links=linked,
+            parts=hanging,
+            actor=info.context.user,
+            now=info.context.now,
+        )
         return SavePayload(rows=rows.filter(pk=row.pk))
     return SavePayload(user_errors=errors)
 
 
-def delete(info: Info, model: type[Model], given: DeleteInput) -> DeletePayload:
+def delete(info: Info, model: type[Versioned], given: DeleteInput) -> DeletePayload:
     info.context.allow(f"delete_{model._meta.model_name}")
     with Refusals(info) as errors:
-        records.delete(rows=model._default_manager.all(), key=_key(given.id, model, "id"))
+        records.delete(
+            rows=model._default_manager.all(),
+            key=_key(given.id, model, "id"),
+            version=given.version,
+            actor=info.context.user,
+            now=info.context.now,
+        )
         return DeletePayload(deleted_id=given.id)
     return DeletePayload(user_errors=errors)
+
+
+def decoded(given: Any, model: type[Model]) -> tuple[Any, dict[str, Any]]:
+    """The key that an input names, and what is to be set: parts that were left out are not in it."""
+    values = {name: value for name, value in vars(given).items() if value is not strawberry.UNSET}
+    key = _key(values.pop("id"), model, "id")
+    del values["version"]
+    return key, values | {name: _related(value, model, name) for name, value in values.items() if name.endswith("_id")}
 
 
 def _key(id: str | None, model: type[Model], *field: str) -> int | str | None:

@@ -17,12 +17,12 @@ from storefront import models
 
 
 @strawberry_django.type(models.TaxClass, description="Goods that are taxed in another way than the standard one.")
-class TaxClass(ids.Node):
+class TaxClass(ids.Versioned):
     name: str = strawberry_django.field(description="For staff; unique.")
 
 
 @strawberry_django.type(models.TaxRate, description="What a country, or a region of it, takes of goods sent there.")
-class TaxRate(ids.Node):
+class TaxRate(ids.Versioned):
     name: str = strawberry_django.field(description='What the buyer reads: "VAT".')
     country_code: str = strawberry_django.field(description="ISO 3166-1 alpha-2.")
     region: str = strawberry_django.field(description="Its code; empty: the whole country.")
@@ -37,14 +37,12 @@ class TaxRate(ids.Node):
 
 
 @strawberry.input(description="A class of goods. What is left out stays; a new one needs `name`.")
-class SaveTaxClassInput:
-    id: strawberry.ID | None = strawberry.field(default=None, description="Of the one to change; null: a new one.")
+class SaveTaxClassInput(staff.SaveInput):
     name: str | None = strawberry.field(default=strawberry.UNSET, description="Unique.")
 
 
 @strawberry.input(description="A rate. What is left out stays; a new one needs `countryCode` and `percent`.")
-class SaveTaxRateInput:
-    id: strawberry.ID | None = strawberry.field(default=None, description="Of the one to change; null: a new one.")
+class SaveTaxRateInput(staff.SaveInput):
     name: str | None = strawberry.field(default=strawberry.UNSET, description='"VAT" unless said.')
     country_code: str | None = strawberry.field(default=strawberry.UNSET, description="One of `shop.countries`.")
     region: str | None = strawberry.field(

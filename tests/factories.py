@@ -7,7 +7,7 @@ from typing import Any
 import factory
 from factory.django import DjangoModelFactory
 
-from domain import catalog, pricing, quotes
+from domain import pricing, products, quotes
 from storefront import models
 
 NOW = datetime(2030, 1, 15, 12, tzinfo=UTC)
@@ -61,7 +61,7 @@ class VariantFactory(DjangoModelFactory):
     def stock(self: Any, create: bool, extracted: Any, **values: Any) -> None:
         models.Stock.objects.create(variant_id=self.pk, **{"on_hand": 10, **values})
         self.refresh_from_db()
-        catalog.refresh(self.product)
+        products.refresh(self.product)
 
 
 class ImageFactory(DjangoModelFactory):

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from domain import catalog, locks
+from domain import locks, products, search
 from storefront import models
 from storefront.admin.read_only import ReadOnlyAdmin, ReadOnlyInline
 
@@ -18,8 +18,8 @@ class NamesProducts(admin.ModelAdmin[Any]):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        for product in obj.products.all() if change else ():
-            catalog.refresh(product)
+        if change:
+            search.index(obj.products.all())
 
 
 @admin.register(models.Category)
@@ -76,13 +76,14 @@ class ProductAdmin(admin.ModelAdmin[models.Product]):
 
     def save_model(self, request: HttpRequest, obj: models.Product, form: Any, change: bool) -> None:
         locks.product(models.Product.objects.filter(pk=obj.pk))  # An import writes the same rows.
-        super().save_model(request, obj, form, change)
+        if form.has_changed():
+            super().save_model(request, obj, form, change)
 
     def save_related(
         self, request: HttpRequest, form: forms.ModelForm[models.Product], formsets: Any, change: bool
     ) -> None:
         super().save_related(request, form, formsets, change)
-        catalog.refresh(form.instance)
+        products.refresh(form.instance)
 
 
 @admin.register(models.Tag)

@@ -3,10 +3,11 @@
 from storefront.models.accounts import Attempts, RefreshToken, SavedAddress, Session, User
 from storefront.models.cart import Cart, CartLine, CartState
 from storefront.models.catalog import Category, Image, Product, ProductVariant, SearchDocument, Tag
+from storefront.models.changes import Change, ChangeAction
 from storefront.models.checkout import Checkout
 from storefront.models.clocks import ClockRun
 from storefront.models.currency import Currency, VariantPrice
-from storefront.models.fields import Address
+from storefront.models.fields import Address, Versioned
 from storefront.models.fulfilment import Shipment
 from storefront.models.orders import Order, OrderEvent, OrderEventKind, OrderLine, OrderState
 from storefront.models.outbox import OutboxMessage
@@ -21,7 +22,7 @@ from storefront.models.payments import (
 )
 from storefront.models.promotions import Discount, DiscountKind, DiscountUse
 from storefront.models.shipping import ShippingMethod, ShippingZone, WeightBand
-from storefront.models.stock import MovementReason, Stock, StockMovement, StockPolicy
+from storefront.models.stock import MovementReason, Stock, StockAdjustment, StockMovement, StockPolicy
 from storefront.models.tax import TaxClass, TaxRate
 from storefront.models.webhooks import WebhookDelivery, WebhookEndpoint, WebhookTopic
 
@@ -32,6 +33,8 @@ __all__ = [
     "CartLine",
     "CartState",
     "Category",
+    "Change",
+    "ChangeAction",
     "Checkout",
     "ClockRun",
     "Currency",
@@ -61,6 +64,7 @@ __all__ = [
     "ShippingMethod",
     "ShippingZone",
     "Stock",
+    "StockAdjustment",
     "StockMovement",
     "StockPolicy",
     "Tag",
@@ -70,6 +74,7 @@ __all__ = [
     "TestRefund",
     "User",
     "VariantPrice",
+    "Versioned",
     "WebhookDelivery",
     "WebhookEndpoint",
     "WebhookTopic",

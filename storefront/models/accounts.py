@@ -83,7 +83,10 @@ class User(AbstractBaseUser, PermissionsMixin):
                 condition=Q(claimed_email=Lower("claimed_email")), name="user_claimed_email_is_lower_case"
             ),
         ]
-        indexes = [models.Index(fields=["claimed_email"], name="user_claimed_email")]
+        indexes = [
+            models.Index(fields=["claimed_email"], name="user_claimed_email"),
+            models.Index(fields=["-joined_at", "id"], name="user_newest"),
+        ]
 
     def __str__(self) -> str:
         return self.address or "deleted account"

@@ -5,11 +5,11 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
 
-from storefront.models.fields import amount_field, non_negative
+from storefront.models.fields import Versioned, amount_field, non_negative
 from storefront.models.tax import TaxClass
 
 
-class Category(models.Model):
+class Category(Versioned):
     """A node of the category tree; a product may hang on several."""
 
     parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="children")
@@ -49,7 +49,7 @@ class ProductQuerySet(models.QuerySet["Product"]):
         return self.filter(published_at__lte=now)
 
 
-class Product(models.Model):
+class Product(Versioned):
     """What the shop sells. Up to three options (Size, Colour …) tell its variants apart."""
 
     slug = models.SlugField(max_length=200, unique=True, allow_unicode=True)
@@ -66,7 +66,8 @@ class Product(models.Model):
         TaxClass, on_delete=models.PROTECT, null=True, blank=True, related_name="products", help_text="Empty: standard."
     )
     published_at = models.DateTimeField(null=True, blank=True)
-    # The variants' prices in brief, written by domain.catalog with them: a list sorts and filters by an index.
+    archived_at = models.DateTimeField(null=True, blank=True, help_text="Withdrawn for good, and out of staff's way.")
+    # The variants' prices in brief, written by domain.products with them: a list sorts and filters by an index.
     min_price = amount_field(default=0, editable=False)
     max_price = amount_field(default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -80,12 +81,18 @@ class Product(models.Model):
                 condition=non_negative("min_price") & Q(max_price__gte=F("min_price")),
                 name="product_price_range_is_ordered",
             ),
+            models.CheckConstraint(
+                condition=Q(archived_at=None) | Q(published_at=None),
+                name="product_archived_is_not_published",
+                violation_error_message="What is archived is not published.",
+            ),
         ]
         # Each serves a sort of `products`, walked by keyset; docs/indexes.md names the queries.
         indexes = [
             models.Index(fields=["-published_at", "id"], name="product_newest"),
             models.Index(fields=["min_price", "id"], name="product_price"),
             models.Index(fields=["title", "id"], name="product_title"),
+            models.Index(fields=["-updated_at", "id"], name="product_changed"),
         ]
 
     def __str__(self) -> str:
@@ -133,6 +140,9 @@ class ProductVariant(models.Model):
     barcode = models.CharField(max_length=50, blank=True)
     image = models.ForeignKey(Image, on_delete=models.SET_NULL, null=True, blank=True, related_name="variants")
     position = models.PositiveIntegerField(default=0)
+    is_withdrawn = models.BooleanField(
+        "withdrawn", default=False, db_default=False, help_text="No longer shown, nor sold."
+    )
 
     class Meta:
         ordering = ["position", "id"]

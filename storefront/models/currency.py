@@ -7,10 +7,10 @@ from django.db import models
 from django.db.models import Q
 
 from storefront.models.catalog import ProductVariant
-from storefront.models.fields import amount_field, non_negative
+from storefront.models.fields import Versioned, amount_field, non_negative
 
 
-class Currency(models.Model):
+class Currency(Versioned):
     """A further currency to buy in. What has no price of its own in it (`VariantPrice`) is converted at `rate`."""
 
     code = models.CharField(
@@ -37,7 +37,7 @@ class Currency(models.Model):
             raise ValidationError({"code": "This is the shop's own currency."})
 
 
-class VariantPrice(models.Model):
+class VariantPrice(Versioned):
     """A variant's price in a further currency, where the shop does not want the converted one."""
 
     variant = models.ForeignKey(ProductVariant, on_delete=models.CASCADE, related_name="prices")

@@ -1,5 +1,6 @@
 """Column types that the shop's models share."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
@@ -60,6 +61,21 @@ def amount_field(**options: Any) -> "models.DecimalField[Decimal, Decimal]":
     """A money amount. Three decimals hold every currency of ISO 4217 that a shop prices in (KWD has three);
     `domain.money` rounds to the currency's own."""
     return models.DecimalField(max_digits=14, decimal_places=3, validators=[MinValueValidator(0)], **options)
+
+
+class Versioned(models.Model):
+    """A row that counts how often it was changed: whoever changes it can state which one they have seen."""
+
+    version = models.PositiveIntegerField(default=1, db_default=1, editable=False)
+
+    class Meta:
+        abstract = True
+
+    def save(self, *, update_fields: Iterable[str] | None = None, **options: Any) -> None:
+        if not self._state.adding:
+            self.version += 1
+        names = None if update_fields is None else [*update_fields, "version"]
+        super().save(update_fields=names, **options)
 
 
 def non_negative(*names: str) -> models.Q:

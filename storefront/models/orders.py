@@ -76,7 +76,13 @@ class Order(models.Model):
                 name="order_amounts_are_not_negative",
             ),
         ]
-        indexes = [models.Index(fields=["user", "-placed_at", "id"], name="order_history")]
+        indexes = [
+            models.Index(fields=["user", "-placed_at", "id"], name="order_history"),
+            models.Index(fields=["-placed_at", "id"], name="order_newest"),
+            models.Index(fields=["state", "-placed_at", "id"], name="order_of_state"),
+            models.Index(fields=["email", "-placed_at", "id"], name="order_of_email"),
+        ]
+        permissions = [("view_sales", "Can view the report of sales")]
 
     def __str__(self) -> str:
         return self.number

@@ -9,7 +9,7 @@ from django.utils.timezone import is_naive
 
 from storefront.models.accounts import User
 from storefront.models.catalog import Category, Product
-from storefront.models.fields import amount_field
+from storefront.models.fields import Versioned, amount_field
 
 
 class DiscountKind(models.TextChoices):
@@ -23,7 +23,7 @@ def normal_code(given: str) -> str:
     return given.strip().upper()
 
 
-class Discount(models.Model):
+class Discount(Versioned):
     """What a code takes off, for whom, when and of what. Amounts are in the shop's currency."""
 
     code = models.CharField(

@@ -5,11 +5,11 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 
-from storefront.models.fields import amount_field, check_countries, non_negative
+from storefront.models.fields import Versioned, amount_field, check_countries, non_negative
 from storefront.models.tax import TaxClass
 
 
-class ShippingZone(models.Model):
+class ShippingZone(Versioned):
     """Countries that cost the same to send to. A country in several zones has the methods of each."""
 
     name = models.CharField(max_length=100, unique=True)
@@ -33,7 +33,7 @@ class ShippingZone(models.Model):
             raise ValidationError({"countries": error.messages}) from None
 
 
-class ShippingMethod(models.Model):
+class ShippingMethod(Versioned):
     """A way to send a parcel to a zone, at one price, or at one that depends on the weight (`WeightBand`).
 
     Prices are in the shop's currency, with or without tax as all its prices.

@@ -1,3 +1,5 @@
+from typing import Any
+
 from django.db import models
 from django.db.models import F, Q
 
@@ -45,6 +47,19 @@ class MovementReason(models.TextChoices):
     RELEASED = "RELEASED", "given back by an order"
     SHIPPED = "SHIPPED", "left with an order"
     RETURNED = "RETURNED", "came back from an order"
+    ADJUSTED = "ADJUSTED", "adjusted by staff"
+
+
+class StockAdjustment(models.Model):
+    """What staff adjusted by one request, by whose id a retry is known."""
+
+    request_id = models.CharField(max_length=100, unique=True)
+    asked: "models.JSONField[Any, Any]" = models.JSONField(help_text="What a retry has to ask for as well.")
+    actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.request_id
 
 
 class StockMovement(models.Model):
@@ -55,6 +70,12 @@ class StockMovement(models.Model):
     reserved_change = models.IntegerField(default=0)
     reason = models.CharField(max_length=10, choices=MovementReason)
     order = models.ForeignKey(Order, on_delete=models.PROTECT, null=True, blank=True, related_name="stock_movements")
+    adjustment = models.ForeignKey(
+        StockAdjustment, on_delete=models.PROTECT, null=True, blank=True, related_name="movements"
+    )
+    note = models.CharField(
+        max_length=200, blank=True, db_default="", help_text="Why, in the words of whoever adjusted it."
+    )
     actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     at = models.DateTimeField()
 

@@ -5,10 +5,10 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
-from storefront.models.fields import check_countries, check_region
+from storefront.models.fields import Versioned, check_countries, check_region
 
 
-class TaxClass(models.Model):
+class TaxClass(Versioned):
     """Goods that are taxed in another way than the standard one: books, food. Without one, a good is standard."""
 
     name = models.CharField(max_length=100, unique=True)
@@ -21,7 +21,7 @@ class TaxClass(models.Model):
         return self.name
 
 
-class TaxRate(models.Model):
+class TaxRate(Versioned):
     """What a country, or a region of it, takes of goods that are sent there. `domain.tax` says which one holds."""
 
     name = models.CharField(max_length=100, default="VAT", help_text='What the buyer reads: "VAT", "MwSt.".')

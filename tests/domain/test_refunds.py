@@ -9,7 +9,7 @@ import pytest
 from django.db import connections
 
 from domain import fulfilment, gateways, orders, payments, refunds
-from domain.errors import DomainError, InvalidInput, NotFound
+from domain.errors import DomainError, InvalidInput, NotFound, RequestIdReused
 from domain.gateways.test import TestGateway
 from storefront.models import (
     Order,
@@ -118,7 +118,7 @@ def test_the_same_request_gives_once(payment):
     first = give(payment, 10)
     assert give(payment, 10) == first
     assert give(payment) == first
-    with pytest.raises(refunds.RequestIdReused):
+    with pytest.raises(RequestIdReused):
         give(payment, 11)
     assert Refund.objects.count() == 1
     books_agree()

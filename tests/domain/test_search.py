@@ -1,6 +1,6 @@
 import pytest
 
-from domain import catalog, search
+from domain import catalog, products, search
 from storefront.models import Category, Product, Tag
 from tests.factories import NOW, VariantFactory
 
@@ -74,7 +74,7 @@ def test_product_is_found_by_vendor_type_tag_category_and_description():
     ).product
     product.tags.add(Tag.objects.create(name="summer"))
     product.categories.add(Category.objects.create(name="Clothes", slug="clothes"))
-    catalog.refresh(product)
+    products.refresh(product)
     shelve("Another")
     for text in ("northfold", "blouse", "summer", "clothes", "flanders", "cool"):
         assert find(text) == ["This one"], text
@@ -126,7 +126,7 @@ def test_renamed_product_is_found_by_its_new_name_only():
     product = Product.objects.get()
     product.title = "Wool Coat"
     product.save()
-    catalog.refresh(product)
+    products.refresh(product)
     assert find("coat") == ["Wool Coat"]
     assert find("linen") == []
 

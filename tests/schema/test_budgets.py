@@ -11,7 +11,7 @@ from django.db import connection
 from graphql import OperationDefinitionNode, parse
 
 from domain import cart as carts
-from domain import catalog, throttle
+from domain import products, throttle
 from schema import ids
 from schema.examples import OPERATIONS
 from storefront import models
@@ -78,7 +78,7 @@ def shop():
         ShippingMethodFactory.create_batch(size)
         CurrencyFactory(code="USD")
         DiscountFactory(code=VARIABLES["code"])
-        catalog.refresh(first)
+        products.refresh(first)
         return list(models.ProductVariant.objects.filter(option1="0"))
 
     return fill

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from domain import catalog
+from domain import products
 from schema import ids
 from storefront import models
 from tests.factories import LONG_AGO, CategoryFactory, ImageFactory, ProductFactory, VariantFactory
@@ -42,7 +42,7 @@ def sold(title="Linen shirt", *, tags=(), categories=(), **values):
     if tags or categories:
         variant.product.tags.set([models.Tag.objects.get_or_create(name=name)[0] for name in tags])
         variant.product.categories.set(categories)
-        catalog.refresh(variant.product)
+        products.refresh(variant.product)
     return variant.product
 
 

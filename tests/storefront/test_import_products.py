@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from PIL import Image as Picture
 
 from domain import shopify_csv
-from domain.catalog import Saved
+from domain.products import Saved
 from storefront import models
 from tests.factories import NOW, VariantFactory
 
@@ -720,7 +720,7 @@ def _lines(products):
 def _peak(products, monkeypatch):
     """The most memory that was taken at once, the database left out."""
     monkeypatch.setattr(
-        shopify_csv.catalog, "save_product", lambda draft, **given: (models.Product(slug=draft.slug), Saved.CREATED)
+        shopify_csv.products, "save", lambda draft, **given: (models.Product(slug=draft.slug), Saved.CREATED)
     )
     tracemalloc.start()
     outcomes = shopify_csv.import_products(_lines(products), images=None, dry_run=True, actor=None, now=NOW)

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from rich.console import Console
 
-from domain.catalog import Saved
+from domain.products import Saved
 from domain.shopify_csv import NotAnExport, Note, PicturesLeft, import_products
 
 

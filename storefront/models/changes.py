@@ -1,0 +1,33 @@
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+
+from storefront.models.accounts import User
+
+
+class ChangeAction(models.TextChoices):
+    CREATED = "CREATED", "created"
+    UPDATED = "UPDATED", "updated"
+    DELETED = "DELETED", "deleted"
+
+
+class Change(models.Model):
+    """Who changed what of the shop, and how it was before. Written with the change, and never changed itself."""
+
+    at = models.DateTimeField()
+    actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    action = models.CharField(max_length=10, choices=ChangeAction)
+    kind = models.CharField(max_length=50, help_text="Of what: the model's name.")
+    key = models.CharField(max_length=50)
+    label = models.CharField(max_length=300, help_text="What it was called then.")
+    fields: "models.JSONField[Any, Any]" = models.JSONField(
+        encoder=DjangoJSONEncoder, help_text="By name, what it was before and after."
+    )
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["kind", "key", "-id"], name="change_of")]
+
+    def __str__(self) -> str:
+        return f"{self.get_action_display()}: {self.label}"
