@@ -2,7 +2,7 @@
 
 import strawberry
 
-from domain import audit
+from domain import audit as books
 from schema.context import Info
 
 
@@ -20,6 +20,6 @@ class AuditQuery:
         description="For staff: what does not balance among stock, orders, payments, refunds and codes; empty when all "
         "does. It reads every order: not for a page that is opened often.",
     )
-    def audit(self, info: Info) -> list[audit.Breach]:
+    def audit(self, info: Info) -> list[books.Breach]:
         info.context.allow("view_order", "view_payment", "view_stock")
-        return audit.breaches()
+        return books.breaches()
