@@ -5,27 +5,22 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from io import BytesIO
 from itertools import chain, count
 from typing import Any
 
 import nh3
 from django.core.exceptions import ValidationError
-from django.core.files.base import ContentFile
 from django.db import models as db
 from django.db import transaction
 from django.utils.text import slugify
-from PIL import Image as Picture
 
 from domain import locks, search, stock
 from domain.errors import InvalidInput, raise_all
-from storefront.models import Category, Image, Product, ProductVariant, Stock, StockPolicy, Tag, User
+from storefront.models import Category, Product, ProductVariant, Stock, StockPolicy, Tag, User
 
 MAX_OPTIONS = 3
 MAX_VARIANTS = 500
 MAX_ON_HAND = 10_000_000
-_MAX_PIXELS = 50_000_000
-_PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,27 +245,6 @@ def _free_slug(path: Sequence[str]) -> str:
     taken = set(Category.objects.values_list("slug", flat=True))
     candidates = chain([short, long], (f"{long}-{number}" for number in count(2)))
     return next(slug for slug in candidates if slug not in taken)
-
-
-def attach_image(*, product: Product, source: str, alt: str, content: bytes, position: int) -> Image:
-    """Stores a picture and hangs it on the product. Raises InvalidInput for what is not a picture.
-
-    The file is written first: a crash in between leaves a file that nothing shows, never a broken picture.
-    """
-    try:
-        with Picture.open(BytesIO(content), formats=_PICTURE_FORMATS) as picture:
-            width, height = picture.size
-            kind = (picture.format or "").lower()
-            if width * height > _MAX_PIXELS:
-                raise InvalidInput(f"More than {_MAX_PIXELS} pixels.", field=["image"])
-            picture.load()
-    except (OSError, SyntaxError, ValueError, Picture.DecompressionBombError):
-        raise InvalidInput("Not a picture that can be read (PNG, JPEG, WebP, GIF).", field=["image"]) from None
-    image = Image(product=product, source=source, alt=alt[:500], width=width, height=height, position=position)
-    _checked(image, exclude=["product", "file"])
-    image.file.save(f"{product.slug[:80]}-{position}.{kind}", ContentFile(content), save=False)
-    image.save()
-    return image
 
 
 # ── what buyers see ──────────────────────────────────────────────────────────────────────────────────

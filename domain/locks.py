@@ -1,5 +1,5 @@
 """Every lock of the domain. Order everywhere: e-mail, user, session, carts sorted by key, order or product,
-discounts sorted by key, then stock rows sorted by key. Counters of attempts are locked alone.
+an upload of a picture, discounts sorted by key, then stock rows sorted by key. Counters of attempts are locked alone.
 
 On SQLite a transaction is IMMEDIATE and holds the one write lock from its beginning: the same effect.
 """
@@ -11,7 +11,18 @@ from typing import TypeVar
 from django.db import models as db
 from django.db import transaction
 
-from storefront.models import Attempts, Cart, Discount, Order, OutboxMessage, Product, Session, Stock, User
+from storefront.models import (
+    Attempts,
+    Cart,
+    Discount,
+    ImageUpload,
+    Order,
+    OutboxMessage,
+    Product,
+    Session,
+    Stock,
+    User,
+)
 
 Row = TypeVar("Row", bound=db.Model)
 
@@ -68,6 +79,11 @@ def order(candidates: db.QuerySet[Order]) -> Order | None:
 
 def product(candidates: db.QuerySet[Product]) -> Product | None:
     """Locks the product that the query finds, and with it the right to write its variants."""
+    return _locked(candidates).first()
+
+
+def image_upload(candidates: db.QuerySet[ImageUpload]) -> ImageUpload | None:
+    """Locks the upload that the query finds, and with it the right to attach or to discard it."""
     return _locked(candidates).first()
 
 

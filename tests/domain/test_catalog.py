@@ -1,18 +1,16 @@
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from io import BytesIO
 
 import pytest
-from django.core.files.storage import default_storage
-from PIL import Image as Picture
 
-from domain import catalog, facets, search
+from domain import catalog, facets, images, search
 from domain.catalog import OptionFilter, ProductDraft, ProductFilter, Saved, VariantDraft
 from domain.errors import DomainError, InvalidInput
 from domain.facets import FacetKind
-from storefront.models import Category, Image, Product, ProductVariant, StockMovement, StockPolicy, Tag
+from storefront.models import Category, Product, ProductVariant, StockMovement, StockPolicy, Tag
 from tests.factories import NOW, CategoryFactory, ProductFactory, VariantFactory
+from tests.pictures import drawn
 
 pytestmark = pytest.mark.django_db
 
@@ -236,34 +234,9 @@ def test_product_has_500_variants_and_no_more():
 # ── pictures ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def picture(kind="PNG", size=(4, 3)):
-    drawn = BytesIO()
-    Picture.new("RGB", size).save(drawn, kind)
-    return drawn.getvalue()
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
-def test_picture_is_stored_with_its_size(kind):
-    product = ProductFactory()
-    catalog.attach_image(product=product, source="tee.png", alt="A tee", content=picture(kind), position=1)
-    image = Image.objects.get()
-    assert (image.width, image.height, image.alt, image.product) == (4, 3, "A tee", product)
-    with default_storage.open(image.file.name) as stored:
-        assert stored.read() == picture(kind)
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"<svg onload='alert(1)'/>", picture()[:40], picture("BMP"), b"\x89PNG\r\n\x1a\n"]
-)
-def test_what_is_no_picture_is_not_stored(content):
-    with pytest.raises(InvalidInput):
-        catalog.attach_image(product=ProductFactory(), source="x", alt="", content=content, position=1)
-    assert not Image.objects.exists()
-
-
 def test_variant_shows_the_picture_that_its_draft_names():
     product, _ = save(TEE)
-    image = catalog.attach_image(product=product, source="tee.png", alt="", content=picture(), position=1)
+    image = images.take(product=product, source="tee.png", alt="", content=drawn(), position=1, now=NOW)
     assert save(replace(TEE, variants=(replace(SMALL, image_source="tee.png"),)))[1] == Saved.UPDATED
     assert ProductVariant.objects.get(sku="TEE-S").image == image
 
