@@ -88,6 +88,9 @@ class ErrorCode(Enum):
     REQUEST_ID_REUSED = strawberry.enum_value(
         "REQUEST_ID_REUSED", description="The `requestId` was used for something else."
     )
+    STORAGE_UNAVAILABLE = strawberry.enum_value(
+        "STORAGE_UNAVAILABLE", description="The storage of pictures gave no answer: try the same again."
+    )
     RATE_LIMITED = strawberry.enum_value("RATE_LIMITED", description="See `RateLimited`.")
 
 

@@ -26,6 +26,7 @@ from schema.errors import (
     TotalChanged,
 )
 from schema.fulfilment import FulfilmentMutation
+from schema.images import ImageMutation
 from schema.orders import OrderMutation, OrderQuery
 from schema.payments import PaymentMutation
 from schema.promotions import PromotionMutation, PromotionQuery
@@ -59,6 +60,7 @@ Mutation = merge_types(
         OrderMutation,
         PaymentMutation,
         FulfilmentMutation,
+        ImageMutation,
         ShippingMutation,
         TaxMutation,
         PromotionMutation,
