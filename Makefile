@@ -44,7 +44,7 @@ run: .venv/app.stamp .env ## the demo shop on http://localhost:8000; PORT=9000 f
 	@exec $(BIN)/gunicorn --config deploy/gunicorn.conf.py --bind $(HOST):$(PORT) commercia.wsgi
 
 reset-demo: .venv/app.stamp .env ## throw the demo's database and pictures away and load it anew
-	@rm -rf data/shop.sqlite3 data/shop.sqlite3-shm data/shop.sqlite3-wal data/media
+	@rm -rf data/shop.sqlite3 data/shop.sqlite3-shm data/shop.sqlite3-wal data/media data/originals
 	@$(BIN)/python manage.py migrate --verbosity 0
 	@$(BIN)/python manage.py demo
 

@@ -8,6 +8,7 @@ from typing import Any
 import django_stubs_ext
 import environ
 import sentry_sdk
+from botocore.config import Config
 from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 
@@ -41,7 +42,7 @@ CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 CORS_ALLOWED_ORIGINS = env_list("CORS_ALLOWED_ORIGINS", "http://localhost:5173 http://localhost:3000" if DEBUG else "")
 CORS_ALLOW_CREDENTIALS = True
 CORS_ALLOW_HEADERS = [*default_headers, "apollo-require-preflight", "x-apollo-operation-name"]
-CORS_URLS_REGEX = r"^/graphql/$"
+CORS_URLS_REGEX = r"^/(graphql|uploads)/$"
 
 # ── The shop ─────────────────────────────────────────────────────────────────────────────────────────
 SHOP_NAME = env.str("SHOP_NAME", "Commercia")
@@ -254,21 +255,50 @@ STATIC_ROOT = DATA_DIR / "static"
 MEDIA_URL = env.str("MEDIA_URL", "/media/")
 MEDIA_ROOT = env.path("MEDIA_ROOT", str(DATA_DIR / "media"))
 SERVE_MEDIA = env.bool("SERVE_MEDIA", DEBUG)
+# What was put in, as it was: for nobody but us. What is made of it is public, under MEDIA_URL.
+ORIGINALS_ROOT = env.path("ORIGINALS_ROOT", str(DATA_DIR / "originals"))
+MAX_IMAGE_BYTES = env.int("MAX_IMAGE_BYTES", 20_000_000)
+MAX_IMAGE_PIXELS = env.int("MAX_IMAGE_PIXELS", 50_000_000)
 S3_BUCKET = env.str("S3_BUCKET", "")
-STORAGES = {
-    "default": {
-        "BACKEND": "storages.backends.s3.S3Storage",
-        "OPTIONS": {
-            "bucket_name": S3_BUCKET,
-            "region_name": env.str("S3_REGION", "") or None,
-            "endpoint_url": env.str("S3_ENDPOINT_URL", "") or None,
-            "custom_domain": env.str("S3_PUBLIC_DOMAIN", "") or None,
-            "querystring_auth": False,
-            "file_overwrite": False,
-        },
+
+
+def s3_storages(**options: Any) -> dict[str, dict[str, Any]]:
+    """The two parts of the bucket, of which the policy in docs/images.md makes one public.
+
+    Whoever asks is told within five seconds that there is no answer: each of up to eight addresses is tried once.
+    """
+    shared = {
+        "bucket_name": S3_BUCKET,
+        "region_name": env.str("S3_REGION", "") or None,
+        "endpoint_url": env.str("S3_ENDPOINT_URL", "") or None,
+        "client_config": Config(
+            signature_version="s3v4",
+            connect_timeout=0.5,
+            read_timeout=3,
+            retries={"total_max_attempts": 1},
+        ),
+        **options,
     }
-    if S3_BUCKET
-    else {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    public = {
+        "custom_domain": env.str("S3_PUBLIC_DOMAIN", "") or None,
+        "querystring_auth": False,
+        # A name never gets another content, so whoever has read it may keep it.
+        "object_parameters": {"CacheControl": "public, max-age=31536000, immutable"},
+    }
+    backend = "storages.backends.s3.S3Storage"
+    return {
+        "default": {"BACKEND": backend, "OPTIONS": {**shared, **public}},
+        "originals": {"BACKEND": backend, "OPTIONS": {**shared, "location": "originals"}},
+    }
+
+
+_ON_DISK = "django.core.files.storage.FileSystemStorage"
+_MEDIA: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": _ON_DISK, "OPTIONS": {"allow_overwrite": True}},
+    "originals": {"BACKEND": _ON_DISK, "OPTIONS": {"location": ORIGINALS_ROOT}},
+}
+STORAGES: dict[str, dict[str, Any]] = {
+    **(s3_storages() if S3_BUCKET else _MEDIA),
     "staticfiles": {
         "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
         if not DEBUG

@@ -6,6 +6,7 @@ from django.views.static import serve
 
 from commercia.gateway_webhooks import receive
 from commercia.metrics import metrics
+from commercia.uploads import upload
 from schema.view import graphql
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -13,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("graphql/", graphql, name="graphql"),
     path("admin/", admin.site.urls),
     path("metrics", metrics),
+    path("uploads/", upload, name="uploads"),
     path("webhooks/<slug:provider>/", receive),
 ]
 if settings.SERVE_MEDIA:

@@ -6,19 +6,12 @@ from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 from functools import reduce
-from io import BytesIO
 from operator import or_
 
-from django.core.files.base import ContentFile
 from django.db import models as db
-from PIL import Image as Picture
 
-from domain import records, search, stock
-from domain.errors import InvalidInput
-from storefront.models import Category, Image, Product, ProductVariant, Stock
-
-_MAX_PIXELS = 50_000_000
-_PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
+from domain import search, stock
+from storefront.models import Category, Product, ProductVariant, Stock
 
 
 class Sort(Enum):
@@ -166,27 +159,3 @@ def _has_variant(wanted: ProductFilter) -> db.Q:
     found = among(variants_wanted(wanted))
     # Not available: it has the options, and none of those variants can be had.
     return found & ~among(variants_wanted(replace(wanted, available=True))) if wanted.available is False else found
-
-
-# ── pictures ─────────────────────────────────────────────────────────────────────────────────────────
-
-
-def attach_image(*, product: Product, source: str, alt: str, content: bytes, position: int) -> Image:
-    """Stores a picture and hangs it on the product. Raises InvalidInput for what is not a picture.
-
-    The file is written first: a crash in between leaves a file that nothing shows, never a broken picture.
-    """
-    try:
-        with Picture.open(BytesIO(content), formats=_PICTURE_FORMATS) as picture:
-            width, height = picture.size
-            kind = (picture.format or "").lower()
-            if width * height > _MAX_PIXELS:
-                raise InvalidInput(f"More than {_MAX_PIXELS} pixels.", field=["image"])
-            picture.load()
-    except (OSError, SyntaxError, ValueError, Picture.DecompressionBombError):
-        raise InvalidInput("Not a picture that can be read (PNG, JPEG, WebP, GIF).", field=["image"]) from None
-    image = Image(product=product, source=source, alt=alt[:500], width=width, height=height, position=position)
-    records.check(image, exclude=["product", "file"])
-    image.file.save(f"{product.slug[:80]}-{position}.{kind}", ContentFile(content), save=False)
-    image.save()
-    return image

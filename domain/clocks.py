@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from domain import cart, orders, outbox, payments, refunds, sessions, throttle, webhooks
+from domain import cart, images, orders, outbox, payments, refunds, sessions, throttle, webhooks
 from storefront.models import ClockRun
 
 
@@ -34,10 +34,15 @@ def _reconcile(now: datetime) -> int:
     return payments.reconcile(now=now) + refunds.reconcile(now=now)
 
 
+def _prune_images(now: datetime) -> int:
+    return images.prune(now=now)
+
+
 CLOCKS = {
     "reconcile": Clock(timedelta(minutes=1), _reconcile),
     "expire_orders": Clock(timedelta(minutes=5), _expire_orders),
     "abandon_carts": Clock(timedelta(hours=1), _abandon_carts),
+    "prune_images": Clock(timedelta(hours=1), _prune_images),
     "prune": Clock(timedelta(days=1), _prune),
 }
 

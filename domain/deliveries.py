@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from domain import accounts, gateways, mails, orders, outbox, payments, webhooks
+from domain import accounts, gateways, images, mails, orders, outbox, payments, webhooks
 from domain.money import quantize
 from storefront.models import Order, Shipment, User
 
@@ -74,6 +74,8 @@ HANDLERS: dict[str, outbox.Handler] = {
     webhooks.KIND: webhooks.deliver,
     payments.EVENT: payments.look_into,
     gateways.TEST_EVENT: payments.receive_test,
+    images.RENDER: images.on_render,
+    images.DISCARD: images.on_discard,
     **{
         kind: _of_order(kind)
         for kind in (

@@ -1,5 +1,6 @@
 """Every lock of the domain. Order everywhere: e-mail, user, session, carts sorted by key, order or products
-sorted by key, discounts sorted by key, then stock rows sorted by key. Counters of attempts are locked alone.
+sorted by key, an upload of a picture, discounts sorted by key, then stock rows sorted by key. Counters of attempts are
+locked alone.
 
 On SQLite a transaction is IMMEDIATE and holds the one write lock from its beginning: the same effect.
 """
@@ -11,7 +12,19 @@ from typing import TypeVar
 from django.db import models as db
 from django.db import transaction
 
-from storefront.models import Attempts, Cart, Category, Discount, Order, OutboxMessage, Product, Session, Stock, User
+from storefront.models import (
+    Attempts,
+    Cart,
+    Category,
+    Discount,
+    ImageUpload,
+    Order,
+    OutboxMessage,
+    Product,
+    Session,
+    Stock,
+    User,
+)
 
 Row = TypeVar("Row", bound=db.Model)
 
@@ -79,6 +92,11 @@ def products(candidates: db.QuerySet[Product]) -> list[Product]:
 def categories() -> list[Category]:
     """Locks the whole tree, by primary key, so that no two moves together make a loop of it: alone."""
     return list(_locked(Category.objects.all()))
+
+
+def image_upload(candidates: db.QuerySet[ImageUpload]) -> ImageUpload | None:
+    """Locks the upload that the query finds, and with it the right to attach or to discard it."""
+    return _locked(candidates).first()
 
 
 def discounts(candidates: db.QuerySet[Discount]) -> list[Discount]:

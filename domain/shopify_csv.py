@@ -18,9 +18,10 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.utils.text import slugify
 
-from domain import catalog, products
+from domain import images, products
 from domain.drafts import MAX_OPTIONS, ProductDraft, VariantDraft
 from domain.errors import DomainError
+from domain.media import StorageUnavailable
 from domain.money import quantize
 from domain.products import Saved
 from domain.stock import MAX_ON_HAND
@@ -249,12 +250,15 @@ class _Import:
             try:
                 content = (folder / _file_name(source)).read_bytes()
                 if not dry_run:
-                    catalog.attach_image(product=product, source=source, alt=alt, content=content, position=position)
+                    images.take(
+                        product=product, source=source, alt=alt, content=content, position=position, now=self.now
+                    )
                     taken = True
             except (OSError, ValueError):  # A name with a NUL byte is a ValueError.
                 self.note(row, f"No picture {_file_name(source)!r} in the folder.")
             except DomainError as error:
-                self.note(row, f"The picture {_file_name(source)!r} was refused. {error}")
+                failed = isinstance(error, StorageUnavailable)
+                self.note(row, f"The picture {_file_name(source)!r} was refused. {error}", failed=failed)
         return taken
 
 

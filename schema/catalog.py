@@ -9,7 +9,7 @@ import strawberry_django
 from django.db.models import Model, Prefetch, QuerySet
 from strawberry.extensions.field_extension import FieldExtension
 
-from domain import catalog, currency, drafts, facets, stock
+from domain import catalog, currency, drafts, facets, images, pictures, stock
 from domain.errors import NotFound
 from domain.search import Question, understand
 from schema import ids
@@ -37,6 +37,13 @@ expose(
     PRODUCT_TYPE="`productType`.",
     TAG="`tags`.",
     OPTION="`options`, with the facet's name.",
+)
+expose(
+    pictures.ImageSize,
+    "A size of a picture: its longer side at most, in pixels, and never more than the original has.",
+    THUMBNAIL="200 pixels: in a cart, in a list of staff.",
+    CARD="600 pixels: in a list of products.",
+    DETAIL="1600 pixels: on a product's page.",
 )
 expose(
     catalog.Sort,
@@ -94,12 +101,20 @@ def _money(amount: Decimal, info: Info) -> Money:
 @strawberry_django.type(models.Image, description="A picture.")
 class Image(ids.Node):
     alt: str = strawberry_django.field(description="What it shows, for those who cannot see it; may be empty.")
-    width: int = strawberry_django.field(description="Pixels.")
-    height: int = strawberry_django.field(description="Pixels.")
+    width: int = strawberry_django.field(description="Pixels of the original; every size has its proportions.")
+    height: int = strawberry_django.field(description="Pixels of the original; every size has its proportions.")
 
-    @strawberry_django.field(description="Absolute address of the file.")
-    def url(self: Any, info: Info) -> str:
-        return info.context.absolute(self.file.url)
+    @strawberry_django.field(
+        description="Absolute address of a file without metadata, WebP; for some seconds after a picture was put in, "
+        "that of DETAIL for every size. What was imported by an earlier version is as it was, until "
+        "`manage.py render_images` has run."
+    )
+    def url(
+        self: Any,
+        info: Info,
+        size: Annotated[pictures.ImageSize, strawberry.argument(description="How large.")] = pictures.ImageSize.DETAIL,
+    ) -> str:
+        return info.context.absolute(images.url(self, size))
 
 
 @strawberry.type(description="A choice that a product offers.")

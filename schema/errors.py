@@ -100,6 +100,9 @@ class ErrorCode(Enum):
         "REQUEST_ID_REUSED", description="The `requestId` was used for something else."
     )
     STALE_VERSION = strawberry.enum_value("STALE_VERSION", description="See `StaleVersion`.")
+    STORAGE_UNAVAILABLE = strawberry.enum_value(
+        "STORAGE_UNAVAILABLE", description="The storage of pictures gave no answer: try the same again."
+    )
     RATE_LIMITED = strawberry.enum_value("RATE_LIMITED", description="See `RateLimited`.")
 
 

@@ -31,6 +31,7 @@ from schema.errors import (
     TotalChanged,
 )
 from schema.fulfilment import FulfilmentMutation
+from schema.images import ImageMutation
 from schema.orders import OrderMutation, OrderQuery
 from schema.payments import PaymentMutation
 from schema.products import ProductMutation, ProductQuery
@@ -73,6 +74,7 @@ Mutation = merge_types(
         OrderMutation,
         PaymentMutation,
         FulfilmentMutation,
+        ImageMutation,
         ShippingMutation,
         TaxMutation,
         PromotionMutation,

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import Storage, default_storage, storages
 from django.core.mail import EmailMessage
 from django.core.management import call_command
 from django.db import connection
@@ -13,6 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from hypothesis import settings as hypothesis
 
+from commercia.settings import s3_storages
 from domain import cart as carts
 from domain import checkout, orders, outbox, payments
 from domain.deliveries import HANDLERS
@@ -161,4 +164,62 @@ def _own_cache(settings):
 @pytest.fixture(autouse=True)
 def _media(settings, tmp_path):
     settings.MEDIA_ROOT = tmp_path / "media"
+    originals = {**settings.STORAGES["originals"], "OPTIONS": {"location": tmp_path / "originals"}}
+    settings.STORAGES = {**settings.STORAGES, "originals": originals}
     settings.WHITENOISE_AUTOREFRESH = True  # Else every client would first look for all static files.
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    from tests.s3 import S3  # noqa: PLC0415 (moto takes a second to import)
+
+    server = S3()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server, settings):
+    """The shop's storage is a bucket of its own, `s3.bucket`."""
+    s3_server.bucket = s3_server.new_bucket()
+    settings.STORAGES = {**settings.STORAGES, **s3_storages(**s3_server.options())}
+    return s3_server
+
+
+class Files:
+    """What lies in the shop's storage."""
+
+    @property
+    def public(self) -> list[str]:
+        return self._names(default_storage, "products")
+
+    @property
+    def originals(self) -> list[str]:
+        return self._names(storages["originals"], "")
+
+    def read(self, name: str) -> bytes:
+        with default_storage.open(f"products/{name}") as file:
+            return file.read()
+
+    def original(self, key: str) -> bytes:
+        with storages["originals"].open(key) as file:
+            return file.read()
+
+    def put(self, key: str, content: bytes) -> None:
+        """What a browser's post of the form comes to."""
+        storages["originals"].save(key, ContentFile(content))
+
+    @staticmethod
+    def _names(storage: Storage, folder: str) -> list[str]:
+        try:
+            return sorted(storage.listdir(folder)[1])
+        except FileNotFoundError:
+            return []
+
+
+@pytest.fixture(params=["disk", "S3"])
+def files(request) -> Files:
+    """Both storages, in turn."""
+    if request.param == "S3":
+        request.getfixturevalue("s3")
+    return Files()

@@ -2,7 +2,7 @@
 
 from storefront.models.accounts import Attempts, RefreshToken, SavedAddress, Session, User
 from storefront.models.cart import Cart, CartLine, CartState
-from storefront.models.catalog import Category, Image, Product, ProductVariant, SearchDocument, Tag
+from storefront.models.catalog import Category, Image, ImageUpload, Product, ProductVariant, SearchDocument, Tag
 from storefront.models.changes import Change, ChangeAction
 from storefront.models.checkout import Checkout
 from storefront.models.clocks import ClockRun
@@ -43,6 +43,7 @@ __all__ = [
     "DiscountUse",
     "GatewayEvent",
     "Image",
+    "ImageUpload",
     "MovementReason",
     "Order",
     "OrderEvent",

@@ -103,11 +103,32 @@ class Product(Versioned):
         return [name for name in (self.option1_name, self.option2_name, self.option3_name) if name]
 
 
+class ImageUpload(models.Model):
+    """A place for an original in the private storage, and for what is made of it in the public one.
+
+    It is there before any file is, and goes when the files have gone: `domain.images` finds by it what no picture
+    refers to (any more), however that came about.
+    """
+
+    key = models.CharField(max_length=32, primary_key=True)
+    filename = models.CharField(max_length=255, blank=True, help_text="As whoever put it in calls it: no path.")
+    created_at = models.DateTimeField()
+    discarded_at = models.DateTimeField(null=True, blank=True, help_text="Since then nothing can become of it.")
+
+    def __str__(self) -> str:
+        return self.filename or self.key
+
+
 class Image(models.Model):
-    """A picture of a product, in the media storage."""
+    """A picture of a product. `width` and `height` are those of the original, turned upright."""
 
     product = models.ForeignKey(Product, on_delete=models.CASCADE, related_name="images")
+    upload = models.OneToOneField(
+        ImageUpload, on_delete=models.PROTECT, null=True, blank=True, related_name="image", help_text="Its original."
+    )
+    # What everyone sees, whatever size they ask for, until every size is there.
     file = models.FileField(upload_to="products/", max_length=300)
+    rendered_at = models.DateTimeField(null=True, blank=True)
     alt = models.CharField(max_length=500, blank=True)
     width = models.PositiveIntegerField()
     height = models.PositiveIntegerField()

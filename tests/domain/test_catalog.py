@@ -1,48 +1,16 @@
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from io import BytesIO
 
 import pytest
-from django.core.files.storage import default_storage
-from PIL import Image as Picture
 
 from domain import catalog, facets, search
 from domain.catalog import OptionFilter, ProductFilter
-from domain.errors import InvalidInput
 from domain.facets import FacetKind
-from storefront.models import Image, StockPolicy, Tag
+from storefront.models import StockPolicy, Tag
 from tests.factories import NOW, CategoryFactory, ProductFactory, VariantFactory
 
 pytestmark = pytest.mark.django_db
-
-
-# ── pictures ─────────────────────────────────────────────────────────────────────────────────────────
-
-
-def picture(kind="PNG", size=(4, 3)):
-    drawn = BytesIO()
-    Picture.new("RGB", size).save(drawn, kind)
-    return drawn.getvalue()
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
-def test_picture_is_stored_with_its_size(kind):
-    product = ProductFactory()
-    catalog.attach_image(product=product, source="tee.png", alt="A tee", content=picture(kind), position=1)
-    image = Image.objects.get()
-    assert (image.width, image.height, image.alt, image.product) == (4, 3, "A tee", product)
-    with default_storage.open(image.file.name) as stored:
-        assert stored.read() == picture(kind)
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"<svg onload='alert(1)'/>", picture()[:40], picture("BMP"), b"\x89PNG\r\n\x1a\n"]
-)
-def test_what_is_no_picture_is_not_stored(content):
-    with pytest.raises(InvalidInput):
-        catalog.attach_image(product=ProductFactory(), source="x", alt="", content=content, position=1)
-    assert not Image.objects.exists()
 
 
 # ── browsing ─────────────────────────────────────────────────────────────────────────────────────────

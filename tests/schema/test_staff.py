@@ -63,6 +63,10 @@ VERBS = {
     "shipOrder": ("change_order", "orderId", {"carrier": "DHL", "trackingNumber": "1"}),
     "markOrderDelivered": ("change_order", "orderId", {}),
     "refundPayment": ("add_refund", "paymentId", {"requestId": "1"}),
+    "createImageUpload": ("add_image", "contentType", {"bytes": 1}),
+    "attachImage": ("add_image", "productId", {"key": "1"}),
+    "updateImage": ("change_image", "id", {}),
+    "deleteImage": ("delete_image", "id", {}),
 }
 MUTATIONS = {f"{verb}{kind}": kind for kind in SAVED for verb in ("save", "delete")}
 
@@ -71,7 +75,7 @@ def document(name):
     if name in QUERIES:
         return f"query {{ {name} {QUERIES[name][0]} }}"
     if name in VERBS:
-        kind = name[0].upper() + name[1:]
+        kind = "Delete" if name.startswith("delete") else name[0].upper() + name[1:]
         return f"mutation ($input: {kind}Input!) {{ {name}(input: $input) {{ userErrors {{ code }} }} }}"
     kind = MUTATIONS[name]
     errors = "userErrors { code message field }"

@@ -1,6 +1,7 @@
 import pytest
 from django.core.management import CommandError, call_command
 
+from domain import images
 from storefront import models
 from storefront.management.commands.demo import CUSTOMER, PASSWORD, STAFF
 
@@ -75,7 +76,8 @@ def test_a_demo_that_was_interrupted_is_completed_and_the_rest_stays(demo_shop, 
 def test_the_demo_has_every_part_of_a_shop(demo_shop, settings):
     rows, files = _everything(settings)
     assert all(rows.values())
-    assert len(files) == len(rows["Image"])
+    assert len(files) == len(rows["Image"])  # Each in DETAIL; the other sizes are owed.
+    assert models.OutboxMessage.objects.filter(kind=images.RENDER).count() == len(files)
     assert {order["state"] for order in rows["Order"]} == {"PAID", "CANCELLED", "AWAITING_PAYMENT"}
     assert {payment["state"] for payment in rows["Payment"]} == {"SUCCEEDED", "FAILED", "REQUIRES_ACTION"}
     assert not models.Product.objects.filter(images=None).exists()

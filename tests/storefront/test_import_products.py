@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from django.core.files.storage import storages
 from django.core.management import CommandError, call_command
 from PIL import Image as Picture
 
@@ -621,7 +622,7 @@ def test_pictures_are_found_by_the_file_names_of_their_addresses(take, pictures)
     first, second = models.Image.objects.all()
     assert (first.alt, first.width, first.height, first.position) == ("A red mug", 6, 4, 1)
     assert (second.alt, second.width) == ("", 8)
-    with first.file.open() as file:
+    with storages["originals"].open(first.upload_id) as file:
         assert file.read() == (pictures / "red.png").read_bytes()
 
 
@@ -636,7 +637,27 @@ def test_pictures_are_taken_once(take, pictures, settings):
     assert take(*rows, images=pictures).counts == (1, 0, 0, 0)
     assert take(*rows, images=pictures).counts == (0, 0, 1, 0)
     assert take(*rows).out.count("Pictures left out") == 0
-    assert models.Image.objects.count() == len(list(settings.MEDIA_ROOT.rglob("*.png"))) == 1
+    assert models.Image.objects.count() == len(list(settings.MEDIA_ROOT.rglob("*.webp"))) == 1
+
+
+def test_pictures_get_every_size(take, pictures, settings, delivered):
+    take(MUG | {"Image Src": "red.png"}, images=pictures)
+    delivered()
+    assert models.Image.objects.get().rendered_at
+    assert len(list(settings.MEDIA_ROOT.rglob("*.webp"))) == 3
+
+
+def test_a_storage_that_is_away_fails_the_line_and_the_next_import_takes_the_picture(
+    take, pictures, settings, tmp_path
+):
+    rows = [MUG | {"Image Src": "red.png"}]
+    (tmp_path / "full").touch()
+    root, settings.MEDIA_ROOT = settings.MEDIA_ROOT, tmp_path / "full"
+    told = take(*rows, images=pictures)
+    assert (told.counts, told.code, models.Image.objects.count()) == ((1, 0, 0, 1), 1, 0)
+    settings.MEDIA_ROOT = root
+    assert take(*rows, images=pictures).counts == (0, 1, 0, 0)
+    assert models.Image.objects.count() == 1
 
 
 def test_pictures_can_come_later(take, pictures):

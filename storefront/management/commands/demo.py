@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from domain import cart as carts
-from domain import checkout, orders, payments, quotes
+from domain import checkout, images, orders, payments, quotes
 from domain.shopify_csv import Note, import_products
 from storefront import demo
 from storefront.demo.pictures import draw_all
@@ -81,7 +81,8 @@ class Command(BaseCommand):
         if not Order.objects.exists():
             for wanted, days_ago, tokens in _ORDERS:
                 _buy(customer, wanted, tokens, now=now - timedelta(days=days_ago))
-            OutboxMessage.objects.all().delete()  # Nobody waits for the mails of orders that never were.
+            # Nobody waits for the mails of orders that never were.
+            OutboxMessage.objects.exclude(kind=images.RENDER).delete()
         self.stdout.write(
             f"Demo shop: {Product.objects.count()} products, {ProductVariant.objects.count()} variants, "
             f"{Order.objects.count()} orders.\n"

@@ -1,0 +1,44 @@
+"""Where pictures are posted by the form of `createImageUpload`, if the disk is the storage. With S3, they go there."""
+
+from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
+from django.core.files.storage import FileSystemStorage, storages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from domain import images
+from domain.errors import InvalidInput
+from domain.media import StorageUnavailable
+
+# The form's other fields and what stands between them.
+_ROOM = 10_000
+
+
+@csrf_exempt  # Whoever posts states a policy that was signed for this one file.
+@require_POST
+def upload(request: HttpRequest) -> HttpResponse:
+    """204 when the file is there; 413 for one that is too long, before it is read; 400 with what is wrong."""
+    if not isinstance(storages["originals"], FileSystemStorage):
+        raise Http404
+    if int(request.META.get("CONTENT_LENGTH") or 0) > settings.MAX_IMAGE_BYTES + _ROOM:
+        return _told(f"At most {settings.MAX_IMAGE_BYTES} bytes.", 413)
+    try:
+        file = request.FILES.get("file")
+        if file is None:
+            return _told("`file` is missing.", 400)
+        key, policy = (request.POST.get(name, "") for name in ("key", "policy"))
+        images.receive(key=key, policy=policy, file=file, now=timezone.now())
+    except (MultiPartParserError, SuspiciousOperation):
+        return _told("This is not the form that was handed out.", 400)
+    except InvalidInput as error:
+        return _told(f"{', '.join(error.field)}: {error.message}", 400)
+    except StorageUnavailable as error:
+        return _told(error.message, 503)
+    return HttpResponse(status=204)
+
+
+def _told(message: str, status: int) -> HttpResponse:
+    return HttpResponse(message, status=status, content_type="text/plain")

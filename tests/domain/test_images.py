@@ -1,0 +1,400 @@
+"""Pictures of products, on disk and in S3: from the upload to the last file that goes."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+
+from domain import images, media, outbox
+from domain.deliveries import HANDLERS
+from domain.errors import InvalidInput, NotFound
+from domain.media import StorageUnavailable
+from domain.pictures import ImageSize
+from storefront.models import Image, ImageUpload, OutboxMessage, Product
+from tests.factories import NOW, ImageFactory, ProductFactory, VariantFactory
+from tests.pictures import HTML, NOT_PICTURES, claiming, drawn, located
+
+pytestmark = pytest.mark.django_db(transaction=True)
+LATER = NOW + timedelta(days=1)
+
+
+@pytest.fixture
+def uploaded(files):
+    """`uploaded(content)`: the key of what was put there."""
+
+    def put(content=None, **declared):
+        told = {"filename": "tee.png", "content_type": "image/png", "size": 1_000_000, **declared}
+        upload, _ = images.create_upload(**told, now=NOW)
+        files.put(upload.key, drawn() if content is None else content)
+        return upload.key
+
+    return put
+
+
+@pytest.fixture
+def attached(uploaded):
+    def attach(product=None, content=None, **given):
+        product = product or ProductFactory()
+        return images.attach(product_id=product.pk, key=uploaded(content), now=NOW, **given)
+
+    return attach
+
+
+def work(now=NOW):
+    outbox.relay(HANDLERS, clock=lambda: now)
+
+
+def named(key, *sizes):
+    return sorted(f"{key}-{size}.webp" for size in sizes)
+
+
+EVERY = ("thumbnail", "card", "detail")
+
+# ── putting in ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_was_uploaded_is_shown_at_once_and_in_every_size_soon(files, uploaded):
+    product, key = ProductFactory(), uploaded(located(6))
+    image = images.attach(product_id=product.pk, key=key, alt="A tee", now=NOW)
+    image.refresh_from_db()
+    assert (image.product, image.alt, image.width, image.height) == (product, "A tee", 30, 40)
+    assert files.public == named(key, "detail")
+    assert {images.url(image, size) for size in ImageSize} == {media.url(f"products/{key}-detail.webp")}
+    work()
+    image.refresh_from_db()
+    assert image.rendered_at == NOW
+    assert files.public == named(key, *EVERY)
+    assert [images.url(image, size) for size in ImageSize] == [
+        media.url(f"products/{key}-{size}.webp") for size in EVERY
+    ]
+    assert files.originals == [key]
+    assert files.original(key) == located(6)
+    assert not any(b"CANARY" in files.read(name) for name in files.public)
+
+
+@pytest.mark.parametrize("content", NOT_PICTURES.values(), ids=NOT_PICTURES.keys())
+def test_what_is_no_picture_is_not_attached_whatever_it_was_said_to_be(files, uploaded, content):
+    with pytest.raises(InvalidInput):
+        images.attach(product_id=ProductFactory().pk, key=uploaded(content), now=NOW)
+    assert (Image.objects.count(), files.public) == (0, [])
+
+
+def test_a_bomb_of_pixels_is_not_attached(files, attached):
+    with pytest.raises(InvalidInput, match="pixels"):
+        attached(content=claiming(50_001, 1_000))
+    assert (Image.objects.count(), files.public) == (0, [])
+
+
+def test_a_longer_one_than_may_be_is_not_read(files, uploaded, settings, monkeypatch):
+    key = uploaded(drawn(size=(300, 300)))
+    settings.MAX_IMAGE_BYTES = 100
+    monkeypatch.setattr("domain.pictures.render", lambda *given: pytest.fail("It was read."))
+    with pytest.raises(InvalidInput, match="More than 100 bytes"):
+        images.attach(product_id=ProductFactory().pk, key=key, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("declared", "field"),
+    [
+        ({"content_type": "image/svg+xml"}, "content_type"),
+        ({"content_type": "text/html"}, "content_type"),
+        ({"content_type": ""}, "content_type"),
+        ({"size": 100_000_000}, "bytes"),
+        ({"size": 0}, "bytes"),
+        ({"size": -1}, "bytes"),
+        ({"filename": "x" * 256}, "filename"),
+    ],
+)
+def test_what_cannot_be_a_picture_is_refused_before_it_comes(files, uploaded, declared, field):
+    with pytest.raises(InvalidInput) as refused:
+        uploaded(**declared)
+    assert refused.value.field == (field,)
+    assert not ImageUpload.objects.exists()
+
+
+@pytest.mark.parametrize("filename", ["../../x.png", "/etc/passwd", "..\\x.png", "a/b.png", ".htaccess", "x.svg"])
+def test_no_path_is_made_of_a_files_name(files, uploaded, filename):
+    key = uploaded(filename=filename)
+    assert (len(key), key.isalnum(), files.originals) == (32, True, [key])
+    assert ImageUpload.objects.get().filename == filename
+
+
+@pytest.mark.parametrize("key", ["", "nobody's", "../../x.png", "originals/x", "0" * 32])
+def test_a_key_that_was_not_handed_out_opens_nothing(files, key):
+    files.put("secret", drawn())
+    with pytest.raises(NotFound):
+        images.attach(product_id=ProductFactory().pk, key=key, now=NOW)
+
+
+def test_before_the_file_is_there_nothing_is_attached_and_then_it_is(files):
+    product = ProductFactory()
+    upload, _ = images.create_upload(filename="", content_type="image/png", size=1_000, now=NOW)
+    with pytest.raises(InvalidInput, match="yet"):
+        images.attach(product_id=product.pk, key=upload.key, now=NOW)
+    files.put(upload.key, drawn())
+    assert images.attach(product_id=product.pk, key=upload.key, now=NOW).product == product
+
+
+def test_the_same_upload_attached_twice_is_one_picture(files, uploaded):
+    product, key = ProductFactory(), uploaded()
+    first = images.attach(product_id=product.pk, key=key, alt="first", now=NOW)
+    assert images.attach(product_id=product.pk, key=key, alt="second", now=NOW) == first
+    work()
+    assert images.attach(product_id=product.pk, key=key, now=NOW) == first
+    assert Image.objects.get().alt == "first"
+    assert OutboxMessage.objects.filter(kind=images.RENDER).count() == 1
+
+
+def test_an_upload_is_a_picture_of_one_product(files, uploaded):
+    key = uploaded()
+    images.attach(product_id=ProductFactory().pk, key=key, now=NOW)
+    with pytest.raises(InvalidInput, match="another product"):
+        images.attach(product_id=ProductFactory().pk, key=key, now=NOW)
+
+
+def test_a_product_that_is_not_there_has_no_pictures(files, uploaded):
+    key = uploaded()
+    with pytest.raises(NotFound) as refused:
+        images.attach(product_id=1, key=key, now=NOW)
+    assert (refused.value.field, files.public) == (("product_id",), [])
+
+
+def test_words_that_are_too_long_are_refused(files, attached):
+    with pytest.raises(InvalidInput) as refused:
+        attached(alt="x" * 501)
+    assert (refused.value.field, files.public) == (("alt",), [])
+
+
+# ── where it is shown ────────────────────────────────────────────────────────────────────────────────
+
+
+def alts(product):
+    return [image.alt for image in product.images.all()]
+
+
+def test_pictures_come_in_their_order_and_make_room(files, attached):
+    product = ProductFactory()
+    for alt, position in (("b", None), ("c", None), ("a", 1), ("d", 99)):
+        attached(product, alt=alt, position=position)
+    assert alts(product) == ["a", "b", "c", "d"]
+    images.update(image_id=product.images.get(alt="d").pk, position=2)
+    assert alts(product) == ["a", "d", "b", "c"]
+    images.update(image_id=product.images.get(alt="a").pk, position=4)
+    assert alts(product) == ["d", "b", "c", "a"]
+    assert list(product.images.values_list("position", flat=True)) == [1, 2, 3, 4]
+    for position in (0, -1):
+        with pytest.raises(InvalidInput):
+            images.update(image_id=product.images.first().pk, position=position)
+
+
+def test_variants_show_it_as_their_own(files, attached):
+    product = ProductFactory(option1_name="Size")
+    small, large = (VariantFactory(product=product, option1=size) for size in "SL")
+    image = attached(product, variant_ids=[small.pk])
+    small.refresh_from_db()
+    assert (small.image, product.variants.get(option1="L").image) == (image, None)
+    images.update(image_id=image.pk, variant_ids=[large.pk])
+    assert list(image.variants.all()) == [large]
+    images.update(image_id=image.pk, alt="L")
+    assert list(image.variants.all()) == [large]
+    images.update(image_id=image.pk, variant_ids=[])
+    assert not image.variants.exists()
+
+
+def test_a_variant_of_another_product_does_not_show_it_and_nothing_is_half_done(files, attached):
+    product, stranger = ProductFactory(), VariantFactory()
+    own = VariantFactory(product=product)
+    with pytest.raises(NotFound):
+        attached(product, variant_ids=[own.pk, stranger.pk])
+    assert not Image.objects.exists()
+    image = attached(product)
+    with pytest.raises(NotFound):
+        images.update(image_id=image.pk, alt="x", variant_ids=[own.pk, stranger.pk])
+    image.refresh_from_db()
+    assert (image.alt, image.variants.count()) == ("", 0)
+
+
+def test_words_are_changed(files, attached):
+    image = attached(alt="A tee")
+    assert images.update(image_id=image.pk, alt="A blue tee").alt == "A blue tee"
+    assert images.update(image_id=image.pk, alt="").alt == ""
+    with pytest.raises(InvalidInput):
+        images.update(image_id=image.pk, alt="x" * 501)
+    with pytest.raises(NotFound):
+        images.update(image_id=image.pk + 1, alt="x")
+
+
+# ── what goes ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_deleted_picture_goes_with_all_its_files_after_the_commit(files, attached):
+    kept, image = attached(), attached()
+    variant = VariantFactory(product=image.product, image=image)
+    work()
+    assert len(files.public) == 6
+    images.delete(image_id=image.pk, now=NOW)
+    assert len(files.public) == 6
+    work()
+    assert files.public == named(kept.upload_id, *EVERY)
+    assert files.originals == [kept.upload_id]
+    variant.refresh_from_db()
+    assert variant.image is None
+    with pytest.raises(NotFound):
+        images.delete(image_id=image.pk, now=NOW)
+    with pytest.raises(NotFound):  # What its upload was good for is over.
+        images.attach(product_id=kept.product_id, key=image.upload_id, now=NOW)
+
+
+def test_the_pictures_of_a_deleted_product_go_with_it(files, attached):
+    product = ProductFactory()
+    attached(product)
+    attached(product)
+    work()
+    with transaction.atomic():
+        images.discard(images=product.images.all(), now=NOW)
+        product.delete()
+    assert len(files.public) == 6
+    work()
+    assert (files.public, files.originals) == ([], [])
+
+
+def test_a_deletion_that_is_taken_back_takes_no_file(files, attached):
+    image = attached()
+    with transaction.atomic():
+        images.discard(images=Image.objects.all(), now=NOW)
+        transaction.set_rollback(True)
+    images.on_discard({"key": image.upload_id, "file": ""}, "", NOW)
+    work()
+    assert len(files.public) == 3
+
+
+def test_files_of_a_picture_that_was_deleted_past_the_domain_are_found(files, attached):
+    attached()
+    work()
+    Product.objects.all().delete()
+    images.prune(now=NOW)
+    assert len(files.public) == 3
+    images.prune(now=LATER)
+    assert (files.public, files.originals) == ([], [])
+
+
+def test_what_is_never_attached_is_pruned_after_a_day_and_what_is_attached_stays(files, uploaded, attached):
+    kept, left = attached(), uploaded()
+    images.create_upload(filename="", content_type="image/png", size=1, now=NOW)
+    images.prune(now=LATER - timedelta(seconds=1))
+    assert len(files.originals) == 2
+    images.prune(now=LATER)
+    assert files.originals == [kept.upload_id]
+    with pytest.raises(NotFound):
+        images.attach(product_id=kept.product_id, key=left, now=LATER)
+
+
+def test_what_is_written_while_it_is_pruned_is_pruned_a_day_later(files, uploaded):
+    key = uploaded()
+    images.prune(now=LATER)
+    files.put(key, drawn())
+    media.publish(f"products/{key}-detail.webp", b"late")
+    assert images.prune(now=LATER + timedelta(hours=23)) == 0
+    assert images.prune(now=LATER + timedelta(days=1)) == 1
+    assert (files.public, files.originals, ImageUpload.objects.count()) == ([], [], 0)
+
+
+def test_a_crash_before_the_row_leaves_files_that_are_pruned(files, uploaded, monkeypatch):
+    key = uploaded()
+    monkeypatch.setattr("domain.images._attach", lambda **given: pytest.fail("the process dies here"))
+    with pytest.raises(pytest.fail.Exception):
+        images.attach(product_id=ProductFactory().pk, key=key, now=NOW)
+    assert files.public == named(key, "detail")
+    images.prune(now=LATER)
+    assert (files.public, files.originals) == ([], [])
+
+
+# ── sizes ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_rendering_again_does_the_same(files, attached):
+    image = attached()
+    work()
+    before = {name: files.read(name) for name in files.public}
+    Image.objects.update(rendered_at=None)
+    images.render(image_id=image.pk, now=NOW)
+    assert {name: files.read(name) for name in files.public} == before
+    images.render(image_id=image.pk, now=NOW)
+    images.render(image_id=image.pk + 1, now=NOW)
+
+
+def test_a_picture_that_is_deleted_while_it_is_rendered_stays_deleted(files, attached, monkeypatch):
+    image = attached()
+    publish = media.publish
+
+    def deleting(name, content):
+        publish(name, content)
+        if Image.objects.exists():
+            images.delete(image_id=image.pk, now=NOW)
+
+    monkeypatch.setattr("domain.media.publish", deleting)
+    images.render(image_id=image.pk, now=NOW)
+    work()
+    assert (Image.objects.count(), files.public) == (0, [])
+
+
+@pytest.fixture
+def old_image(files):
+    """As an earlier version imported them: the original itself is public, and there is no other size."""
+    media.publish("products/tee-1.png", located(6))
+    return ImageFactory(file="products/tee-1.png", source="tee.png", width=40, height=30)
+
+
+def test_one_that_was_imported_before_there_were_sizes_is_shown_as_it_is(files, old_image):
+    assert {images.url(old_image, size) for size in ImageSize} == {media.url("products/tee-1.png")}
+
+
+def test_one_that_was_imported_before_there_were_sizes_gets_them_and_its_original_is_taken_in(files, old_image):
+    images.render(image_id=old_image.pk, now=NOW)
+    old_image.refresh_from_db()
+    key = old_image.upload_id
+    assert (old_image.width, old_image.height, old_image.rendered_at) == (30, 40, NOW)
+    assert files.original(key) == located(6)
+    work()
+    assert files.public == named(key, *EVERY)
+    assert not any(b"CANARY" in files.read(name) for name in files.public)
+
+
+def test_one_that_was_imported_before_there_were_sizes_is_deleted_with_its_file(files, old_image):
+    images.delete(image_id=old_image.pk, now=NOW)
+    work()
+    assert files.public == []
+
+
+def test_a_file_that_is_missing_is_told_and_tried_again(files, attached):
+    image = attached()
+    media.forget(image.upload_id)
+    work()
+    assert "StorageUnavailable" in OutboxMessage.objects.get(kind=images.RENDER).error
+    gone = ImageFactory(file="products/none.png")
+    with pytest.raises(StorageUnavailable):
+        images.render(image_id=gone.pk, now=NOW)
+
+
+# ── by an import ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_import_takes_the_same_way(files):
+    product = ProductFactory()
+    given = {"product": product, "source": "tee.png", "alt": "A tee", "position": 1, "now": NOW}
+    image = images.take(content=drawn(), **given)
+    work()
+    assert files.public == named(image.upload_id, *EVERY)
+    assert images.take(content=drawn(), **given) == image
+    assert images.take(content=drawn("JPEG"), **given | {"source": "other.jpg"}) != image
+    images.prune(now=LATER)
+    assert len(files.originals) == 2
+
+
+def test_an_import_keeps_no_file_of_what_it_refuses(files, settings):
+    given = {"product": ProductFactory(), "alt": "", "position": 1, "now": NOW}
+    settings.MAX_IMAGE_BYTES = 1_000
+    for content, source in ((HTML, "a"), (drawn() + b"\0" * 1_000, "b"), (drawn(), "c" * 1_001)):
+        with pytest.raises(InvalidInput):
+            images.take(content=content, source=source, **given)
+    assert (files.public, files.originals, ImageUpload.objects.count()) == ([], [], 0)
