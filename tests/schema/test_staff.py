@@ -36,6 +36,14 @@ QUERIES = {
     "taxRates": ("{ percent taxClass { name } }", ["view_taxrate"]),
     "discounts": ("{ nodes { code uses productIds } totalCount }", ["view_discount"]),
     "currencies": ("{ code rate }", ["view_currency"]),
+    "staffProducts": ("{ nodes { title } }", ["view_product"]),
+    "staffProduct": ('(slug: "none") { title }', ["view_product"]),
+    "stockMovements": ("{ nodes { at } }", ["view_stockmovement"]),
+    "lowStock": ("{ nodes { sku } }", ["view_stock"]),
+    "orders": ("{ nodes { number } }", ["view_order"]),
+    "customers": ("{ nodes { email } }", ["view_user"]),
+    "salesReport": ('(from: "2030-01-01T00:00:00Z", to: "2030-01-02T00:00:00Z") { orders }', ["view_sales"]),
+    "changes": ("{ nodes { label } }", ["view_change"]),
 }
 SAVED = {
     "ShippingZone": ("id name countries methods { name }", ShippingZoneFactory),
@@ -45,6 +53,7 @@ SAVED = {
         ShippingMethodFactory,
     ),
     "TaxClass": ("id name", TaxClassFactory),
+    "Category": ("id version name slug description parent { name }", CategoryFactory),
     "TaxRate": ("id name countryCode region percent taxClass { name }", TaxRateFactory),
     "Discount": (
         """id code kind value minimumTotal { amount } startsAt endsAt maxUses maxUsesPerCustomer isActive uses
@@ -62,6 +71,11 @@ VERBS = {
     "shipOrder": ("change_order", "orderId", {"carrier": "DHL", "trackingNumber": "1"}),
     "markOrderDelivered": ("change_order", "orderId", {}),
     "refundPayment": ("add_refund", "paymentId", {"requestId": "1"}),
+    "createProduct": ("add_product", "title", {"variants": []}),
+    "updateProduct": ("change_product", "id", {}),
+    "updateProducts": ("change_product", "vendor", {"ids": []}),
+    "deleteProduct": ("delete_product", "id", {}),
+    "adjustStock": ("change_stock", "requestId", {"lines": []}),
 }
 MUTATIONS = {f"{verb}{kind}": kind for kind in SAVED for verb in ("save", "delete")}
 
@@ -70,7 +84,7 @@ def document(name):
     if name in QUERIES:
         return f"query {{ {name} {QUERIES[name][0]} }}"
     if name in VERBS:
-        kind = name[0].upper() + name[1:]
+        kind = "Delete" if name.startswith("delete") else name[0].upper() + name[1:]
         return f"mutation ($input: {kind}Input!) {{ {name}(input: $input) {{ userErrors {{ code }} }} }}"
     kind = MUTATIONS[name]
     errors = "userErrors { code message field }"
