@@ -7,7 +7,7 @@ from enum import Enum
 from typing import ClassVar
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 
 from domain import currency as currencies
@@ -129,7 +129,6 @@ def is_for_sale(variant: ProductVariant, *, now: datetime) -> bool:
     return not variant.is_withdrawn and published_at is not None and published_at <= now
 
 
-@transaction.atomic(durable=True)
 def add_lines(*, key: CartKey, lines: Sequence[NewLine], currency: str | None = None, now: datetime) -> Cart:
     """Adds units to the key's cart; a variant that is in it already gets more. Where there is no cart, one in
     that currency is created.
@@ -137,6 +136,14 @@ def add_lines(*, key: CartKey, lines: Sequence[NewLine], currency: str | None = 
     All or nothing. Raises, one for each line that cannot be: InvalidInput, NotForSale, InsufficientStock;
     for the cart: NotFound, CartLocked, CurrencyUnavailable.
     """
+    try:
+        return _add_lines(key=key, lines=lines, currency=currency, now=now)
+    except IntegrityError:  # Staff have just deleted one of these variants, as the second time will tell.
+        return _add_lines(key=key, lines=lines, currency=currency, now=now)
+
+
+@transaction.atomic(durable=True)
+def _add_lines(*, key: CartKey, lines: Sequence[NewLine], currency: str | None, now: datetime) -> Cart:
     if not 1 <= len(lines) <= MAX_LINES:
         raise InvalidInput(f"Add 1 to {MAX_LINES} lines at a time.", field=["lines"])
     wanted: dict[int, int] = {}

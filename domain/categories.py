@@ -1,6 +1,6 @@
 """Writing the category tree. Reading it is `domain.catalog.CategoryTree`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from itertools import chain, count
 from typing import Any
@@ -24,7 +24,7 @@ def save(
 
     Raises InvalidInput, for a parent that is below it too; NotFound, StaleVersion.
     """
-    locks.categories()
+    locks.categories(Category.objects.all())  # So that no two moves together make a loop of the tree.
     if key is None and not values.get("slug"):
         values = {**values, "slug": slug_of(str(values.get("name") or ""))}
     rows = Category.objects.all()
@@ -39,7 +39,7 @@ def save(
 def delete(*, key: int, version: int | None = None, actor: User | None, now: datetime) -> None:
     """Deletes a category on which nothing hangs. Raises NotFound, StaleVersion and InUse: a discount that loses the
     last category it covers would cover all goods."""
-    row = next((category for category in locks.categories() if category.pk == key), None)
+    row = next((category for category in locks.categories(Category.objects.all()) if category.pk == key), None)
     if row is None:
         raise NotFound("There is no such category.", field=["id"])
     changes.check_version(row, version)
@@ -49,14 +49,20 @@ def delete(*, key: int, version: int | None = None, actor: User | None, now: dat
     records.remove(row, actor=actor, now=now)
 
 
-def at(paths: Sequence[int | Path], *, field: str = "category_ids") -> set[Category]:
+def at(paths: Sequence[int | Path]) -> set[Category]:
     """The categories with these keys, or at these paths of names from a root down; what is missing of a path is
     created. Call inside a transaction. Raises NotFound, InvalidInput."""
     keys = {path for path in paths if isinstance(path, int)}
     found = set(Category.objects.filter(pk__in=keys))
     if len(found) < len(keys):
-        raise NotFound("There is no such category.", field=[field])
+        raise NotFound("There is no such category.", field=["category_ids"])
     return found | {_at(path) for path in paths if not isinstance(path, int)}
+
+
+def hold(keys: Collection[int], *, field: str) -> None:
+    """Locks the categories on which something is about to be hung, so that they stay. Raises NotFound."""
+    if keys and len(locks.categories(Category.objects.filter(pk__in=keys))) < len(keys):
+        raise NotFound("There is no such category.", field=[field])
 
 
 def _at(path: Path) -> Category:

@@ -1,6 +1,6 @@
-"""Every lock of the domain. Order everywhere: e-mail, user, session, carts sorted by key, order or products
-sorted by key, an upload of a picture, discounts sorted by key, then stock rows sorted by key. Counters of attempts are
-locked alone.
+"""Every lock of the domain. Order everywhere: e-mail, user, session, carts sorted by key, order or products sorted by
+key, categories sorted by key, an upload of a picture, discounts sorted by key, then stock rows sorted by key. Counters
+of attempts are locked alone.
 
 On SQLite a transaction is IMMEDIATE and holds the one write lock from its beginning: the same effect.
 """
@@ -89,9 +89,9 @@ def products(candidates: db.QuerySet[Product]) -> list[Product]:
     return list(_locked(candidates))
 
 
-def categories() -> list[Category]:
-    """Locks the whole tree, by primary key, so that no two moves together make a loop of it: alone."""
-    return list(_locked(Category.objects.all()))
+def categories(candidates: db.QuerySet[Category]) -> list[Category]:
+    """Locks the categories that the query finds, by primary key, and with them the right to hang something on them."""
+    return list(_locked(candidates))
 
 
 def image_upload(candidates: db.QuerySet[ImageUpload]) -> ImageUpload | None:

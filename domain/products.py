@@ -69,7 +69,7 @@ def update_many(*, product_ids: Sequence[int], revision: Revision, actor: User |
     products = {product.pk: product for product in locks.products(Product.objects.filter(pk__in=product_ids))}
     missing = [index for index, key in enumerate(product_ids) if key not in products]
     raise_all([NotFound("There is no such product.", field=["ids", str(index)]) for index in missing])
-    categories.at(revision.add_categories, field="add_category_ids")
+    categories.hold(set(revision.add_categories), field="add_category_ids")
     for product in products.values():
         _write(product, _revised(product, revision), actor=actor, now=now)
     return list(products.values())
@@ -82,7 +82,6 @@ def delete(*, product_id: int, version: int | None = None, actor: User | None, n
     product = _open(product_id, version)
     if product.discounts.exists():
         raise records.in_use(["discount"])
-    variants.refuse_used(product.variants.all())
     records.remove(product, actor=actor, now=now)
 
 
@@ -126,7 +125,7 @@ def _write(
                 refresh(product)
                 records.check_references()
     except IntegrityError:  # Another was faster: with the same slug or SKU, or to delete what this refers to.
-        raise InvalidInput("Somebody else has just taken this slug or a SKU: look again.", field=["slug"]) from None
+        raise InvalidInput("Somebody else has just changed this, or taken a SKU: look again.") from None
     if changed:
         action = ChangeAction.CREATED if is_new else ChangeAction.UPDATED
         changes.change(product, action, changed, actor=actor, now=now).save()
@@ -186,6 +185,7 @@ def _write_relations(product: Product, draft: ProductDraft) -> dict[str, tuple[A
     if draft.categories is not KEEP:
         hanging, wanted = set(product.categories.all()), categories.at(draft.categories)
         if hanging != wanted:
+            categories.hold({category.pk for category in wanted - hanging}, field="category_ids")
             product.categories.set(wanted)
             changed["categories"] = sorted(map(str, hanging)), sorted(map(str, wanted))
     return changed

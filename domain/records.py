@@ -1,6 +1,7 @@
 """Rows that staff enter as they are: saved by the rules of their models, deleted where nothing hangs on them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
@@ -169,16 +170,23 @@ def remove(row: models.Model, *, actor: User | None, now: datetime) -> None:
     """Deletes a locked row, within a transaction of the caller's. Raises InUse."""
     gone = changes.between(changes.columns(row), {})
     told = changes.change(row, ChangeAction.DELETED, gone, actor=actor, now=now)
-    try:
-        with transaction.atomic():
-            row.delete()
-            check_references()
-    except IntegrityError as error:
-        kinds = {each._meta.verbose_name for each in getattr(error, "protected_objects", ())}
-        raise in_use(map(str, kinds)) from None
+    with refusing_use():
+        row.delete()
     told.save()
 
 
-def in_use(kinds: Iterable[str]) -> InUse:
+@contextmanager
+def refusing_use(*, field: str = "id") -> Iterator[None]:
+    """Raises InUse where something hangs on what is deleted, or comes to hang on it at this moment."""
+    try:
+        with transaction.atomic():
+            yield
+            check_references()
+    except IntegrityError as error:
+        kinds = {each._meta.verbose_name for each in getattr(error, "protected_objects", ())}
+        raise in_use(map(str, kinds), field=field) from None
+
+
+def in_use(kinds: Iterable[str], *, field: str = "id") -> InUse:
     what = ", ".join(sorted(kinds))
-    return InUse(f"Still in use: {what}." if what else "Still in use.", field=["id"])
+    return InUse(f"Still in use: {what}." if what else "Still in use.", field=[field])

@@ -1,17 +1,17 @@
 """Writing a product's variants, as a part of `domain.products`."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
 from django.conf import settings
 
-from domain import changes, locks, records, stock
+from domain import changes, records, stock
 from domain.drafts import KEEP, MAX_OPTIONS, Keep, ProductDraft, VariantDraft, assign, given, numbered
 from domain.errors import DomainError, InvalidInput, NotFound, raise_all
 from domain.money import quantize
-from storefront.models import CartLine, OrderLine, Product, ProductVariant, StockMovement, User
+from storefront.models import Product, ProductVariant, User
 
 MAX_VARIANTS = 500
 _MAX_PRICE = 10**9
@@ -66,20 +66,11 @@ def _delete_variants(present: Collection[ProductVariant], draft: ProductDraft) -
         raise NotFound("The product has no such variant.", field=["delete_variant_ids"])
     if gone and len(gone) == len(present) and not draft.variants:
         raise InvalidInput("A product has one variant at least.", field=["delete_variant_ids"])
-    if gone:
-        refuse_used(gone)
     told = {f"{it.sku} {name}": (value, None) for it in gone for name, value in changes.columns(it).items()}
-    ProductVariant.objects.filter(pk__in=[variant.pk for variant in gone]).delete()
+    if gone:
+        with records.refusing_use(field="delete_variant_ids"):
+            ProductVariant.objects.filter(pk__in=[variant.pk for variant in gone]).delete()
     return told
-
-
-def refuse_used(variants: Iterable[ProductVariant]) -> None:
-    """Raises InUse for what was in a cart or an order, or whose stock has moved. Locks the stock, so that it stays."""
-    keys = [variant.pk for variant in variants]
-    locks.stock(keys)
-    hanging = {"cart": CartLine, "order": OrderLine, "stock movement": StockMovement}
-    if kinds := [kind for kind, model in hanging.items() if model._default_manager.filter(variant__in=keys).exists()]:
-        raise records.in_use(kinds)
 
 
 def refuse_counts(product: Product, drafts: Sequence[VariantDraft]) -> None:

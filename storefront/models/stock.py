@@ -65,7 +65,7 @@ class StockAdjustment(models.Model):
 class StockMovement(models.Model):
     """One move of a variant's stock. The sums over a variant's movements are its stock."""
 
-    variant = models.ForeignKey(ProductVariant, on_delete=models.CASCADE, related_name="stock_movements")
+    variant = models.ForeignKey(ProductVariant, on_delete=models.PROTECT, related_name="stock_movements")
     on_hand_change = models.IntegerField(default=0)
     reserved_change = models.IntegerField(default=0)
     reason = models.CharField(max_length=10, choices=MovementReason)

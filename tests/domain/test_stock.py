@@ -1,3 +1,4 @@
+import json
 from datetime import timedelta
 from decimal import Decimal
 
@@ -8,8 +9,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain import fulfilment, orders, stock
-from domain.stock import Availability
-from storefront.models import MovementReason, Order, OrderState, Stock, StockMovement, StockPolicy
+from domain.errors import DomainError, RequestIdReused
+from domain.stock import Availability, InsufficientStock
+from storefront.models import (
+    Change,
+    MovementReason,
+    Order,
+    OrderState,
+    ProductVariant,
+    Stock,
+    StockAdjustment,
+    StockMovement,
+    StockPolicy,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookTopic,
+)
 from tests.factories import NOW, ShippingMethodFactory, UserFactory, VariantFactory
 
 pytestmark = pytest.mark.django_db
@@ -242,3 +257,124 @@ def test_ledger_adds_up_to_the_stock_after_any_moves(moves, placed_order):
         assert row.policy != StockPolicy.DENY or 0 <= row.reserved <= row.on_hand
         waiting = Order.objects.filter(lines__variant=variant, state=OrderState.AWAITING_PAYMENT)
         assert row.reserved == waiting.aggregate(units=Sum("lines__quantity", default=0))["units"]
+
+
+# ── adjusted by staff ────────────────────────────────────────────────────────────────────────────────
+
+
+def adjust(*lines, request_id="1", actor=None):
+    adjustments = [stock.Adjustment(variant.pk, *rest) for variant, *rest in lines]
+    return stock.adjust(request_id=request_id, lines=adjustments, actor=actor, now=NOW)
+
+
+def test_units_come_and_go_and_the_ledger_tells_why_and_by_whom():
+    olive, tee, mug = UserFactory(), VariantFactory(stock__on_hand=5), VariantFactory(stock__on_hand=5)
+    adjust((tee, 3, None, "found"), (mug, -5), (tee, -1), actor=olive)
+    assert (held(tee), held(mug)) == ((7, 0), (0, 0))
+    moves = StockMovement.objects.filter(reason=MovementReason.ADJUSTED).order_by("id")
+    assert [(move.variant, move.on_hand_change, move.note, move.actor) for move in moves] == [
+        (tee, 3, "found", olive),
+        (mug, -5, "", olive),
+        (tee, -1, "", olive),
+    ]
+    told = {change.label: (change.actor, change.fields) for change in Change.objects.all()}
+    assert told == {tee.sku: (olive, {"on_hand": [5, 7]}), mug.sku: (olive, {"on_hand": [5, 0]})}
+
+
+def test_same_request_again_adjusts_once_and_says_so():
+    tee = VariantFactory(stock__on_hand=5)
+    first = adjust((tee, 3, StockPolicy.BACKORDER, "found"))
+    again = adjust((tee, 3, StockPolicy.BACKORDER, "found"))
+    assert (first.replayed, again.replayed, again.adjustment) == (False, True, first.adjustment)
+    assert (held(tee), Stock.objects.get().policy) == ((8, 0), StockPolicy.BACKORDER)
+
+
+@pytest.mark.parametrize("line", [(4,), (3, StockPolicy.DENY), (3, None, "other")])
+def test_request_id_for_something_else_is_refused(line):
+    tee = VariantFactory(stock__on_hand=5)
+    adjust((tee, 3))
+    with pytest.raises(RequestIdReused):
+        adjust((tee, *line))
+    assert held(tee) == (8, 0)
+
+
+def test_request_that_was_refused_can_be_tried_again():
+    tee = VariantFactory(stock__on_hand=0)
+    with pytest.raises(InsufficientStock):
+        adjust((tee, -1))
+    count(tee, 1)
+    assert not adjust((tee, -1)).replayed
+    assert held(tee) == (0, 0)
+
+
+def test_no_more_is_taken_than_orders_leave_and_nothing_of_the_list_is_done():
+    tee = VariantFactory(stock__on_hand=5, stock__reserved=3)
+    loose = VariantFactory(stock__on_hand=5, stock__reserved=9, stock__policy=StockPolicy.BACKORDER)
+    gone = VariantFactory(stock__on_hand=1)
+    with pytest.raises(ExceptionGroup) as refused:
+        adjust((tee, -3), (loose, -5), (gone, -2))
+    told = [(type(e), e.field, e.requested, e.available) for e in refused.value.exceptions]
+    assert told == [
+        (InsufficientStock, ("lines", "0", "delta"), 3, 2),
+        (InsufficientStock, ("lines", "2", "delta"), 2, 1),
+    ]
+    assert [held(variant) for variant in (tee, loose, gone)] == [(5, 3), (5, 9), (1, 0)]
+    assert not StockAdjustment.objects.exists()
+    adjust((tee, -2), (loose, -5), (gone, -1))
+    assert [held(variant) for variant in (tee, loose, gone)] == [(3, 3), (0, 9), (0, 0)]
+
+
+def test_what_is_oversold_is_not_said_to_be_only_what_is_there():
+    oversold = VariantFactory(stock__on_hand=5, stock__reserved=9, stock__policy=StockPolicy.BACKORDER)
+    with pytest.raises(InsufficientStock):
+        adjust((oversold, 3, StockPolicy.DENY))
+    adjust((oversold, 4, StockPolicy.DENY))
+    assert (held(oversold), Stock.objects.get().policy) == ((9, 9), StockPolicy.DENY)
+
+
+def test_an_adjustment_that_is_none_is_refused_with_its_place():
+    tee = VariantFactory()
+    for lines, field in [
+        ([], ("lines",)),
+        ([(tee, 1)] * 201, ("lines",)),
+        ([(tee, 1), (tee, 0)], ("lines", "1", "delta")),
+        ([(tee, stock.MAX_ON_HAND + 1)], ("lines", "0", "delta")),
+        ([(tee, stock.MAX_ON_HAND)], ("lines", "0", "delta")),
+        ([(tee, 1, None, "x" * 201)], ("lines", "0", "note")),
+        ([(ProductVariant(pk=10**9), 1)], ("lines", "0", "variant_id")),
+    ]:
+        with pytest.raises(DomainError) as refused:
+            adjust(*lines)
+        assert refused.value.field == field
+    for request_id in ("", "x" * 101):
+        with pytest.raises(DomainError) as refused:
+            adjust((tee, 1), request_id=request_id)
+        assert refused.value.field == ("request_id",)
+    assert (held(tee), StockAdjustment.objects.count()) == ((10, 0), 0)
+
+
+def test_adjusting_many_costs_what_adjusting_one_does(statements):
+    costs = set()
+    for size in (1, 40):
+        lines = [(variant, 1) for variant in VariantFactory.create_batch(size)]
+        with statements() as counted:
+            adjust(*lines, request_id=str(size))
+        costs.add(len(counted))
+    assert len(costs) == 1
+
+
+def test_variant_of_which_little_is_left_after_an_adjustment_is_told_once():
+    WebhookEndpoint.objects.create(url="https://erp.example/hooks", topics=[WebhookTopic.STOCK_LOW])
+    tee = VariantFactory(stock__on_hand=10)
+    adjust((tee, -7))
+    adjust((tee, -1), request_id="2")
+    assert [json.loads(it.body)["data"]["available"] for it in WebhookDelivery.objects.all()] == [3]
+
+
+def test_what_there_is_little_of_is_listed_but_not_what_is_withdrawn_or_archived_or_not_counted():
+    little, none = VariantFactory(stock__on_hand=5, stock__reserved=3), VariantFactory(stock__on_hand=0)
+    VariantFactory(stock__on_hand=3)
+    VariantFactory(stock__on_hand=0, is_withdrawn=True)
+    VariantFactory(stock__on_hand=0, product__archived_at=NOW, product__published_at=None)
+    VariantFactory(stock__on_hand=0, stock__policy=StockPolicy.UNTRACKED)
+    assert {variant: variant.available for variant in stock.low(at_most=2)} == {little: 2, none: 0}

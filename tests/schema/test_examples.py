@@ -24,7 +24,7 @@ def run(api):
     """`run("04-buy", "Place", total=…)`: an operation of a tab with the tab's variables, changed as one would."""
     opened = {tab["title"]: tab for tab in tabs()}
 
-    def execute(title, operation, **changed):
+    def execute(title, operation, /, **changed):
         tab = opened[title]
         given = json.loads(tab["variables"] or "{}") | changed
         assert _operations(tab["query"])[operation] <= given.keys()
@@ -38,6 +38,7 @@ def test_the_tabs_run_on_the_demo_shop_as_they_say(demo_shop, run, api):
     _a_guest_buys(run)
     _refusals_are_told(run)
     _a_customer_logs_in(run, api)
+    _staff_have_their_day(run, api)
 
 
 def _browsing_shows_the_shop(run):
@@ -123,6 +124,46 @@ def _a_customer_logs_in(run, api):
     del api.client.defaults["HTTP_AUTHORIZATION"]
     assert run("06-account", "Me")["me"] is None
     assert not run("06-account", "Register")["register"]["user"]["emailVerified"]
+
+
+def _staff_have_their_day(run, api):
+    login = run("07-staff", "StaffLogin")["login"]
+    assert login["user"]["isStaff"]
+    api.client.defaults["HTTP_AUTHORIZATION"] = f"Bearer {login['accessToken']}"
+
+    morning = run("07-staff", "Morning")
+    assert morning["orders"]["nodes"]
+    available = [variant["stock"]["available"] for variant in morning["lowStock"]["nodes"]]
+    assert available == sorted(available)
+    order = morning["orders"]["nodes"][0]["id"]
+    shipped = run("07-staff", "Ship", order=order)["shipOrder"]
+    assert (shipped["userErrors"], shipped["order"]["state"]) == ([], "SHIPPED")
+
+    first, again = (run("07-staff", "Receive")["adjustStock"] for _ in range(2))
+    assert (first["userErrors"], first["replayed"], again["replayed"]) == ([], False, True)
+    assert first["movements"] == again["movements"]
+    assert first["movements"][0]["onHandChange"] == 24
+
+    product = run("07-staff", "CreateProduct")["createProduct"]["product"]
+    assert (product["version"], product["state"]) == (1, "DRAFT")
+    assert [variant["stock"]["onHand"] for variant in product["variants"]] == [12, 8]
+    published = run("07-staff", "UpdateProduct", id=product["id"])["updateProduct"]["product"]
+    assert (published["version"], published["state"]) == (2, "PUBLISHED")
+    (stale,) = run("07-staff", "UpdateProduct", id=product["id"], title="Other")["updateProduct"]["userErrors"]
+    assert (stale["code"], stale["current"]["version"]) == ("STALE_VERSION", 2)
+    assert stale["current"]["title"] == published["title"]
+    (tagged,) = run("07-staff", "UpdateProducts", ids=[product["id"]])["updateProducts"]["products"]
+    assert tagged["tags"] == ["new"]
+    assert product["id"] in [node["id"] for node in run("07-staff", "Goods")["staffProducts"]["nodes"]]
+
+    customer = run("07-staff", "Customer")
+    assert customer["customers"]["nodes"][0]["name"] == "Ada Example"
+    assert len(customer["orders"]["nodes"]) == 5
+
+    evening = run("07-staff", "Evening", since="2020-01-01T00:00:00Z", until="2020-02-01T00:00:00Z")
+    assert (evening["salesReport"]["orders"], len(evening["salesReport"]["periods"])) == (0, 5)
+    assert {change["actor"] for change in evening["changes"]["nodes"]} == {"owner@example.com"}
+    del api.client.defaults["HTTP_AUTHORIZATION"]
 
 
 def test_each_tab_has_the_variables_that_its_operations_ask_for():

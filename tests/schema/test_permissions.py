@@ -34,6 +34,10 @@ MATRIX = {
     "deleteProduct": {MANAGER, OWNER},
     "saveCategory": {MANAGER, OWNER},
     "deleteCategory": {MANAGER, OWNER},
+    "createImageUpload": {MANAGER, OWNER},
+    "attachImage": {MANAGER, OWNER},
+    "updateImage": {MANAGER, OWNER},
+    "deleteImage": {MANAGER, OWNER},
     # stock
     "stockMovements": {CLERK, MANAGER, OWNER},
     "lowStock": EVERYBODY,
@@ -47,6 +51,7 @@ MATRIX = {
     # answering for the shop
     "salesReport": {OWNER},
     "changes": {MANAGER, OWNER},
+    "audit": {CLERK, SUPPORT, OWNER},
     # the shop's terms
     "discounts": {MANAGER, SUPPORT, OWNER},
     "saveDiscount": {OWNER},

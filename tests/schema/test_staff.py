@@ -37,6 +37,14 @@ QUERIES = {
     "discounts": ("{ nodes { code uses productIds } totalCount }", ["view_discount"]),
     "currencies": ("{ code rate }", ["view_currency"]),
     "audit": ("{ rule row found }", ["view_order", "view_payment", "view_stock"]),
+    "staffProducts": ("{ nodes { title } }", ["view_product"]),
+    "staffProduct": ('(slug: "none") { title }', ["view_product"]),
+    "stockMovements": ("{ nodes { at } }", ["view_stockmovement"]),
+    "lowStock": ("{ nodes { sku } }", ["view_stock"]),
+    "orders": ("{ nodes { number } }", ["view_order"]),
+    "customers": ("{ nodes { email } }", ["view_user"]),
+    "salesReport": ('(from: "2030-01-01T00:00:00Z", to: "2030-01-02T00:00:00Z") { orders }', ["view_sales"]),
+    "changes": ("{ nodes { label } }", ["view_change"]),
 }
 SAVED = {
     "ShippingZone": ("id name countries methods { name }", ShippingZoneFactory),
@@ -46,6 +54,7 @@ SAVED = {
         ShippingMethodFactory,
     ),
     "TaxClass": ("id name", TaxClassFactory),
+    "Category": ("id version name slug description parent { name }", CategoryFactory),
     "TaxRate": ("id name countryCode region percent taxClass { name }", TaxRateFactory),
     "Discount": (
         """id code kind value minimumTotal { amount } startsAt endsAt maxUses maxUsesPerCustomer isActive uses
@@ -67,6 +76,11 @@ VERBS = {
     "attachImage": ("add_image", "productId", {"key": "1"}),
     "updateImage": ("change_image", "id", {}),
     "deleteImage": ("delete_image", "id", {}),
+    "createProduct": ("add_product", "title", {"variants": []}),
+    "updateProduct": ("change_product", "id", {}),
+    "updateProducts": ("change_product", "vendor", {"ids": []}),
+    "deleteProduct": ("delete_product", "id", {}),
+    "adjustStock": ("change_stock", "requestId", {"lines": []}),
 }
 MUTATIONS = {f"{verb}{kind}": kind for kind in SAVED for verb in ("save", "delete")}
 
