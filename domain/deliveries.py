@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from domain import accounts, mails, orders, outbox, payments, webhooks
+from domain import accounts, imports, mails, orders, outbox, payments, webhooks
 from domain.money import quantize
 from storefront.models import Order, Shipment, User
 
@@ -73,6 +73,7 @@ HANDLERS: dict[str, outbox.Handler] = {
     "password_reset": _password_reset,
     webhooks.KIND: webhooks.deliver,
     payments.EVENT: payments.look_into,
+    imports.KIND: imports.work,
     **{
         kind: _of_order(kind)
         for kind in (

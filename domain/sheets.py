@@ -16,6 +16,8 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
 # And what it makes a number or a date of, so that 0077 loses its zeros and a barcode its last digits.
 _MANGLED = re.compile(r"['=+\-@\t\r\n0-9]")
 
+_BLOCK = 16_000
+
 
 class WrongColumns(Exception):
     """The first line does not name a column without which the file is not what it should be."""
@@ -151,20 +153,16 @@ def code(value: str) -> str:
     return f"'{value}" if _MANGLED.match(value) else value
 
 
-def lines(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> Iterator[str]:
-    """A file's lines, one a row. It begins with the mark by which Excel knows UTF-8."""
+def written(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> Iterator[str]:
+    """A file, some lines at a time. It begins with the mark by which Excel knows UTF-8."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, restval="")
     buffer.write("\ufeff")
     writer.writeheader()
     for row in rows:
-        yield _drained(buffer)
         writer.writerow(row)
-    yield _drained(buffer)
-
-
-def _drained(buffer: io.StringIO) -> str:
-    written = buffer.getvalue()
-    buffer.seek(0)
-    buffer.truncate()
-    return written
+        if buffer.tell() > _BLOCK:
+            yield buffer.getvalue()
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue()

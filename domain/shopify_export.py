@@ -49,11 +49,11 @@ COLUMNS = [
 
 
 def export_products() -> Iterator[str]:
-    """The lines of the file, drafts included, in the order in which the products were made.
+    """The file, drafts included, in the order in which the products were made.
 
     Each product is as it is when its turn comes: nothing is locked, and the memory of some products is enough.
     """
-    return sheets.lines(COLUMNS, _rows())
+    return sheets.written(COLUMNS, _rows())
 
 
 def _rows() -> Iterator[dict[str, object]]:

@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import strawberry
+from django.core.files.uploadedfile import TemporaryUploadedFile
 from strawberry.directive import DirectiveLocation, DirectiveValue
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
@@ -26,10 +27,11 @@ from schema.errors import (
     TotalChanged,
 )
 from schema.fulfilment import FulfilmentMutation
+from schema.imports import ImportMutation, ImportQuery
 from schema.orders import OrderMutation, OrderQuery
 from schema.payments import PaymentMutation
 from schema.promotions import PromotionMutation, PromotionQuery
-from schema.scalars import DECIMAL
+from schema.scalars import DECIMAL, UPLOAD
 from schema.sessions import SessionMutation
 from schema.shipping import ShippingMutation, ShippingQuery
 from schema.shop import ShopQuery
@@ -47,6 +49,7 @@ Query = merge_types(
         TaxQuery,
         PromotionQuery,
         CurrencyQuery,
+        ImportQuery,
     ),
 )
 Mutation = merge_types(
@@ -63,6 +66,7 @@ Mutation = merge_types(
         TaxMutation,
         PromotionMutation,
         CurrencyMutation,
+        ImportMutation,
     ),
 )
 
@@ -97,5 +101,5 @@ schema = strawberry.Schema(
         CartLocked,
         RateLimited,
     ],
-    config=StrawberryConfig(scalar_map={Decimal: DECIMAL}),
+    config=StrawberryConfig(scalar_map={Decimal: DECIMAL, TemporaryUploadedFile: UPLOAD}),
 )

@@ -8,6 +8,7 @@ from storefront.models.clocks import ClockRun
 from storefront.models.currency import Currency, VariantPrice
 from storefront.models.fields import Address
 from storefront.models.fulfilment import Shipment
+from storefront.models.imports import Import, ImportKind, ImportPart, ImportRow, ImportState
 from storefront.models.orders import Order, OrderEvent, OrderEventKind, OrderLine, OrderState
 from storefront.models.outbox import OutboxMessage
 from storefront.models.payments import (
@@ -40,6 +41,11 @@ __all__ = [
     "DiscountUse",
     "GatewayEvent",
     "Image",
+    "Import",
+    "ImportKind",
+    "ImportPart",
+    "ImportRow",
+    "ImportState",
     "MovementReason",
     "Order",
     "OrderEvent",
