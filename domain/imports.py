@@ -160,6 +160,8 @@ def work(payload: Mapping[str, Any], _: str, now: datetime) -> None:
 def _take_slice(row: Import, *, now: datetime) -> _Report:
     report = _Report(done=row.total)
     format_ = _FORMATS[row.kind]
+    if row.done == row.header_lines:
+        report.notes += format_.missing(row.columns)
     is_dry = row.state == ImportState.CHECKING
     for piece in format_.pieces(format_.rows(_lines_after(row), row.columns, before=row.done)):
         if piece.line > row.done + SLICE:

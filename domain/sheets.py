@@ -83,11 +83,13 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What a file has to be: `needed` are columns, the first of them tells what a line is about."""
+    """What a file has to be: `needed` are columns, the first of them tells what a line is about; what stands in one
+    of `expected` becomes empty where the file has no such column."""
 
     name: str
     needed: tuple[str, ...]
     pieces: Callable[[Iterable[Row | Note]], Iterator[Piece]]
+    expected: tuple[str, ...] = ()
 
     def columns(self, lines: Iterator[str]) -> tuple[list[str], int]:
         """The names in the first line, and how many lines of the file that takes. Raises WrongColumns."""
@@ -100,6 +102,12 @@ class Format:
             if column not in names:
                 raise WrongColumns(f"The first line has no column `{column}`: this is not {self.name}.")
         return names, reader.line_num
+
+    def missing(self, columns: Sequence[str]) -> Iterator[Note]:
+        """What there is to tell of the columns that a file has."""
+        if gone := [f"`{name}`" for name in self.expected if name not in columns]:
+            message = f"No column {', '.join(gone)}: it becomes empty, or 0, of everything that the file names."
+            yield Note(1, "", message, failed=False)
 
     def rows(self, lines: Iterator[str], columns: Sequence[str], *, before: int) -> Iterator[Row | Note]:
         """The rows of lines that follow so many others, read as they are needed, and notes on those that are none."""

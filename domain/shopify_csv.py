@@ -66,7 +66,15 @@ def _products(rows: Iterable[Row | Note], *, images: Path | None = None) -> Iter
             yield Piece(first, partial(_take, of_one, images))
 
 
-FORMAT = sheets.Format("a Shopify product export", ("Handle",), _products)
+FORMAT = sheets.Format(
+    "a Shopify product export",
+    needed=("Handle",),
+    pieces=_products,
+    expected=(
+        *("Body (HTML)", "Vendor", "Type", "Tags", "Published", "Option1 Name", "Variant Grams", "Variant Barcode"),
+        *("Variant Inventory Tracker", "Variant Inventory Qty", "Variant Compare At Price"),
+    ),
+)
 
 
 def _take(

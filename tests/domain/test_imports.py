@@ -22,6 +22,7 @@ pytestmark = pytest.mark.django_db
 
 PRODUCTS, STOCK = models.ImportKind.PRODUCTS, models.ImportKind.STOCK
 COLUMNS = ["Handle", "Title", "Variant SKU", "Variant Inventory Tracker", "Variant Inventory Qty", "Variant Price"]
+COLUMNS += [name for name in shopify_csv.FORMAT.expected if name not in COLUMNS]
 
 
 def csv_of(number, **cells):
@@ -145,6 +146,17 @@ def test_a_report_is_bounded_and_its_count_is_not(monkeypatch, small_slices):
     row = begin(csv_of(40, Variant_Price="abc"))
     work_on()
     assert (counts(row)[3], row.rows.count(), row.state) == (40, 15, "DONE")
+
+
+def test_columns_that_are_not_there_are_told_since_what_they_hold_becomes_empty(small_slices):
+    row = begin(
+        "\n".join(["Handle,Title,Variant Price,Vendor", *(f"mug-{number},Mug,5,Harrow" for number in range(35))])
+    )
+    work_on()
+    (note,) = row.rows.all()
+    assert (note.line, note.failed) == (1, False)
+    assert note.message.startswith("No column `Body (HTML)`, `Type`, `Tags`, `Published`, ")
+    assert "`Vendor`" not in note.message
 
 
 def test_pictures_are_counted():

@@ -9,13 +9,15 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http.multipartparser import MultiPartParser
 
 from domain import imports
+from domain.shopify_csv import FORMAT
 from schema import ids
 from storefront import models
 from tests.factories import UserFactory, VariantFactory
 
 pytestmark = pytest.mark.django_db
 
-PRODUCTS = b"Handle,Title,Variant SKU,Variant Price,Image Src\nmug,Mug,MUG,14.50,a.png\ncup,Cup,CUP,NaN,\n"
+COLUMNS = ",".join(["Handle", "Title", "Variant SKU", "Variant Price", "Image Src", *FORMAT.expected]).encode()
+PRODUCTS = COLUMNS + b"\nmug,Mug,MUG,14.50,a.png\ncup,Cup,CUP,NaN,\n"
 IMPORT = """mutation ($input: ImportFileInput!) {
   importProducts(input: $input) { import { id state total done fileName } userErrors { code message field } }
 }"""
@@ -115,7 +117,7 @@ def test_stock_is_counted_by_a_file(api, owner, delivered):
 
 def test_a_report_is_paged_at_the_same_cost(api, owner, delivered, statements):
     def cost(lines):
-        file = b"Handle,Title,Variant Price\n" + b"".join(b"p%d,P,abc\n" % line for line in range(lines))
+        file = COLUMNS + b"\n" + b"".join(b"p%d,P,,abc\n" % line for line in range(lines))
         begun = api.upload(file, IMPORT, input={"file": None}).json()["data"]["importProducts"]["import"]
         delivered()
         with statements() as counted:
