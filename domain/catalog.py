@@ -30,7 +30,10 @@ _PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 
 @dataclass(frozen=True, slots=True)
 class VariantDraft:
-    """A variant as it should be. `options` go with the product's option names; prices are in the shop's currency."""
+    """A variant as it should be. `options` go with the product's option names; prices are in the shop's currency.
+
+    An `on_hand` of None leaves the count as it is.
+    """
 
     sku: str
     price: Decimal
@@ -39,7 +42,7 @@ class VariantDraft:
     weight_grams: int | None = None
     barcode: str = ""
     policy: StockPolicy = StockPolicy.DENY
-    on_hand: int = 0
+    on_hand: int | None = 0
     image_source: str = ""
 
 
@@ -163,7 +166,7 @@ def _write_variants(product: Product, draft: ProductDraft, *, actor: User | None
         raise InvalidInput(f"A product has at most {MAX_VARIANTS} variants.", field=["variants"])
     _refuse_misfits(draft, present)
     _part_from_options(draft, present)
-    counts: dict[ProductVariant, tuple[StockPolicy, int]] = {}
+    counts: dict[ProductVariant, tuple[StockPolicy, int | None]] = {}
     changed = False
     for wanted in draft.variants:
         variant = present.get(wanted.sku)
@@ -196,7 +199,7 @@ def _refuse_misfits(draft: ProductDraft, present: Mapping[str, ProductVariant]) 
         raise InvalidInput(f"A variant has at most {MAX_OPTIONS} options.", field=["variants"])
     if len(set(choices)) < len(choices):
         raise InvalidInput("Two variants have the same options.", field=["variants"])
-    if not all(0 <= variant.on_hand <= MAX_ON_HAND for variant in draft.variants):
+    if not all(0 <= (variant.on_hand or 0) <= MAX_ON_HAND for variant in draft.variants):
         raise InvalidInput(f"A count is from 0 to {MAX_ON_HAND}.", field=["variants"])
     new = named - present.keys()
     if new and ProductVariant.objects.filter(sku__in=new).exists():

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Protocol, TypeAlias
 
 from domain.catalog import Saved
@@ -93,9 +94,9 @@ class Format:
 
     def columns(self, lines: Iterator[str]) -> tuple[list[str], int]:
         """The names in the first line, and how many lines of the file that takes. Raises WrongColumns."""
-        reader = csv.reader(lines)
+        reader = csv.reader(chain([next(lines, "").removeprefix("\ufeff")], lines))
         try:
-            names = [name.strip().lstrip("\ufeff") for name in next(reader, [])]
+            names = [name.strip() for name in next(reader, [])]
         except csv.Error:
             names = []
         for column in self.needed:

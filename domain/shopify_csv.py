@@ -72,7 +72,7 @@ FORMAT = sheets.Format(
     pieces=_products,
     expected=(
         *("Body (HTML)", "Vendor", "Type", "Tags", "Published", "Option1 Name", "Variant Grams", "Variant Barcode"),
-        *("Variant Inventory Tracker", "Variant Inventory Qty", "Variant Compare At Price"),
+        *("Variant Inventory Tracker", "Variant Compare At Price"),
     ),
 )
 
@@ -183,9 +183,10 @@ class _Import:
         if _MANGLED.fullmatch(barcode):
             self.note(row, f"The barcode {barcode} was mangled by a spreadsheet; it is left out.")
             barcode = ""
-        on_hand = _whole(row, "Variant Inventory Qty") or 0
-        if on_hand < 0:
+        on_hand = _whole(row, "Variant Inventory Qty")
+        if on_hand is not None and on_hand < 0:
             self.note(row, f"A stock of {on_hand} is taken as 0.")
+            on_hand = 0
         return VariantDraft(
             sku=sku,
             price=price,
@@ -194,7 +195,7 @@ class _Import:
             weight_grams=_whole(row, "Variant Grams"),
             barcode=barcode,
             policy=_policy(row),
-            on_hand=max(on_hand, 0),
+            on_hand=on_hand,
             image_source=row["Variant Image"],
         )
 

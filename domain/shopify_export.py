@@ -57,7 +57,6 @@ def export_products() -> Iterator[str]:
 
 
 def _rows() -> Iterator[dict[str, object]]:
-    paths = dict(_paths(CategoryTree(), None, ()))
     for keys in _batches():
         parts = [
             _by_product(ProductVariant.objects.filter(product__in=keys).order_by("position", "id"), *_VARIANT),
@@ -65,10 +64,11 @@ def _rows() -> Iterator[dict[str, object]]:
             _by_product(Product.categories.through.objects.filter(product__in=keys), "category_id"),
             _by_product(Product.tags.through.objects.filter(product__in=keys).order_by("tag__name"), "tag__name"),
         ]
+        paths = dict(_paths(CategoryTree(), None, ()))  # After the products' own: those may be new.
         # Plain values: rows that know of each other would wait for the garbage collector.
         for product in Product.objects.filter(pk__in=keys).order_by("pk").values_list("pk", *_PRODUCT, named=True):
             variants, images, categories, tags = (part[product.pk] for part in parts)
-            hangs = sorted(paths[row.category_id] for row in categories)
+            hangs = sorted(paths[row.category_id] for row in categories if row.category_id in paths)
             yield from _rows_of(product, hangs, [row.tag__name for row in tags], variants, images)
 
 

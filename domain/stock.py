@@ -186,17 +186,21 @@ def _record(order: Order, quantities: Mapping[int, int], *, reason: MovementReas
     )
 
 
-def count(*, variants: Mapping[ProductVariant, tuple[StockPolicy, int]], actor: User | None, now: datetime) -> bool:
+def count(
+    *, variants: Mapping[ProductVariant, tuple[StockPolicy, int | None]], actor: User | None, now: datetime
+) -> bool:
     """Sets what is in the warehouse, as counted, and how each variant is sold; says whether anything changed.
 
-    A count below what orders have reserved is raised to it, since those units are promised. Variants without
-    a stock row get one. Call inside a transaction.
+    What was not counted (None) stays. A count below what orders have reserved is raised to it, since those units are
+    promised. Variants without a stock row get one. Call inside a transaction.
     """
     held = {stock.pk: stock for stock in locks.stock(variant.pk for variant in variants)}
     movements, changed, fell = [], [], {}
     for variant, (policy, counted) in variants.items():
         stock = held.get(variant.pk) or Stock(variant=variant)
-        on_hand = max(counted, stock.reserved) if policy == StockPolicy.DENY else max(counted, 0)
+        on_hand = stock.on_hand if counted is None else max(counted, 0)
+        if policy == StockPolicy.DENY:
+            on_hand = max(on_hand, stock.reserved)
         if not stock._state.adding and (stock.policy, stock.on_hand) == (policy, on_hand):
             continue
         if on_hand != stock.on_hand:

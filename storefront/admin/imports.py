@@ -50,8 +50,13 @@ class ImportAdmin(ReadOnlyAdmin):
     search_fields = ["file_name"]
     change_form_template = "admin/import.html"
     readonly_fields = ["progress"]
-    fields = ["kind", "file_name", "state", "progress", "created", "updated", "unchanged", "failed", "pictures_left",
-              "actor", "created_at", "finished_at"]  # fmt: skip
+    fields = [
+        ("kind", "file_name"),
+        ("state", "progress"),
+        ("created", "updated", "unchanged"),
+        ("failed", "pictures_left"),
+        ("actor", "created_at", "finished_at"),
+    ]
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return bool(_kinds(request))

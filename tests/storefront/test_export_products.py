@@ -12,6 +12,7 @@ from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
 from PIL import Image as Picture
 
+from domain import shopify_export
 from domain.catalog import Saved
 from domain.sheets import Note
 from domain.shopify_csv import import_products
@@ -164,6 +165,20 @@ def test_a_tag_may_hold_what_parts_tags(tags):
     assert {tag.name for tag in models.Product.objects.get().tags.all()} == set(tags)
 
 
+def test_categories_may_come_and_go_while_it_is_written(monkeypatch):
+    old, new = CategoryFactory(name="Old"), CategoryFactory(name="New")
+    VariantFactory(product__product_type="New").product.categories.add(old, new)
+    read = shopify_export.CategoryTree
+
+    def later():
+        old.products.clear()
+        old.delete()
+        return read()
+
+    monkeypatch.setattr(shopify_export, "CategoryTree", later)
+    assert rows(exported())[0]["Type"] == "New"
+
+
 # ── formulas ─────────────────────────────────────────────────────────────────────────────────────────
 
 FORMULAS = [
@@ -284,7 +299,7 @@ def test_statements_grow_with_so_many_variants_not_with_products(statements, pro
     many(products, variants)
     with statements() as counted:
         assert exported().count("\n") == products * variants + 1
-    assert len(counted) == 3 + 5 * batches, "categories, keys twice; products, categories, tags, images, variants"
+    assert len(counted) == 2 + 6 * batches, "keys, twice; products, variants, images, categories, tags, the tree"
 
 
 # ── the command ──────────────────────────────────────────────────────────────────────────────────────
