@@ -92,6 +92,9 @@ for _provider in PAYMENT_PROVIDERS:
 if not re.fullmatch("[A-Z]{3}", SHOP_CURRENCY):
     raise ImproperlyConfigured("SHOP_CURRENCY is an ISO 4217 code of three letters, such as EUR.")
 
+# A file of staff's above this many bytes is refused before it is read.
+IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", 50_000_000)
+
 # ── The API ──────────────────────────────────────────────────────────────────────────────────────────
 GRAPHIQL = env.bool("GRAPHIQL", DEBUG)
 INTROSPECTION = env.bool("INTROSPECTION", DEBUG)

@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, path, re_path
 from django.views.generic import RedirectView
 from django.views.static import serve
 
+from commercia.exports import export
 from commercia.gateway_webhooks import receive
 from commercia.metrics import metrics
 from commercia.uploads import upload
@@ -13,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(url="/graphql/")),
     path("graphql/", graphql, name="graphql"),
     path("admin/", admin.site.urls),
+    path("exports/<slug:name>.csv", export, name="export"),
     path("metrics", metrics),
     path("uploads/", upload, name="uploads"),
     path("webhooks/<slug:provider>/", receive),

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from domain import cart, images, orders, outbox, payments, refunds, sessions, throttle, webhooks
+from domain import cart, images, imports, orders, outbox, payments, refunds, sessions, throttle, webhooks
 from storefront.models import ClockRun
 
 
@@ -27,7 +27,7 @@ def _abandon_carts(now: datetime) -> int:
 
 
 def _prune(now: datetime) -> int:
-    return sessions.prune(now=now) + throttle.prune(now=now) + outbox.prune(now=now) + webhooks.prune(now=now)
+    return sum(room.prune(now=now) for room in (sessions, throttle, outbox, webhooks, imports))
 
 
 def _reconcile(now: datetime) -> int:

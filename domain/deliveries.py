@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from domain import accounts, gateways, images, mails, orders, outbox, payments, webhooks
+from domain import accounts, gateways, images, imports, mails, orders, outbox, payments, webhooks
 from domain.money import quantize
 from storefront.models import Order, Shipment, User
 
@@ -76,6 +76,7 @@ HANDLERS: dict[str, outbox.Handler] = {
     gateways.TEST_EVENT: payments.receive_test,
     images.RENDER: images.on_render,
     images.DISCARD: images.on_discard,
+    imports.KIND: imports.work,
     **{
         kind: _of_order(kind)
         for kind in (

@@ -53,9 +53,10 @@ def relay(handlers: Mapping[str, Handler], *, clock: Callable[[], datetime], mos
     """Delivers what is due, one message after the other, and says how many it tried.
 
     Several may relay at once, in threads, processes or on hosts: each message is one's own while its lease lasts.
+    It begins none when a lease's time is over: whoever calls it may have to end in time.
     """
-    tried = 0
-    while tried < most and _due(clock()).exists() and (message := _take(now=clock())) is not None:
+    tried, until = 0, clock() + lease()
+    while tried < most and clock() < until and _due(clock()).exists() and (message := _take(now=clock())) is not None:
         tried += 1
         with bound_contextvars(request_id=message.request_id):
             _deliver(message, handlers, clock)

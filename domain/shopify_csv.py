@@ -4,13 +4,16 @@ Columns: https://help.shopify.com/en/manual/products/import-export/using-csv
 """
 
 import csv
+import io
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from hashlib import sha256
-from itertools import groupby
+from itertools import chain, groupby, islice
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -18,114 +21,81 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.utils.text import slugify
 
-from domain import images, products
-from domain.drafts import MAX_OPTIONS, ProductDraft, VariantDraft
+from domain import images, products, sheets
+from domain.drafts import KEEP, MAX_OPTIONS, ProductDraft, VariantDraft
 from domain.errors import DomainError
 from domain.media import StorageUnavailable
 from domain.money import quantize
 from domain.products import Saved
+from domain.sheets import BadCell, Note, Outcome, PicturesLeft, Piece, Row, just
 from domain.stock import MAX_ON_HAND
 from storefront.models import Product, ProductVariant, StockPolicy, User
 
 _SKU_LENGTH = 100
 _MANGLED = re.compile(r"\d(\.\d+)?[eE]\+\d+")
-
-
-class NotAnExport(Exception):
-    """The file has no `Handle` column."""
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something to tell about a line. `failed`: what it says was not taken."""
-
-    line: int
-    handle: str
-    message: str
-    failed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class PicturesLeft:
-    """So many pictures of a product were not looked for, since no folder was given."""
-
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    line: int
-    cells: dict[str, str]
-
-    def __getitem__(self, column: str) -> str:
-        return self.cells.get(column, "")
-
-    @property
-    def handle(self) -> str:
-        return self["Handle"]
-
-    @property
-    def option_values(self) -> list[str]:
-        return [self[f"Option{number} Value"] for number in range(1, MAX_OPTIONS + 1)]
-
-    @property
-    def is_variant(self) -> bool:
-        return bool(self["Variant Price"] or any(self.option_values))
-
-
-class BadCell(Exception):
-    """A cell that cannot be read; the message says which and why."""
+# Of a product: a variant or a picture each.
+_MAX_ROWS = 2_000
 
 
 def import_products(
     lines: Iterable[str], *, images: Path | None, dry_run: bool, actor: User | None, now: datetime
-) -> Iterator[Note | Saved | PicturesLeft]:
+) -> Iterator[Outcome]:
     """Takes products one after the other, each in a transaction of its own, and tells how each went.
 
     Rows are read as they are needed: a file of any length takes the memory of one product. `images` is a folder
-    in which pictures are looked for by the file names of the export's addresses. Raises NotAnExport.
+    in which pictures are looked for by the file names of the export's addresses. Raises WrongColumns.
     """
-    for handle, rows in groupby(_rows(lines), key=lambda row: row if isinstance(row, Note) else row.handle):
+    unread = iter(lines)
+    columns, before = FORMAT.columns(unread)
+    for piece in _products(FORMAT.rows(unread, columns, before=before), images=images):
+        yield from piece.take(dry_run=dry_run, actor=actor, now=now)
+
+
+def _products(rows: Iterable[Row | Note], *, images: Path | None = None) -> Iterator[Piece]:
+    handle: str | Note
+    for handle, group in groupby(rows, key=_handle_or_note):
         if isinstance(handle, Note):
-            yield handle
-        elif handle:
-            product = _Import(rows=[row for row in rows if isinstance(row, Row)], now=now)
-            yield from product.run(images=images, dry_run=dry_run, actor=actor)
-        else:
-            yield from (Note(row.line, "", "There is no handle.", failed=True) for row in rows)
-
-
-def _rows(lines: Iterable[str]) -> Iterator[Row | Note]:
-    reader = csv.reader(lines)
-    try:
-        header = [name.strip().lstrip("\ufeff") for name in next(reader, [])]
-    except csv.Error:
-        header = []
-    if "Handle" not in header:
-        raise NotAnExport("The first line has no column `Handle`: this is not a Shopify product export.")
-    while True:
-        line = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield Note(line, "", f"Not CSV: {error}.", failed=True)
+            yield Piece(handle.line, just(handle))
             continue
-        if not any(cells):
-            continue
-        row = Row(line, {name: cell.strip() for name, cell in zip(header, cells, strict=False)})
-        if any(cells[len(header) :]):
-            yield Note(line, row.handle, "More cells than the first line has columns.", failed=True)
-        elif any("\x00" in cell or (not cell.isprintable() and _is_broken(cell)) for cell in cells):
-            yield Note(line, row.handle, "A text that is not UTF-8.", failed=True)
+        of_one = [row for row in islice(group, _MAX_ROWS + 1) if isinstance(row, Row)]
+        first = of_one[0].line
+        if not handle:
+            for row in chain(of_one, group):
+                yield Piece(row.line, just(Note(row.line, "", "There is no handle.", failed=True)))
+        elif len(of_one) > _MAX_ROWS:
+            message = f"The product was refused. It has more than {_MAX_ROWS} rows."
+            yield Piece(first, just(Note(first, handle, message, failed=True)))
         else:
-            yield row
+            yield Piece(first, partial(_take, of_one, images))
 
 
-def _is_broken(cell: str) -> bool:
-    """Whether the cell holds what was no UTF-8 (read with `errors="surrogateescape"`)."""
-    return any("\ud800" <= char <= "\udfff" for char in cell)
+FORMAT = sheets.Format(
+    "a Shopify product export",
+    needed=("Handle",),
+    pieces=_products,
+    expected=(
+        *("Body (HTML)", "Vendor", "Type", "Tags", "Published", "Option1 Name", "Variant Grams", "Variant Barcode"),
+        *("Variant Inventory Tracker", "Variant Compare At Price"),
+    ),
+)
+
+
+def _take(
+    rows: list[Row], images: Path | None, *, dry_run: bool, actor: User | None, now: datetime
+) -> Iterator[Outcome]:
+    return _Import(rows=rows, now=now).run(images=images, dry_run=dry_run, actor=actor)
+
+
+def _handle_or_note(row: Row | Note) -> str | Note:
+    return row if isinstance(row, Note) else row["Handle"]
+
+
+def _option_values(row: Row) -> list[str]:
+    return [row[f"Option{number} Value"] for number in range(1, MAX_OPTIONS + 1)]
+
+
+def _is_variant(row: Row) -> bool:
+    return bool(row["Variant Price"] or any(_option_values(row)))
 
 
 @dataclass
@@ -141,13 +111,13 @@ class _Import:
         return self.rows[0]
 
     def note(self, row: Row, message: str, *, failed: bool = False) -> None:
-        self.notes.append(Note(row.line, row.handle, message, failed))
+        self.notes.append(Note(row.line, row["Handle"], message, failed))
 
-    def run(self, *, images: Path | None, dry_run: bool, actor: User | None) -> Iterator[Note | Saved | PicturesLeft]:
-        draft = self.draft()
+    def run(self, *, images: Path | None, dry_run: bool, actor: User | None) -> Iterator[Outcome]:
         try:
+            draft = self.draft()
             product, saved = products.save(draft=draft, actor=actor, now=self.now, dry_run=dry_run)
-        except* (DomainError, DatabaseError) as group:
+        except* (BadCell, csv.Error, DomainError, DatabaseError) as group:
             reasons = " ".join(str(error) for error in _leaves(group))
             for row in self.rows:
                 self.note(row, f"The product was refused. {reasons}", failed=True)
@@ -163,39 +133,39 @@ class _Import:
 
     def draft(self) -> ProductDraft:
         first = self.first
-        kinds = tuple(part.strip() for part in first["Type"].split(">") if part.strip())
+        product_type, categories = read_type(first)
         names = [first[f"Option{number} Name"] for number in range(1, MAX_OPTIONS + 1)]
         used = [
             index
             for index, name in enumerate(names)
             # Shopify's way of saying that there is nothing to choose.
-            if name and not all(row.option_values[index] in ("", "Default Title") for row in self.rows)
+            if name and not all(_option_values(row)[index] in ("", "Default Title") for row in self.rows)
         ]
         if not first["Title"]:  # More variants of a product that is there.
-            used = [index for index, value in enumerate(first.option_values) if value]
-            return ProductDraft(slug=first.handle, variants=tuple(self._variants(used)))
+            used = [index for index, value in enumerate(_option_values(first)) if value]
+            return ProductDraft(slug=first["Handle"], variants=tuple(self._variants(used)))
         return ProductDraft(
-            slug=first.handle,
+            slug=first["Handle"],
             title=first["Title"],
-            description_html=first["Body (HTML)"],
+            description_html=first.exact("Body (HTML)"),
             vendor=first["Vendor"],
-            product_type=kinds[-1] if kinds else "",
-            tags=tuple(dict.fromkeys(tag.strip() for tag in first["Tags"].split(",") if tag.strip())),
-            categories=(kinds,) if kinds else (),
+            product_type=product_type,
+            tags=tuple(dict.fromkeys(read_tags(first["Tags"]))),
+            categories=categories,
             option_names=tuple(names[index] for index in used),
             is_published=first["Published"].lower() == "true",
             variants=tuple(self._variants(used)),
         )
 
     def _variants(self, used: Sequence[int]) -> Iterator[VariantDraft]:
-        rows = [row for row in self.rows if row.is_variant]
-        skus = [row["Variant SKU"].lstrip("'")[:_SKU_LENGTH] for row in rows]
+        rows = [row for row in self.rows if _is_variant(row)]
+        skus = [row.code("Variant SKU")[:_SKU_LENGTH] for row in rows]
         elsewhere = ProductVariant.objects.filter(sku__in=[sku for sku in skus if sku])
-        taken = set(elsewhere.exclude(product__slug=self.first.handle).values_list("sku", flat=True))
+        taken = set(elsewhere.exclude(product__slug=self.first["Handle"]).values_list("sku", flat=True))
         chosen: set[tuple[str, ...]] = set()
         for row, sku in zip(rows, skus, strict=True):
-            options = tuple(row.option_values[index] for index in used)
-            own_sku = _synthesised(row.handle, options)
+            options = tuple(_option_values(row)[index] for index in used)
+            own_sku = _synthesised(row["Handle"], options)
             try:
                 if options in chosen:
                     raise BadCell("The same options as a row before.")
@@ -213,13 +183,14 @@ class _Import:
         price = _price(row, "Variant Price")
         if price is None:
             raise BadCell("There is no price.")
-        barcode = row["Variant Barcode"].lstrip("'")
+        barcode = row.code("Variant Barcode")
         if _MANGLED.fullmatch(barcode):
             self.note(row, f"The barcode {barcode} was mangled by a spreadsheet; it is left out.")
             barcode = ""
-        on_hand = _whole(row, "Variant Inventory Qty") or 0
-        if on_hand < 0:
+        on_hand = _whole(row, "Variant Inventory Qty")
+        if on_hand is not None and on_hand < 0:
             self.note(row, f"A stock of {on_hand} is taken as 0.")
+            on_hand = 0
         return VariantDraft(
             sku=sku,
             price=price,
@@ -228,19 +199,19 @@ class _Import:
             weight_grams=_whole(row, "Variant Grams"),
             barcode=barcode,
             policy=_policy(row),
-            on_hand=max(on_hand, 0),
+            on_hand=KEEP if on_hand is None else on_hand,
             image_source=row["Variant Image"],
         )
 
     def _missing_pictures(self, product: Product) -> dict[str, tuple[int, Row, str]]:
         """What the product has not yet of its pictures: by source, its position, row and alternative text."""
         named: dict[str, tuple[int, Row, str]] = {}
-        for row in self.rows:
-            for source, alt in ((row["Image Src"], row["Image Alt Text"]), (row["Variant Image"], "")):
-                if source:
-                    named.setdefault(source, (len(named) + 1, row, alt))
-        for source in product.images.values_list("source", flat=True) if product.pk else ():
-            named.pop(source, None)
+        shown = [(row["Image Src"], row, row["Image Alt Text"]) for row in self.rows]
+        for source, row, alt in [*shown, *((row["Variant Image"], row, "") for row in self.rows)]:
+            if source:
+                named.setdefault(source, (len(named) + 1, row, alt))
+        for source, file in product.images.values_list("source", "file") if product.pk else ():
+            named.pop(picture_address(source, file), None)
         return named
 
     def _take_pictures(self, product: Product, folder: Path, *, dry_run: bool) -> bool:
@@ -260,6 +231,30 @@ class _Import:
                 failed = isinstance(error, StorageUnavailable)
                 self.note(row, f"The picture {_file_name(source)!r} was refused. {error}", failed=failed)
         return taken
+
+
+def read_type(row: Row) -> tuple[str, tuple[tuple[str, ...], ...]]:
+    """The product's type, and its categories as paths from a root down. `Type` is both, unless `Categories`, a
+    column of ours, holds the paths as JSON. Raises BadCell."""
+    kinds = tuple(part.strip() for part in row["Type"].split(">") if part.strip())
+    if not row["Categories"]:
+        return (kinds[-1], (kinds,)) if kinds else ("", ())
+    try:
+        paths = json.loads(row["Categories"])
+        return row["Type"], tuple(tuple(str(name) for name in path) for path in paths)
+    except (ValueError, TypeError, RecursionError):
+        raise BadCell('Categories: this is no list of paths such as [["Home", "Kitchen"]].') from None
+
+
+def read_tags(cell: str) -> Iterator[str]:
+    """Tags are parted by commas; one that holds a comma stands in quotes."""
+    for tags in csv.reader(io.StringIO(cell, newline=""), skipinitialspace=True):
+        yield from (tag.strip() for tag in tags if tag.strip())
+
+
+def picture_address(source: str | None, file: str | None) -> str:
+    """What a picture is known by in a CSV: where it was taken from, or else its name in our own storage."""
+    return source or file or ""
 
 
 def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:

@@ -34,6 +34,16 @@ if TYPE_CHECKING:
     from schema.orders import Order
 
 
+class BadRequest(Exception):
+    """A request that no GraphQL executor can be asked to run. `status` is the HTTP status."""
+
+    def __init__(self, message: str, status: int = 400, code: str = "BAD_REQUEST") -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.code = code
+
+
 def bad_user_input(message: str) -> GraphQLError:
     """An argument that no user could have given: a front end's mistake, not a shopper's."""
     return GraphQLError(message, extensions={"code": "BAD_USER_INPUT"})

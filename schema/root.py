@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import strawberry
+from django.core.files.uploadedfile import TemporaryUploadedFile
 from strawberry.directive import DirectiveLocation, DirectiveValue
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
@@ -32,12 +33,13 @@ from schema.errors import (
 )
 from schema.fulfilment import FulfilmentMutation
 from schema.images import ImageMutation
+from schema.imports import ImportMutation, ImportQuery
 from schema.orders import OrderMutation, OrderQuery
 from schema.payments import PaymentMutation
 from schema.products import ProductMutation, ProductQuery
 from schema.promotions import PromotionMutation, PromotionQuery
 from schema.reports import ReportQuery
-from schema.scalars import DECIMAL
+from schema.scalars import DECIMAL, UPLOAD
 from schema.sessions import SessionMutation
 from schema.shipping import ShippingMutation, ShippingQuery
 from schema.shop import ShopQuery
@@ -62,6 +64,7 @@ Query = merge_types(
         CustomerQuery,
         ReportQuery,
         ChangeQuery,
+        ImportQuery,
     ),
 )
 Mutation = merge_types(
@@ -82,6 +85,7 @@ Mutation = merge_types(
         ProductMutation,
         CategoryMutation,
         StockMutation,
+        ImportMutation,
     ),
 )
 
@@ -117,5 +121,5 @@ schema = strawberry.Schema(
         StaleVersion,
         RateLimited,
     ],
-    config=StrawberryConfig(scalar_map={Decimal: DECIMAL}),
+    config=StrawberryConfig(scalar_map={Decimal: DECIMAL, TemporaryUploadedFile: UPLOAD}),
 )

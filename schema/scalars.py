@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 import strawberry
-from graphql import GraphQLError
+from django.core.files.uploadedfile import TemporaryUploadedFile
+from graphql import GraphQLError, ValueNode
 from strawberry.types.scalar import ScalarDefinition
 
 from domain.errors import InvalidInput
@@ -39,6 +40,25 @@ DECIMAL: ScalarDefinition = strawberry.scalar(
     description='A decimal number as a string, never a binary fraction: "19.90".',
     serialize=str,
     parse_value=_parse_decimal,
+)
+
+
+def _parse_upload(value: Any) -> TemporaryUploadedFile:
+    if not isinstance(value, TemporaryUploadedFile):
+        raise GraphQLError("A file is expected, sent by multipart/form-data.")
+    return value
+
+
+def _parse_upload_literal(_: ValueNode, __: Any = None) -> TemporaryUploadedFile:
+    raise GraphQLError("A file is expected: a variable, and the file sent by multipart/form-data.")
+
+
+UPLOAD: ScalarDefinition = strawberry.scalar(
+    name="Upload",
+    description="A file, sent beside the operation by multipart/form-data: "
+    "https://github.com/jaydenseric/graphql-multipart-request-spec",
+    parse_value=_parse_upload,
+    parse_literal=_parse_upload_literal,
 )
 
 

@@ -12,23 +12,14 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
 
-from schema import examples
+from schema import examples, uploads
 from schema.context import Context
+from schema.errors import BadRequest
 from schema.execution import NotAllowedByGet, answer
 
 RESPONSE_TYPE = "application/graphql-response+json"
 JSON_TYPE = "application/json"
 _PREFLIGHT_HEADERS = ("apollo-require-preflight", "x-apollo-operation-name")
-
-
-class BadRequest(Exception):
-    """A request that no GraphQL executor can be asked to run. `status` is the HTTP status."""
-
-    def __init__(self, message: str, status: int = 400, code: str = "BAD_REQUEST") -> None:
-        super().__init__(message)
-        self.message = message
-        self.status = status
-        self.code = code
 
 
 @csrf_exempt  # Replaced by the rule of `_trusts_cookies`.
@@ -43,7 +34,7 @@ def graphql(request: HttpRequest) -> HttpResponse:
         return _error(error, JSON_TYPE)
     context = Context(request=request, trusts_cookies=_trusts_cookies(request))
     try:
-        result = answer(**_parameters(request), context=context, queries_only=request.method == "GET")
+        result = answer(**_parameters(request, context), context=context, queries_only=request.method == "GET")
     except BadRequest as error:
         return _error(error, media_type)
     except NotAllowedByGet:
@@ -84,9 +75,9 @@ def _trusts_cookies(request: HttpRequest) -> bool:
     return request.content_type == JSON_TYPE or any(header in request.headers for header in _PREFLIGHT_HEADERS)
 
 
-def _parameters(request: HttpRequest) -> dict[str, Any]:
+def _parameters(request: HttpRequest, context: Context) -> dict[str, Any]:
     """`query`, `operation_name` and `variables`, of the right types and free of what no database can store."""
-    given = _from_address(request) if request.method == "GET" else _from_body(request)
+    given = _from_address(request) if request.method == "GET" else _from_body(request, context)
     for name, kind, what in _TYPES:
         if given.get(name) is not None and not isinstance(given[name], kind):
             raise BadRequest(f"`{name}` has to be {what}.")
@@ -122,7 +113,9 @@ def _from_address(request: HttpRequest) -> dict[str, Any]:
     return given
 
 
-def _from_body(request: HttpRequest) -> dict[str, Any]:
+def _from_body(request: HttpRequest, context: Context) -> dict[str, Any]:
+    if request.content_type == uploads.MULTIPART_TYPE and context.trusts_cookies:
+        return _with_file(request, context)
     if request.content_type != JSON_TYPE:
         raise BadRequest("The body has to be application/json.", 415)
     try:
@@ -131,7 +124,15 @@ def _from_body(request: HttpRequest) -> dict[str, Any]:
         raise BadRequest("The body is too long.", 413) from None
     except UnicodeDecodeError:
         raise BadRequest("The body is not UTF-8.") from None
-    given = _parsed(text)
+    return _object(_parsed(text))
+
+
+def _with_file(request: HttpRequest, context: Context) -> dict[str, Any]:
+    operations, where, name, file = uploads.parts(request, context)
+    return uploads.put_in(_object(_parsed(operations)), _parsed(where), name, file)
+
+
+def _object(given: Any) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise BadRequest("The body has to be an object with a `query`.")
     return given

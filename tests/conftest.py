@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import Storage, default_storage, storages
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.mail import EmailMessage
 from django.core.management import call_command
 from django.db import connection
@@ -37,6 +38,15 @@ class Api:
     def post(self, query: str, operation: str | None = None, **variables: Any) -> HttpResponse:
         body = {"query": query, "operationName": operation, "variables": variables}
         return self.client.post("/graphql/", json.dumps(body), content_type="application/json")
+
+    def upload(self, content: bytes, query: str, **variables: Any) -> HttpResponse:
+        """Posts an operation of whose `$input` the `file` is sent beside it."""
+        parts = {
+            "operations": json.dumps({"query": query, "variables": variables}),
+            "map": '{"0": ["variables.input.file"]}',
+            "0": SimpleUploadedFile("export.csv", content, "text/csv"),
+        }
+        return self.client.post("/graphql/", parts, headers={"apollo-require-preflight": "true"})
 
     def __call__(self, query: str, operation: str | None = None, **variables: Any) -> dict[str, Any]:
         """The `data` of an operation that must not have failed."""

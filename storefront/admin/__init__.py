@@ -3,9 +3,9 @@
 from django.conf import settings
 from django.contrib import admin
 
-from storefront.admin import accounts, background, catalog, orders, terms
+from storefront.admin import accounts, background, catalog, imports, orders, terms
 
-__all__ = ["accounts", "background", "catalog", "orders", "terms"]
+__all__ = ["accounts", "background", "catalog", "imports", "orders", "terms"]
 
 admin.site.site_header = admin.site.site_title = settings.SHOP_NAME
 admin.site.index_title = "The shop"

@@ -9,6 +9,7 @@ from storefront.models.clocks import ClockRun
 from storefront.models.currency import Currency, VariantPrice
 from storefront.models.fields import Address, Versioned
 from storefront.models.fulfilment import Shipment
+from storefront.models.imports import Import, ImportKind, ImportPart, ImportRow, ImportState
 from storefront.models.orders import Order, OrderEvent, OrderEventKind, OrderLine, OrderState
 from storefront.models.outbox import OutboxMessage
 from storefront.models.payments import (
@@ -44,6 +45,11 @@ __all__ = [
     "GatewayEvent",
     "Image",
     "ImageUpload",
+    "Import",
+    "ImportKind",
+    "ImportPart",
+    "ImportRow",
+    "ImportState",
     "MovementReason",
     "Order",
     "OrderEvent",

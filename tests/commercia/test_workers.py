@@ -19,13 +19,14 @@ from urllib.parse import urlsplit
 import pytest
 from aiosmtpd.controller import Controller
 from django.conf import settings as configured
+from django.core.files.base import ContentFile
 from django.db import connection
 from django.db.models import Sum
 from django.utils import timezone
 
 from domain import cart as carts
-from domain import orders
-from storefront.models import OutboxMessage
+from domain import imports, orders
+from storefront.models import Import, ImportKind, ImportState, OutboxMessage, Product, StockMovement
 from tests.factories import ShippingMethodFactory, VariantFactory, totals
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -179,6 +180,27 @@ def test_a_worker_that_is_asked_to_stop_ends_what_it_does_first(start, place, ma
     worker.terminate()
     assert worker.wait(20) == 0
     assert len(mailbox.ids) == OutboxMessage.objects.exclude(delivered_at=None).count() > 0
+
+
+def test_an_import_is_taken_whole_however_often_its_worker_is_killed(start):
+    lines = "".join(f"mug-{number},Mug,shopify,5,14.50\n" for number in range(600))
+    header = "Handle,Title,Variant Inventory Tracker,Variant Inventory Qty,Variant Price\n"
+    row = imports.begin(
+        kind=ImportKind.PRODUCTS,
+        file=ContentFile((header + lines).encode(), "mugs.csv"),
+        dry_run=False,
+        actor=None,
+        now=timezone.now(),
+    )
+    for taken in (100, 400, 550):
+        worker = start(WORKER)
+        wait_until(lambda taken=taken: Product.objects.count() > taken)
+        kill(worker)
+    start(WORKER)
+    wait_until(lambda: Import.objects.get().state == ImportState.DONE)
+    row.refresh_from_db()
+    assert (row.done, row.failed, row.updated, row.created + row.unchanged) == (601, 0, 0, 600)
+    assert Product.objects.count() == StockMovement.objects.count() == 600
 
 
 def test_mails_wait_for_a_mail_server_that_is_away(start, place, mailbox):

@@ -38,7 +38,13 @@ MATRIX = {
     "attachImage": {MANAGER, OWNER},
     "updateImage": {MANAGER, OWNER},
     "deleteImage": {MANAGER, OWNER},
+    "importProducts": {MANAGER, OWNER},
+    "runProductImport": {MANAGER, OWNER},
+    "productImport": {MANAGER, OWNER},
     # stock
+    "importStock": {CLERK, MANAGER, OWNER},
+    "runStockImport": {CLERK, MANAGER, OWNER},
+    "stockImport": {CLERK, MANAGER, OWNER},
     "stockMovements": {CLERK, MANAGER, OWNER},
     "lowStock": EVERYBODY,
     "adjustStock": {CLERK, MANAGER, OWNER},

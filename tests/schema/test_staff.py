@@ -1,6 +1,7 @@
 """What staff set over GraphQL: zones, methods, taxes, codes, currencies; who may, and what is refused."""
 
 from decimal import Decimal
+from functools import partial
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -45,6 +46,8 @@ QUERIES = {
     "customers": ("{ nodes { email } }", ["view_user"]),
     "salesReport": ('(from: "2030-01-01T00:00:00Z", to: "2030-01-02T00:00:00Z") { orders }', ["view_sales"]),
     "changes": ("{ nodes { label } }", ["view_change"]),
+    "productImport": ('(id: "nobody\'s") { state }', ["add_product", "change_product", "change_stock"]),
+    "stockImport": ('(id: "nobody\'s") { state }', ["change_stock"]),
 }
 SAVED = {
     "ShippingZone": ("id name countries methods { name }", ShippingZoneFactory),
@@ -82,6 +85,13 @@ VERBS = {
     "deleteProduct": ("delete_product", "id", {}),
     "adjustStock": ("change_stock", "requestId", {"lines": []}),
 }
+# Of files: to send one, or to have one taken.
+IMPORTS = {
+    "importProducts": ["add_product", "change_product", "change_stock"],
+    "runProductImport": ["add_product", "change_product", "change_stock"],
+    "importStock": ["change_stock"],
+    "runStockImport": ["change_stock"],
+}
 MUTATIONS = {f"{verb}{kind}": kind for kind in SAVED for verb in ("save", "delete")}
 
 
@@ -90,6 +100,9 @@ def document(name):
         return f"query {{ {name} {QUERIES[name][0]} }}"
     if name in VERBS:
         kind = "Delete" if name.startswith("delete") else name[0].upper() + name[1:]
+        return f"mutation ($input: {kind}Input!) {{ {name}(input: $input) {{ userErrors {{ code }} }} }}"
+    if name in IMPORTS:
+        kind = "RunImport" if name.startswith("run") else "ImportFile"
         return f"mutation ($input: {kind}Input!) {{ {name}(input: $input) {{ userErrors {{ code }} }} }}"
     kind = MUTATIONS[name]
     errors = "userErrors { code message field }"
@@ -175,7 +188,7 @@ def for_staff():
 
 
 def test_every_field_for_staff_has_a_row_here():
-    assert for_staff() == QUERIES.keys() | MUTATIONS.keys() | VERBS.keys()
+    assert for_staff() == QUERIES.keys() | MUTATIONS.keys() | VERBS.keys() | IMPORTS.keys()
 
 
 def test_whatever_saves_takes_an_id_and_leaves_out_what_it_is_not_given():
@@ -191,6 +204,8 @@ def asked(name, row):
         return {}
     if name in VERBS:
         return {"input": {VERBS[name][1]: "nobody's", **VERBS[name][2]}}
+    if name in IMPORTS:
+        return {"input": {"id": "nobody's"} if name.startswith("run") else {"file": None}}
     given = {"id": id_of(row)} if row is not None else {}
     return {"input": given}
 
@@ -200,7 +215,8 @@ def attempt(api):
     """`attempt("saveTaxRate", row)`: the codes of the GraphQL errors that it meets."""
 
     def post(name, row=None):
-        answer = api.post(document(name), **asked(name, row)).json()
+        send = partial(api.upload, b"no CSV") if name in IMPORTS and name.startswith("import") else api.post
+        answer = send(document(name), **asked(name, row)).json()
         return {error["extensions"]["code"] for error in answer.get("errors", ())}
 
     return post
@@ -212,6 +228,8 @@ def cases():
         yield pytest.param(name, False, needed, id=name)
     for name, (needed, _, _) in VERBS.items():
         yield pytest.param(name, False, [needed], id=name)
+    for name, needed in IMPORTS.items():
+        yield pytest.param(name, False, needed, id=name)
     for name, kind in MUTATIONS.items():
         model = kind.lower()
         if name.startswith("save"):

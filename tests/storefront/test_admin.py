@@ -6,11 +6,12 @@ import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import ValidationError
+from django.core.files.base import ContentFile
 from django.forms import MultiWidget
 from django.urls import reverse
 
 from domain import cart as carts
-from domain import checkout, orders, payments, refunds, sessions
+from domain import checkout, imports, orders, payments, refunds, sessions
 from storefront import models
 from tests.factories import (
     LONG_AGO,
@@ -72,6 +73,8 @@ def shop(ready_cart):
     models.GatewayEvent.objects.create(
         provider=models.PaymentProvider.STRIPE, event_id="evt_1", kind="charge.refunded", received_at=NOW
     )
+    counts = ContentFile(b"SKU,Counted\nnone,1\n", "counts.csv")
+    imports.begin(kind=models.ImportKind.STOCK, file=counts, dry_run=True, actor=None, now=NOW)
     customer = UserFactory()
     cart = ready_cart({small: 2}, user=customer, shipping=ShippingMethodFactory(bands={1000: "4.90"}))
     key = carts.CartKey(code=cart.code, user=customer)

@@ -174,6 +174,10 @@ def test_a_file_in_lines_of_windows_and_with_a_byte_order_mark(take):
     assert take(content).counts == (1, 0, 0, 0)
 
 
+def test_a_byte_order_mark_may_stand_before_a_quote(take):
+    assert take('\ufeff"Handle","Title","Variant Price"\r\n"mug","Mug","5"\r\n').counts == (1, 0, 0, 0)
+
+
 def test_columns_may_stand_in_any_order_and_unknown_ones_are_ignored(take):
     told = take(MUG | {"SEO Title": "x"}, columns=["SEO Title", *reversed(COLUMNS)])
     assert told.counts == (1, 0, 0, 0)
@@ -313,6 +317,26 @@ def test_how_a_variant_is_sold(take, tracker, policy, expected):
 def test_stock_is_a_whole_number(take, quantity, on_hand):
     assert take(MUG | {"Variant Inventory Qty": quantity}).notes == []
     assert variant().stock.on_hand == on_hand
+
+
+def test_without_a_count_what_is_on_hand_stays(take):
+    take(MUG)
+    without = [column for column in COLUMNS if column != "Variant Inventory Qty"]
+    for told in (
+        take(MUG | {"Variant Inventory Qty": "", "Title": "Mug"}),
+        take({name: cell for name, cell in MUG.items() if name in without}, columns=without),
+    ):
+        assert (told.counts, told.notes) == ((0, 1, 0, 0), [])
+        assert variant().stock.on_hand == 5
+    assert models.StockMovement.objects.count() == 1
+
+
+def test_without_a_count_a_variant_may_be_sold_in_another_way(take):
+    take(MUG | {"Variant Inventory Policy": "continue"})
+    models.Stock.objects.update(reserved=7)
+    take(MUG | {"Variant Inventory Qty": ""})
+    assert (variant().stock.policy, variant().stock.on_hand) == ("DENY", 7), "what orders hold is there"
+    assert models.StockMovement.objects.last().on_hand_change == 2
 
 
 def test_a_stock_below_zero_is_none_and_told(take):

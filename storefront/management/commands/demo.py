@@ -15,7 +15,8 @@ from django.utils import timezone
 
 from domain import cart as carts
 from domain import checkout, images, orders, payments, quotes
-from domain.shopify_csv import Note, import_products
+from domain.sheets import Note
+from domain.shopify_csv import import_products
 from storefront import demo
 from storefront.demo.pictures import draw_all
 from storefront.models import (

@@ -10,7 +10,8 @@ from django.utils import timezone
 from rich.console import Console
 
 from domain.products import Saved
-from domain.shopify_csv import NotAnExport, Note, PicturesLeft, import_products
+from domain.sheets import Note, PicturesLeft, WrongColumns
+from domain.shopify_csv import import_products
 
 
 class Command(BaseCommand):
@@ -50,7 +51,7 @@ class Command(BaseCommand):
                             self._tell(outcome)
         except OSError as error:
             raise CommandError(f"{file}: {error.strerror}.") from None
-        except NotAnExport as error:
+        except WrongColumns as error:
             raise CommandError(f"{file}: {error}") from None
         told = ", ".join(f"{counts[saved]} {saved.value}" for saved in Saved)
         self.stdout.write(f"Products: {told}. Lines that failed: {failed}." + " (Dry run.)" * dry_run)

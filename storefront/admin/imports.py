@@ -1,0 +1,123 @@
+"""Files of staff's on their way into the shop: sent, looked at, taken."""
+
+from typing import Any, cast
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.core.files.uploadhandler import TemporaryFileUploadHandler
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.defaultfilters import filesizeformat
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
+from django.views.decorators.http import require_POST
+
+from domain import imports
+from domain.errors import InvalidInput
+from storefront import models
+from storefront.admin.read_only import ReadOnlyAdmin
+
+
+class ImportForm(forms.Form):
+    kind = forms.ChoiceField(label="What it holds")
+    file = forms.FileField(widget=forms.FileInput({"accept": ".csv,text/csv"}))
+    dry_run = forms.BooleanField(
+        label="Only look at it: nothing is changed before you say so", initial=True, required=False
+    )
+
+    def __init__(self, request: HttpRequest, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        allowed = _kinds(request)
+        kind = cast("forms.ChoiceField", self.fields["kind"])
+        kind.choices = [choice for choice in models.ImportKind.choices if choice[0] in allowed]
+        self.fields["file"].help_text = f"A CSV in UTF-8, of {filesizeformat(settings.IMPORT_MAX_BYTES)} at most."
+
+
+def _kinds(request: HttpRequest) -> list[str]:
+    return imports.kinds(request.user) if isinstance(request.user, models.User) else []
+
+
+@admin.register(models.Import)
+class ImportAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "kind", "file_name", "state", "progress", "created", "updated", "failed", "actor"]
+    list_filter = ["kind", "state"]
+    list_select_related = ["actor"]
+    search_fields = ["file_name"]
+    change_form_template = "admin/import.html"
+    readonly_fields = ["progress"]
+    fields = [
+        ("kind", "file_name"),
+        ("state", "progress"),
+        ("created", "updated", "unchanged"),
+        ("failed", "pictures_left"),
+        ("actor", "created_at", "finished_at"),
+    ]
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return bool(_kinds(request))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(_kinds(request))
+
+    def has_view_permission(self, request: HttpRequest, obj: models.Import | None = None) -> bool:
+        return bool(_kinds(request)) if obj is None else obj.kind in _kinds(request)
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[models.Import]":
+        return super().get_queryset(request).filter(kind__in=_kinds(request))
+
+    def get_urls(self) -> list[URLPattern]:
+        run = self.admin_site.admin_view(require_POST(self.run_view))
+        return [path("<int:key>/run/", run, name="storefront_import_run"), *super().get_urls()]
+
+    @admin.display(description="lines done")
+    def progress(self, row: models.Import) -> str:
+        return f"{row.done:,} of {row.total:,}"
+
+    @method_decorator(csrf_exempt)  # `_upload` checks it: nothing is read before it is known who sends how much.
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        if int(request.META.get("CONTENT_LENGTH") or 0) > settings.IMPORT_MAX_BYTES:
+            limit = filesizeformat(settings.IMPORT_MAX_BYTES)
+            messages.error(request, f"The file is longer than {limit}: part it, and import one part after the other.")
+            return self._page(request, ImportForm(request), status=413)
+        request.upload_handlers = [TemporaryFileUploadHandler(request)]
+        return self._upload(request)
+
+    @method_decorator(csrf_protect)
+    def _upload(self, request: HttpRequest) -> HttpResponse:
+        if request.method != "POST":
+            return self._page(request, ImportForm(request))
+        form = ImportForm(request, request.POST, request.FILES)
+        if form.is_valid():
+            try:
+                row = imports.begin(**form.cleaned_data, actor=cast("models.User", request.user), now=timezone.now())
+                return HttpResponseRedirect(reverse("admin:storefront_import_change", args=[row.pk]))
+            except InvalidInput as error:
+                form.add_error("file", error.message)
+        return self._page(request, form)
+
+    def _page(self, request: HttpRequest, form: ImportForm, status: int = 200) -> HttpResponse:
+        shown = {**self.admin_site.each_context(request), "opts": self.opts, "title": "Import a file", "form": form}
+        return TemplateResponse(request, "admin/import_file.html", shown, status=status)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        report = models.ImportRow.objects.filter(parent__in=self.get_queryset(request).filter(pk=object_id))
+        return super().change_view(request, object_id, form_url, {"report": report, "most": imports.MAX_ROWS})
+
+    def run_view(self, request: HttpRequest, key: int) -> HttpResponse:
+        row = self.get_object(request, str(key))
+        if row is None or not self.has_view_permission(request, row):
+            raise PermissionDenied
+        try:
+            imports.run(kind=row.kind, key=key, actor=cast("models.User", request.user), now=timezone.now())
+        except InvalidInput as error:
+            messages.error(request, error.message)
+        return HttpResponseRedirect(reverse("admin:storefront_import_change", args=[key]))
