@@ -136,11 +136,11 @@ def _write_columns(product: Product, draft: ProductDraft, *, now: datetime) -> d
     is_new = product.pk is None
     if is_new and draft.title is KEEP:
         raise InvalidInput("A new product needs a title.", field=["title"])
-    values = drafts.given(draft, "slug", "title", "description_html", "vendor", "product_type", "tax_class_id")
+    values = drafts.given(draft, "slug", "title", "vendor", "product_type", "tax_class_id")
     if is_new and draft.title is not KEEP:
         values = {"slug": categories.slug_of(draft.title), **values}
-    if "description_html" in values:
-        values["description_html"] = nh3.clean(values["description_html"])
+    if draft.description_html is not KEEP:  # As it is, spaces too: what was cleaned is clean, and the same again.
+        values["description_html"] = nh3.clean(draft.description_html)
     if draft.option_names is not KEEP:
         if len(draft.option_names) > MAX_OPTIONS:
             raise InvalidInput(f"A product has at most {MAX_OPTIONS} options.", field=["option_names"])

@@ -301,7 +301,7 @@ class Killed(BaseException):
 
 def test_whoever_dies_in_the_middle_leaves_what_another_takes_up(small_slices, monkeypatch):
     row = begin(csv_of(35))
-    saved, save = [], shopify_csv.catalog.save_product
+    saved, save = [], shopify_csv.products.save
 
     def dying(**given):
         if len(saved) == 14:
@@ -310,7 +310,7 @@ def test_whoever_dies_in_the_middle_leaves_what_another_takes_up(small_slices, m
         saved.append(given)
         return save(**given)
 
-    monkeypatch.setattr(shopify_csv.catalog, "save_product", dying)
+    monkeypatch.setattr(shopify_csv.products, "save", dying)
     with pytest.raises(Killed):
         work_on()
     models.Import.objects.update(claimed_until=NOW + outbox.lease() * 0.9)  # Who is killed gives nothing back.

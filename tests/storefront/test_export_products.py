@@ -48,7 +48,7 @@ def everything():
 
 def emptied():
     """Another shop: nothing of this one is there."""
-    for table in (models.Product, models.Tag):
+    for table in (models.StockMovement, models.Product, models.Tag):
         table.objects.all().delete()
     while models.Category.objects.filter(children=None).delete()[0]:
         pass
@@ -208,8 +208,12 @@ def test_a_formula_goes_out_as_a_text_and_comes_in_as_it_was(formula):
     assert cells.count(f"'{formula}") >= 8
     assert [cell for cell in cells if cell[:1] and cell[0] in "=+-@\t\r\n"] == []
     before = everything()
-    assert taken(exported()) == (0, 0, 1)
-    assert everything() == before
+    if formula == formula.strip():
+        assert taken(exported()) == (0, 0, 1)
+        assert everything() == before
+    else:  # Put there by no way of ours: whatever staff or a file state is taken without spaces around it.
+        assert taken(exported()) == (0, 1, 0)
+        assert models.Product.objects.get().title == "=1"
 
 
 @pytest.mark.parametrize("sku", ["'0077", "''0077", "0077", "3E5", "10-2", "4006381333931", "'", "a'b", "é=1"])
@@ -287,6 +291,7 @@ def test_an_export_takes_the_memory_of_some_products_however_many_there_are():
     many(products=100, variants=10)
     peak()  # What is cached on first use is not counted.
     little, lines = peak()
+    models.StockMovement.objects.all().delete()
     models.Product.objects.all().delete()
     many(products=800, variants=10)
     much, more_lines = peak()
