@@ -16,6 +16,7 @@ from storefront.models import Product, ProductVariant, User
 MAX_VARIANTS = 500
 _MAX_PRICE = 10**9
 _OPTIONS = ("option1", "option2", "option3")
+_COLUMNS = ["sku", *_OPTIONS, "price", "compare_at_price", "weight_grams", "barcode", "is_withdrawn", "image"]
 
 Value = TypeVar("Value")
 
@@ -31,12 +32,16 @@ def write(product: Product, draft: ProductDraft, *, actor: User | None, now: dat
     wanted = [_values(each, images) for each in draft.variants]
     _refuse_misfits(draft, present, targets, wanted)
     _part(present, targets, wanted)
+    created: list[ProductVariant] = []
+    updated: list[ProductVariant] = []
     for index, (variant, values) in enumerate(zip(targets, wanted, strict=True)):
         called = variant.sku or values["sku"]
         if told := assign(variant, values):
             records.check(variant, exclude=["product", "image"], below=["variants", str(index)])
-            variant.save()
+            (updated if variant.pk else created).append(variant)
             changed |= {f"{called} {name}": pair for name, pair in told.items()}
+    ProductVariant.objects.bulk_create(created)
+    ProductVariant.objects.bulk_update(updated, _COLUMNS)
     counted = {
         variant: (_or_none(each.policy), _or_none(each.on_hand))
         for variant, each in zip(targets, draft.variants, strict=True)
