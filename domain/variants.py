@@ -22,6 +22,7 @@ Value = TypeVar("Value")
 
 
 def write(product: Product, draft: ProductDraft, *, actor: User | None, now: datetime) -> dict[str, tuple[Any, Any]]:
+    """Makes the variants of a locked product be as the draft says; tells what changed, by SKU and part."""
     if not draft.variants and not draft.delete_variants:
         return {}
     present = list(product.variants.select_related("stock"))
@@ -31,6 +32,7 @@ def write(product: Product, draft: ProductDraft, *, actor: User | None, now: dat
     images = {image.source: image.pk for image in product.images.all()}
     wanted = [_values(each, images) for each in draft.variants]
     _refuse_misfits(draft, present, targets, wanted)
+    _refuse_emptiness(present, targets, wanted)
     _part(present, targets, wanted)
     created: list[ProductVariant] = []
     updated: list[ProductVariant] = []
@@ -69,8 +71,6 @@ def _delete_variants(present: Collection[ProductVariant], draft: ProductDraft) -
     gone = [variant for variant in present if variant.pk in draft.delete_variants]
     if len(gone) < len(set(draft.delete_variants)):
         raise NotFound("The product has no such variant.", field=["delete_variant_ids"])
-    if gone and len(gone) == len(present) and not draft.variants:
-        raise InvalidInput("A product has one variant at least.", field=["delete_variant_ids"])
     told = {f"{it.sku} {name}": (value, None) for it in gone for name, value in changes.columns(it).items()}
     if gone:
         with records.refusing_use(field="delete_variant_ids"):
@@ -150,6 +150,15 @@ def _refuse_misfits(
             if values.get(name) is not None and not _is_price(values[name]):
                 refuse(f"A price is from 0 up, with no more decimals than {settings.SHOP_CURRENCY} has.", index, name)
     raise_all(errors)
+
+
+def _refuse_emptiness(
+    present: Sequence[ProductVariant], targets: Sequence[ProductVariant], wanted: Sequence[Mapping[str, Any]]
+) -> None:
+    withdrawn = [variant.is_withdrawn for variant in present if variant not in targets]
+    withdrawn += [values.get("is_withdrawn", it.is_withdrawn) for it, values in zip(targets, wanted, strict=True)]
+    if all(withdrawn):
+        raise InvalidInput("One variant at least stays for sale: withdraw the product.", field=["variants"])
 
 
 def _chosen(variant: ProductVariant, values: Mapping[str, Any]) -> tuple[Any, ...]:
