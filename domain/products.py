@@ -179,7 +179,8 @@ def _write_relations(product: Product, draft: ProductDraft) -> dict[str, tuple[A
         if before != set(draft.tags):
             for index, name in enumerate(draft.tags):
                 records.check(Tag(name=name), exclude=["id"], below=["tags", str(index)])
-            Tag.objects.bulk_create([Tag(name=name) for name in draft.tags], ignore_conflicts=True)
+            # Sorted, so that no two who make the same tags wait for each other.
+            Tag.objects.bulk_create([Tag(name=name) for name in sorted(set(draft.tags))], ignore_conflicts=True)
             product.tags.set(Tag.objects.filter(name__in=draft.tags))
             changed["tags"] = sorted(before), sorted(set(draft.tags))
     if draft.categories is not KEEP:

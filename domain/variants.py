@@ -16,11 +16,13 @@ from storefront.models import Product, ProductVariant, User
 MAX_VARIANTS = 500
 _MAX_PRICE = 10**9
 _OPTIONS = ("option1", "option2", "option3")
+_COLUMNS = ["sku", *_OPTIONS, "price", "compare_at_price", "weight_grams", "barcode", "is_withdrawn", "image"]
 
 Value = TypeVar("Value")
 
 
 def write(product: Product, draft: ProductDraft, *, actor: User | None, now: datetime) -> dict[str, tuple[Any, Any]]:
+    """Makes the variants of a locked product be as the draft says; tells what changed, by SKU and part."""
     if not draft.variants and not draft.delete_variants:
         return {}
     present = list(product.variants.select_related("stock"))
@@ -30,13 +32,18 @@ def write(product: Product, draft: ProductDraft, *, actor: User | None, now: dat
     images = {image.source: image.pk for image in product.images.all()}
     wanted = [_values(each, images) for each in draft.variants]
     _refuse_misfits(draft, present, targets, wanted)
+    _refuse_emptiness(present, targets, wanted)
     _part(present, targets, wanted)
+    created: list[ProductVariant] = []
+    updated: list[ProductVariant] = []
     for index, (variant, values) in enumerate(zip(targets, wanted, strict=True)):
         called = variant.sku or values["sku"]
         if told := assign(variant, values):
             records.check(variant, exclude=["product", "image"], below=["variants", str(index)])
-            variant.save()
+            (updated if variant.pk else created).append(variant)
             changed |= {f"{called} {name}": pair for name, pair in told.items()}
+    ProductVariant.objects.bulk_create(created)
+    ProductVariant.objects.bulk_update(updated, _COLUMNS)
     counted = {
         variant: (_or_none(each.policy), _or_none(each.on_hand))
         for variant, each in zip(targets, draft.variants, strict=True)
@@ -64,8 +71,6 @@ def _delete_variants(present: Collection[ProductVariant], draft: ProductDraft) -
     gone = [variant for variant in present if variant.pk in draft.delete_variants]
     if len(gone) < len(set(draft.delete_variants)):
         raise NotFound("The product has no such variant.", field=["delete_variant_ids"])
-    if gone and len(gone) == len(present) and not draft.variants:
-        raise InvalidInput("A product has one variant at least.", field=["delete_variant_ids"])
     told = {f"{it.sku} {name}": (value, None) for it in gone for name, value in changes.columns(it).items()}
     if gone:
         with records.refusing_use(field="delete_variant_ids"):
@@ -145,6 +150,15 @@ def _refuse_misfits(
             if values.get(name) is not None and not _is_price(values[name]):
                 refuse(f"A price is from 0 up, with no more decimals than {settings.SHOP_CURRENCY} has.", index, name)
     raise_all(errors)
+
+
+def _refuse_emptiness(
+    present: Sequence[ProductVariant], targets: Sequence[ProductVariant], wanted: Sequence[Mapping[str, Any]]
+) -> None:
+    withdrawn = [variant.is_withdrawn for variant in present if variant not in targets]
+    withdrawn += [values.get("is_withdrawn", it.is_withdrawn) for it, values in zip(targets, wanted, strict=True)]
+    if all(withdrawn):
+        raise InvalidInput("One variant at least stays for sale: withdraw the product.", field=["variants"])
 
 
 def _chosen(variant: ProductVariant, values: Mapping[str, Any]) -> tuple[Any, ...]:

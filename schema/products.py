@@ -184,8 +184,13 @@ class UpdateProductsInput:
     )
 
 
-_TEXTS = {"slug", "title", "description_html", "vendor", "product_type", "sku", "barcode"}
-_NULLABLE = {"price", "compare_at_price", "weight_grams", "tax_class_id"}
+# What null says, where it does not leave a part as it is.
+_TEXTS = ("slug", "title", "description_html", "vendor", "product_type", "sku", "barcode")
+_OF_NULL: dict[str, Any] = {
+    **dict.fromkeys(_TEXTS, ""),
+    **dict.fromkeys(("tags", "option_names", "options"), ()),
+    **dict.fromkeys(("price", "compare_at_price", "weight_grams"), None),
+}
 
 
 def _parts(given: Any, *names: str) -> dict[str, Any]:
@@ -197,9 +202,7 @@ def _parts(given: Any, *names: str) -> dict[str, Any]:
 def _part(name: str, value: Any) -> Any:
     if isinstance(value, list):
         return tuple(value)
-    if value is None and name not in _NULLABLE:
-        return "" if name in _TEXTS else KEEP
-    return value
+    return _OF_NULL.get(name, KEEP) if value is None else value
 
 
 def _keys(given: Any, name: str, type_name: str) -> tuple[int, ...] | None:

@@ -11,7 +11,7 @@ from django.db import connection
 from graphql import OperationDefinitionNode, parse
 
 from domain import cart as carts
-from domain import products, throttle
+from domain import products, stock, throttle
 from schema import ids
 from schema.examples import OPERATIONS
 from storefront import models
@@ -195,20 +195,63 @@ def _all(cost, variants):
     return costs
 
 
+@pytest.fixture
+def staff(cost, api, paid_order, settings):
+    """The costs of a day of staff's, with as many orders, customers, variants and changes as there are variants."""
+    settings.REDIS_URL = ""  # What Redis would count costs statements.
+
+    def run(variants):
+        size, shipping = min(len(variants), 20), models.ShippingMethod.objects.first()
+        owner = models.User.objects.create_superuser(VARIABLES["staffEmail"], VARIABLES["password"])
+        for variant in variants[:size]:
+            paid_order({variant: 1}, UserFactory(name="Ada"), shipping)
+        models.Stock.objects.filter(reserved=0).update(on_hand=0)
+        adjusted = [stock.Adjustment(variant.pk, 1) for variant in variants]
+        stock.adjust(request_id="before", lines=adjusted, actor=owner, now=NOW)
+        api.client.cookies.clear()
+        costs = {"StaffLogin": cost("StaffLogin", **{name: VARIABLES[name] for name in ("staffEmail", "password")})}
+        api.client.defaults["HTTP_AUTHORIZATION"] = f"Bearer {cost.data['login']['accessToken']}"
+        costs["Morning"] = cost("Morning")
+        assert len(cost.data["orders"]["nodes"]) == min(size + 1, 20)  # One was bought before.
+        costs["Goods"] = cost("Goods", words=None, states=None)
+        assert len(cost.data["staffProducts"]["nodes"]) == min(models.Product.objects.count(), 20)
+        costs["Customer"] = cost("Customer", customer="Ada", customerEmail="ada@example.com")
+        assert len(cost.data["orders"]["nodes"]) == min(models.Order.objects.count(), 5)
+        costs["Evening"] = cost("Evening", since="2030-01-01T00:00:00Z", until="2030-02-01T00:00:00Z")
+        assert len(cost.data["changes"]["nodes"]) == min(len(variants), 10)
+        delivery = [{"variantId": variant_id(variant), "delta": 1} for variant in variants]
+        costs["Receive"] = cost("Receive", requestId="1", delivery=delivery)
+        costs["Receive (again)"] = cost("Receive", requestId="1", delivery=delivery)
+        assert cost.data["adjustStock"]["replayed"]
+        order = models.Order.objects.filter(state=models.OrderState.PAID).first()
+        costs["Ship"] = cost("Ship", order=ids.encode("Order", order.pk), carrier="DHL", tracking="1")
+        made = [{"sku": f"NEW-{n}", "options": [str(n)], "price": "9", "onHand": 1} for n in range(size)]
+        costs["CreateProduct"] = cost("CreateProduct", product={"title": "New", "variants": made})
+        product = cost.data["createProduct"]["product"]
+        costs["UpdateProduct"] = cost("UpdateProduct", id=product["id"], version=1, isPublished=True)
+        assert cost.data["updateProduct"]["product"]["version"] == 2
+        costs["UpdateProduct (too late)"] = cost("UpdateProduct", id=product["id"], version=1, title="Other")
+        costs["UpdateProducts"] = cost("UpdateProducts", ids=[product["id"]], addTags=["fine"])
+        del api.client.defaults["HTTP_AUTHORIZATION"]
+        return costs
+
+    return run
+
+
 def test_every_documented_operation_has_a_budget():
     documented = {name.partition(" (")[0] for name in BUDGETS["operations"]}
     assert documented == DOCUMENTS.keys()
 
 
 @pytest.mark.parametrize("rows", [1, 10, 100])
-def test_an_operation_costs_its_budget_for_1_row_as_for_100(cost, shop, account, monkeypatch, rows):
+def test_an_operation_costs_its_budget_for_1_row_as_for_100(cost, shop, account, staff, monkeypatch, rows):
     many = throttle.Limit(seconds=900, address=1_000, account=1_000, account_from_address=1_000)
     monkeypatch.setitem(throttle.LIMITS, "login", many)
     expected = {name: budget(name) for name in BUDGETS["operations"]}
     if (connection.vendor, rows) == ("sqlite", 100):
         expected |= BUDGETS["sqlite_for_100_lines"]
     variants = shop(rows)
-    assert _all(cost, variants) | account(variants) == expected
+    assert _all(cost, variants) | account(variants) | staff(variants) == expected
 
 
 @pytest.mark.parametrize(("name", "most"), BUDGETS["most"].items())

@@ -162,7 +162,7 @@ def _staff_have_their_day(run, api):
 
     evening = run("07-staff", "Evening", since="2020-01-01T00:00:00Z", until="2020-02-01T00:00:00Z")
     assert (evening["salesReport"]["orders"], len(evening["salesReport"]["periods"])) == (0, 5)
-    assert {change["actor"] for change in evening["changes"]["nodes"]} == {"owner@example.com"}
+    assert evening["changes"]["nodes"][0]["actor"] == "owner@example.com"
     del api.client.defaults["HTTP_AUTHORIZATION"]
 
 
