@@ -277,7 +277,7 @@ def s3_storages(**options: Any) -> dict[str, dict[str, Any]]:
         "client_config": Config(
             signature_version="s3v4",
             connect_timeout=0.5,
-            read_timeout=3,
+            read_timeout=2,
             retries={"total_max_attempts": 1},
         ),
         **options,

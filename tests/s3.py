@@ -1,9 +1,11 @@
 """moto's S3 over a real socket, which can go away and come back with what it has."""
 
 import json
+import re
 import secrets
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 import boto3
 from botocore.config import Config
@@ -11,13 +13,9 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import make_server
 
 KEYS = {"access_key": "anybody", "secret_key": "anything"}
-# That of docs/images.md.
-POLICY = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::BUCKET/products/*"}
-    ],
-}
+PAGE = Path(__file__).parent.parent / "docs" / "images.md"
+# What the page says a bucket, its user, and browsers need.
+BUCKET_POLICY, USER_POLICY, CORS = re.findall(r"^```json\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 
 
 class Silent(MotoRequestHandler):
@@ -51,9 +49,9 @@ class S3:
         finally:
             self.start()
 
-    def client(self):
+    def client(self, service="s3"):
         return boto3.client(
-            "s3",
+            service,
             endpoint_url=self.url,
             region_name="us-east-1",
             aws_access_key_id=KEYS["access_key"],
@@ -62,16 +60,28 @@ class S3:
         )
 
     def options(self):
-        """Of the storages in its bucket."""
-        return {"bucket_name": self.bucket, "endpoint_url": self.url, "region_name": "us-east-1", **KEYS}
+        """Of the storages in its bucket; patient, for moto takes its time on a busy machine."""
+        where = {"bucket_name": self.bucket, "endpoint_url": self.url, "region_name": "us-east-1"}
+        patient = Config(signature_version="s3v4", retries={"total_max_attempts": 1})
+        return {**where, **KEYS, "client_config": patient}
 
     def new_bucket(self):
         """A bucket as docs/images.md has it set up."""
         name = f"shop-{secrets.token_hex(6)}"
         client = self.client()
         client.create_bucket(Bucket=name)
-        client.put_bucket_policy(Bucket=name, Policy=json.dumps(POLICY).replace("BUCKET", name))
+        client.put_bucket_policy(Bucket=name, Policy=BUCKET_POLICY.replace("BUCKET", name))
+        client.put_bucket_cors(Bucket=name, CORSConfiguration=json.loads(CORS))
         return name
+
+    def new_user(self):
+        """The keys of one who may do in the bucket what docs/images.md says the shop needs."""
+        iam, name = self.client("iam"), f"shop-{secrets.token_hex(6)}"
+        iam.create_user(UserName=name)
+        document = USER_POLICY.replace("BUCKET", self.bucket)
+        iam.put_user_policy(UserName=name, PolicyName="shop", PolicyDocument=document)
+        made = iam.create_access_key(UserName=name)["AccessKey"]
+        return {"access_key": made["AccessKeyId"], "secret_key": made["SecretAccessKey"]}
 
     def names(self, bucket):
         return sorted(each["Key"] for each in self.client().list_objects_v2(Bucket=bucket).get("Contents", []))

@@ -28,7 +28,10 @@ SECRETS = {
     "STRIPE_API_BASE": f"http://{AWAY}",
     "PAYPAL_API_BASE": f"http://{AWAY}",
     "FLUTTERWAVE_API_BASE": f"http://{AWAY}",
+    "AWS_ACCESS_KEY_ID": "anybody",
     "AWS_SECRET_ACCESS_KEY": "CANARY-aws",
+    "S3_BUCKET": "pictures",
+    "S3_ENDPOINT_URL": f"http://{AWAY}",
     "SENTRY_DSN": f"http://public@{AWAY}/1",
 }
 # Everything that talks to somebody, once; what fails is logged and sent as it would be.
@@ -49,7 +52,8 @@ import logging
 from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
-from domain import clocks, outbox, webhooks
+from django.core.files.base import ContentFile
+from domain import clocks, media, outbox, webhooks
 from decimal import Decimal
 from uuid import uuid4
 from domain.deliveries import HANDLERS
@@ -81,6 +85,7 @@ steps = [
       for name in ("stripe", "paypal", "flutterwave")),
     *(lambda name=name: by_provider(name).charge(Charge(key=uuid4(), amount=Decimal(1), currency="EUR"))
       for name in PaymentProvider if name != "TEST"),
+    lambda: media.keep("x", ContentFile(b"x")),
     lambda: outbox.relay(HANDLERS, clock=timezone.now),
     lambda: clocks.run("expire_orders", timezone.now()),
 ]

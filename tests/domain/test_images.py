@@ -1,21 +1,34 @@
 """Pictures of products, on disk and in S3: from the upload to the last file that goes."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.db import transaction
 
-from domain import images, media, outbox
+from domain import clocks, images, media, outbox
 from domain.deliveries import HANDLERS
 from domain.errors import InvalidInput, NotFound
 from domain.media import StorageUnavailable
 from domain.pictures import ImageSize
 from storefront.models import Image, ImageUpload, OutboxMessage, Product
+from tests.domain.test_races import together
 from tests.factories import NOW, ImageFactory, ProductFactory, VariantFactory
 from tests.pictures import HTML, NOT_PICTURES, claiming, drawn, located
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LATER = NOW + timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def _no_file_is_touched_in_a_transaction(monkeypatch):
+    asking = media._asking
+
+    def outside():
+        assert not transaction.get_connection().in_atomic_block
+        return asking()
+
+    monkeypatch.setattr("domain.media._asking", outside)
 
 
 @pytest.fixture
@@ -283,7 +296,7 @@ def test_what_is_never_attached_is_pruned_after_a_day_and_what_is_attached_stays
     images.create_upload(filename="", content_type="image/png", size=1, now=NOW)
     images.prune(now=LATER - timedelta(seconds=1))
     assert len(files.originals) == 2
-    images.prune(now=LATER)
+    clocks.run("prune_images", LATER)
     assert files.originals == [kept.upload_id]
     with pytest.raises(NotFound):
         images.attach(product_id=kept.product_id, key=left, now=LATER)
@@ -398,3 +411,51 @@ def test_an_import_keeps_no_file_of_what_it_refuses(files, settings):
         with pytest.raises(InvalidInput):
             images.take(content=content, source=source, **given)
     assert (files.public, files.originals, ImageUpload.objects.count()) == ([], [], 0)
+
+
+# ── at the same moment ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_same_upload_attached_by_many_at_once_is_one_picture(files, uploaded):
+    product, key = ProductFactory(), uploaded()
+    attach = partial(images.attach, product_id=product.pk, key=key, now=NOW)
+    assert len({image.pk for image in together(*[attach] * 8)}) == 1
+    work()
+    assert (Image.objects.count(), files.public) == (1, named(key, *EVERY))
+    assert OutboxMessage.objects.filter(kind=images.RENDER).count() == 1
+
+
+def test_many_pictures_of_a_product_at_once_have_a_place_each(files, uploaded):
+    product = ProductFactory()
+    keys = [uploaded() for _ in range(8)]
+    together(*(partial(images.attach, product_id=product.pk, key=key, position=1, now=NOW) for key in keys))
+    assert sorted(product.images.values_list("position", flat=True)) == list(range(1, 9))
+
+
+def test_an_upload_is_attached_or_pruned_and_never_half(files, uploaded):
+    product = ProductFactory()
+    keys = [uploaded() for _ in range(6)]
+    calls = [partial(images.attach, product_id=product.pk, key=key, now=LATER) for key in keys]
+    together(*calls[:3], partial(images.prune, now=LATER), *calls[3:])
+    work(LATER)
+    kept = set(Image.objects.values_list("upload_id", flat=True))
+    assert set(files.originals) == kept
+    images.prune(now=LATER + timedelta(days=1))
+    assert files.public == sorted(name for key in kept for name in named(key, *EVERY))
+
+
+def test_the_same_picture_imported_twice_at_once_is_one(files):
+    product = ProductFactory()
+    take = partial(images.take, product=product, source="a", alt="", content=drawn(), position=1, now=NOW)
+    assert len({image.pk for image in together(take, take, take)}) == 1
+
+
+def test_sizes_rendered_by_two_workers_are_the_same(files, attached):
+    image = attached()
+    old = ImageFactory(file="products/old.png")
+    media.publish("products/old.png", drawn())
+    render = [partial(images.render, image_id=each.pk, now=NOW) for each in (image, old)]
+    assert together(*render * 3) == [None] * 6
+    work()
+    images.prune(now=LATER)
+    assert (len(files.public), len(files.originals)) == (6, 2)

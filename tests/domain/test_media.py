@@ -101,6 +101,25 @@ def test_what_came_past_the_policy_is_refused_unread(s3, settings):
         images.attach(product_id=ProductFactory().pk, key=upload.key, now=NOW)
 
 
+def test_the_shops_user_needs_no_more_rights_than_the_page_says(s3, settings):
+    product, keys = ProductFactory(), s3.new_user()
+    with told_of(settings, s3, **keys):
+        upload, form = new_upload()
+        posted(form, drawn())
+        with enable_iam_authentication():
+            image = images.attach(product_id=product.pk, key=upload.key, now=NOW)
+            images.take(product=product, source="a", alt="", content=drawn(), position=None, now=NOW)
+            work()
+            image.refresh_from_db()
+            assert image.rendered_at
+            assert media.original("nobody-put-this", most=1) is None
+            with pytest.raises(StorageUnavailable):
+                media.publish("elsewhere/x.webp", b"x")
+            images.delete(image_id=image.pk, now=NOW)
+            work()
+    assert len(s3.names(s3.bucket)) == 4
+
+
 # ── when it does not do as asked ─────────────────────────────────────────────────────────────────────
 
 
@@ -132,7 +151,8 @@ def away(request, s3, settings):
                 with s3.away():
                     yield
             case "it is mute":
-                with mute() as url, told_of(settings, s3, endpoint_url=url):
+                own = s3_storages()["default"]["OPTIONS"]["client_config"]
+                with mute() as url, told_of(settings, s3, endpoint_url=url, client_config=own):
                     yield
             case "the keys are wrong":
                 with enable_iam_authentication(), told_of(settings, s3, access_key="another"):
