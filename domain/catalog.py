@@ -1,6 +1,6 @@
 """The catalogue: what buyers see of it, and the one way that products are written."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -210,6 +210,21 @@ def _part_from_options(draft: ProductDraft, present: Mapping[str, ProductVariant
         holder = holders.get(_padded(wanted.options))
         if holder is not None and holder.sku != wanted.sku:
             ProductVariant.objects.filter(pk=holder.pk).update(option1=f"~{holder.pk}")
+
+
+@transaction.atomic(durable=True)
+def publish(*, product_ids: Collection[int], now: datetime) -> int:
+    """Puts those into the shop that are not in it; says how many."""
+    absent = Product.objects.filter(pk__in=product_ids).exclude(published_at__lte=now)
+    return absent.update(published_at=now, updated_at=now)
+
+
+@transaction.atomic(durable=True)
+def withdraw(*, product_ids: Collection[int], now: datetime) -> int:
+    """Takes those out of the shop that are in it, or are to come; says how many."""
+    return (
+        Product.objects.filter(pk__in=product_ids).exclude(published_at=None).update(published_at=None, updated_at=now)
+    )
 
 
 def refresh(product: Product) -> None:
