@@ -269,7 +269,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": lambda _request: SHOP_NAME,
     "SITE_SYMBOL": "storefront",
     "SITE_URL": lambda _request: STOREFRONT_URL,
-    "SHOW_HISTORY": True,
+    "SITE_FAVICONS": [{"rel": "icon", "href": "data:,"}],
     "STYLES": [lambda _request: static("shop/admin.css")],
     "SIDEBAR": {"navigation": "storefront.admin.navigation.sidebar"},
     "DASHBOARD_CALLBACK": "storefront.admin.front_page.with_numbers",
