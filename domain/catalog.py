@@ -215,16 +215,18 @@ def _part_from_options(draft: ProductDraft, present: Mapping[str, ProductVariant
 @transaction.atomic(durable=True)
 def publish(*, product_ids: Collection[int], now: datetime) -> int:
     """Puts those into the shop that are not in it; says how many."""
-    absent = Product.objects.filter(pk__in=product_ids).exclude(published_at__lte=now)
-    return absent.update(published_at=now, updated_at=now)
+    return _show(Product.objects.filter(pk__in=product_ids).exclude(published_at__lte=now), since=now, now=now)
 
 
 @transaction.atomic(durable=True)
 def withdraw(*, product_ids: Collection[int], now: datetime) -> int:
     """Takes those out of the shop that are in it, or are to come; says how many."""
-    return (
-        Product.objects.filter(pk__in=product_ids).exclude(published_at=None).update(published_at=None, updated_at=now)
-    )
+    return _show(Product.objects.filter(pk__in=product_ids).exclude(published_at=None), since=None, now=now)
+
+
+def _show(products: db.QuerySet[Product], *, since: datetime | None, now: datetime) -> int:
+    locked = [product.pk for product in locks.products(products)]
+    return Product.objects.filter(pk__in=locked).update(published_at=since, updated_at=now)
 
 
 def refresh(product: Product) -> None:

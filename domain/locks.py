@@ -1,5 +1,5 @@
-"""Every lock of the domain. Order everywhere: e-mail, user, session, carts sorted by key, order or product,
-discounts sorted by key, then stock rows sorted by key. Counters of attempts are locked alone.
+"""Every lock of the domain. Order everywhere: e-mail, user, session, carts sorted by key, order or products sorted
+by key, discounts sorted by key, then stock rows sorted by key. Counters of attempts are locked alone.
 
 On SQLite a transaction is IMMEDIATE and holds the one write lock from its beginning: the same effect.
 """
@@ -69,6 +69,11 @@ def order(candidates: db.QuerySet[Order]) -> Order | None:
 def product(candidates: db.QuerySet[Product]) -> Product | None:
     """Locks the product that the query finds, and with it the right to write its variants."""
     return _locked(candidates).first()
+
+
+def products(candidates: db.QuerySet[Product]) -> list[Product]:
+    """Locks the products that the query finds, by primary key, and with them the right to write their variants."""
+    return list(_locked(candidates))
 
 
 def discounts(candidates: db.QuerySet[Discount]) -> list[Discount]:

@@ -69,10 +69,10 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     return groups
 
 
-def _is_open(request: HttpRequest, model: Any, part: str) -> bool:
-    """Whether the page shown is this one: the narrowed list, the whole of it, or a page below that."""
-    page = list_page(model)
-    if request.path == page:
-        others = [p for pages in _GROUPS.values() for m, _, _, p in pages if m is model and p]
-        return request.GET.urlencode() == part if part else request.GET.urlencode() not in others
-    return not part and request.path.startswith(page)
+def _is_open(request: HttpRequest, model: Any, narrowed_to: str) -> bool:
+    """Whether what is shown is this page: the list narrowed like that, or else any of the model's."""
+    asked = request.GET.urlencode()
+    if narrowed_to:
+        return request.path == list_page(model) and asked == narrowed_to
+    elsewhere = any(it is model and part and part == asked for pages in _GROUPS.values() for it, _, _, part in pages)
+    return request.path.startswith(list_page(model)) and not elsewhere

@@ -140,7 +140,7 @@ class Refund(OrderAction):
         self.fields["payment_id"].choices = [  # type: ignore[attr-defined]
             (
                 str(payment.pk),
-                f"{payment.get_provider_display()}: {money(payment.amount - payment.refunded, payment.currency)} left",
+                f"{money(payment.amount - payment.refunded, payment.currency)} left, {payment.get_provider_display()}",
             )
             for payment in taken
         ]
@@ -194,7 +194,8 @@ class Cancel(OrderAction):
         return "The order is cancelled."
 
 
-ACTIONS: list[type[OrderAction]] = [Ship, Deliver, Refund, Cancel]
+# The first that is offered is the one to expect.
+ACTIONS: list[type[OrderAction]] = [Deliver, Ship, Refund, Cancel]
 
 
 def offered(order: models.Order, viewer: Any) -> list[type[OrderAction]]:

@@ -10,7 +10,8 @@ def browser(tmp_path):
     """Chromium without a window, which asks nobody on the internet for anything."""
     chromium, driver_of_it = shutil.which("google-chrome") or shutil.which("chromium"), shutil.which("chromedriver")
     assert chromium, "There is no Chromium: on Debian, apt-get install chromium."
-    assert driver_of_it, "Nothing drives it: on Debian, apt-get install chromium-driver."  # Selenium would download one.
+    # Selenium would download one.
+    assert driver_of_it, "Nothing drives it: on Debian, apt-get install chromium-driver."
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
     for argument in (

@@ -81,7 +81,7 @@ def test_what_is_offered_follows_the_order(client, owner, placed_order, paid, va
     assert offered(client, placed_order({variant: 1})) == ["cancel"]
     assert offered(client, paid) == ["ship", "refund"]
     fulfilment.ship(order_id=paid.pk, carrier="DHL", tracking_number="1", actor=None, now=NOW)
-    assert offered(client, paid) == ["ship", "deliver", "refund"]
+    assert offered(client, paid) == ["deliver", "ship", "refund"]
     fulfilment.mark_delivered(order_id=paid.pk, actor=None, now=NOW)
     assert offered(client, paid) == ["refund"]
 
