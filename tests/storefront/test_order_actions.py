@@ -12,6 +12,7 @@ from domain import cart as carts
 from domain import fulfilment, gateways, orders
 from domain.gateways.test import TestGateway
 from storefront import models
+from storefront.templatetags import display
 from tests.factories import NOW, UserFactory, VariantFactory, totals
 
 pytestmark = pytest.mark.django_db
@@ -353,3 +354,14 @@ def test_orders_of_a_currency_without_cents_show_none(client, owner, paid):
     models.Order.objects.update(currency="JPY")
     assert ">45 JPY<" in client.get(page(paid)).text
     assert "45 JPY" in client.get("/admin/storefront/order/").text
+
+
+@pytest.mark.parametrize("kind", models.OrderEventKind)
+def test_every_kind_of_event_has_its_sign(kind):
+    assert display.icon(models.OrderEvent(kind=kind))
+
+
+@pytest.mark.parametrize("row", [models.Order, models.Payment, models.Refund])
+def test_every_state_has_its_colour(row):
+    for state, label in row._meta.get_field("state").choices:
+        assert label in display.state(row(state=state))
