@@ -11,6 +11,7 @@ import sentry_sdk
 from botocore.config import Config
 from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 
 from commercia import logs, sentry
 
@@ -163,8 +164,10 @@ WSGI_APPLICATION = "commercia.wsgi.application"
 AUTH_USER_MODEL = "storefront.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 
 INSTALLED_APPS = [
+    "unfold",  # Before the admin, whose templates and site it replaces.
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -309,6 +312,19 @@ STORAGES: dict[str, dict[str, Any]] = {
     },
 }
 WHITENOISE_USE_FINDERS = DEBUG
+
+# ── The admin ────────────────────────────────────────────────────────────────────────────────────────
+UNFOLD: dict[str, Any] = {
+    # As functions: unfold would import a name with a dot in it.
+    "SITE_TITLE": lambda _request: SHOP_NAME,
+    "SITE_HEADER": lambda _request: SHOP_NAME,
+    "SITE_SYMBOL": "storefront",
+    "SITE_URL": lambda _request: STOREFRONT_URL,
+    "SITE_FAVICONS": [{"rel": "icon", "href": "data:,"}],
+    "STYLES": [lambda _request: static("shop/admin.css")],
+    "SIDEBAR": {"navigation": "storefront.admin.navigation.sidebar"},
+    "DASHBOARD_CALLBACK": "storefront.admin.front_page.with_numbers",
+}
 
 # ── Safety ───────────────────────────────────────────────────────────────────────────────────────────
 HTTPS = env.bool("HTTPS", not DEBUG)

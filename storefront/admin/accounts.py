@@ -3,13 +3,24 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin as BaseGroupAdmin
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
+from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from domain import accounts
 from storefront import models
+from storefront.admin.base import ModelAdmin
 from storefront.admin.read_only import ReadOnlyInline
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class GroupAdmin(BaseGroupAdmin, ModelAdmin[Group]):
+    """Who may do what, by job."""
 
 
 class SessionInline(ReadOnlyInline):
@@ -23,7 +34,8 @@ class SavedAddressInline(ReadOnlyInline):
 
 
 @admin.register(models.User)
-class UserAdmin(BaseUserAdmin[models.User]):
+class UserAdmin(BaseUserAdmin[models.User], ModelAdmin[models.User]):
+    form, add_form, change_password_form = UserChangeForm, UserCreationForm, AdminPasswordChangeForm
     list_display = ["__str__", "name", "proven", "is_staff", "is_active", "joined_at"]
     ordering = ["-joined_at"]
     search_fields = ["email", "claimed_email", "name"]

@@ -11,9 +11,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from unfold import widgets
 
 from domain import outbox, public_http, webhooks
 from storefront import models
+from storefront.admin.base import ModelAdmin
 from storefront.admin.read_only import ReadOnlyAdmin
 
 
@@ -35,11 +37,11 @@ class OutboxMessageAdmin(ReadOnlyAdmin):
 
 
 class WebhookEndpointForm(forms.ModelForm[models.WebhookEndpoint]):
-    url = forms.URLField(label="URL", max_length=500, assume_scheme="https", widget=forms.URLInput({"size": 60}))
+    url = forms.URLField(label="URL", max_length=500, assume_scheme="https", widget=widgets.UnfoldAdminURLInputWidget)
     topics = forms.MultipleChoiceField(
         label="Wants to know that",
         choices=[choice for choice in models.WebhookTopic.choices if choice[0] != models.WebhookTopic.TEST],
-        widget=forms.CheckboxSelectMultiple,
+        widget=widgets.UnfoldAdminCheckboxSelectMultipleWidget,
     )
 
     def clean_url(self) -> str:
@@ -52,7 +54,7 @@ class WebhookEndpointForm(forms.ModelForm[models.WebhookEndpoint]):
 
 
 @admin.register(models.WebhookEndpoint)
-class WebhookEndpointAdmin(admin.ModelAdmin[models.WebhookEndpoint]):
+class WebhookEndpointAdmin(ModelAdmin[models.WebhookEndpoint]):
     """Systems that are told what happens: docs/webhooks.md says how they check that it was us."""
 
     form = WebhookEndpointForm

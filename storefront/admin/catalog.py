@@ -1,19 +1,25 @@
 """The goods and how many there are."""
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import F, OuterRef, QuerySet, Subquery, Sum
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.html import format_html
 
-from domain import locks, products, search
+from domain import dashboard, images, locks, products, search
+from domain.drafts import Revision
+from domain.pictures import ImageSize
 from storefront import models
+from storefront.admin.base import ModelAdmin, TabularInline
 from storefront.admin.read_only import ReadOnlyAdmin, ReadOnlyInline
+from storefront.templatetags import display
 
 
-class NamesProducts(admin.ModelAdmin[Any]):
+class NamesProducts(ModelAdmin[Any]):
     """A row whose name its products are found by."""
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
@@ -31,12 +37,33 @@ class CategoryAdmin(NamesProducts):
     autocomplete_fields = ["parent"]
 
 
-class VariantInline(admin.TabularInline[models.ProductVariant, models.Product]):
+class VariantForm(forms.ModelForm[models.ProductVariant]):
+    class Meta:
+        labels = {"compare_at_price": "Price before", "weight_grams": "Weight (g)"}
+
+
+class ProductForm(forms.ModelForm[models.Product]):
+    class Meta:
+        labels = {
+            "slug": "Address in the shop",
+            "published_at": "In the shop from",
+            "description_html": "Description (HTML)",
+            "option1_name": "First option",
+            "option2_name": "Second option",
+            "option3_name": "Third option",
+        }
+        help_texts = {"published_at": "Empty: a draft, or withdrawn.", "option1_name": "Such as Size."}
+
+
+class VariantInline(TabularInline[models.ProductVariant, models.Product]):
     model = models.ProductVariant
-    fields = ["sku", "option1", "option2", "option3", "price", "compare_at_price", "barcode", "weight_grams", "left"]
-    readonly_fields = ["sku", "option1", "option2", "option3", "left"]
+    fields = ["sku", "options", "price", "compare_at_price", "left", "barcode", "weight_grams"]
+    readonly_fields = ["sku", "options", "left"]
+    form = VariantForm
+    verbose_name_plural = "variants"
     extra = 0
     can_delete = False
+    hide_title = True
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -44,35 +71,77 @@ class VariantInline(admin.TabularInline[models.ProductVariant, models.Product]):
     def get_queryset(self, request: HttpRequest) -> "QuerySet[models.ProductVariant]":
         return super().get_queryset(request).select_related("stock")
 
+    @admin.display(description="options")
+    def options(self, variant: models.ProductVariant) -> str:
+        return variant.title or "–"
+
     @admin.display(description="stock")
     def left(self, variant: models.ProductVariant) -> str:
-        return str(variant.stock)
+        return display.units(variant.stock)
 
 
 class ImageInline(ReadOnlyInline):
     model = models.Image
     fields = ["picture", "alt", "position"]
     readonly_fields = ["picture", "alt", "position"]
+    hide_title = True
 
     @admin.display(description="picture")
     def picture(self, image: models.Image) -> str:
-        return format_html('<img src="{}" alt="{}" height="80">', image.file.url, image.alt)
+        return format_html('<img class="shop-picture" src="{}" alt="{}">', images.url(image, ImageSize.CARD), image.alt)
+
+
+class PublicationFilter(admin.SimpleListFilter):
+    title = "where it is"
+    parameter_name = "published"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "In the shop"), ("later", "Scheduled"), ("no", "Draft"), ("archived", "Archived")]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[models.Product]") -> "QuerySet[models.Product]":
+        now = timezone.now()
+        match self.value():
+            case "yes":
+                return queryset.filter(published_at__lte=now)
+            case "later":
+                return queryset.filter(published_at__gt=now)
+            case "no":
+                return queryset.filter(published_at=None, archived_at=None)
+            case "archived":
+                return queryset.exclude(archived_at=None)
+        return queryset
 
 
 @admin.register(models.Product)
-class ProductAdmin(admin.ModelAdmin[models.Product]):
-    list_display = ["title", "vendor", "product_type", "min_price", "max_price", "published_at"]
-    list_filter = ["vendor", "product_type"]
+class ProductAdmin(ModelAdmin[models.Product]):
+    form = ProductForm
+    list_per_page = 50
+    list_display = ["picture", "title", "prices", "stock", "where_it_is", "vendor", "product_type"]
+    list_display_links = ["picture", "title"]
+    list_filter = [PublicationFilter, "vendor", "product_type", ("categories", admin.RelatedOnlyFieldListFilter)]
     search_fields = ["title", "slug", "variants__sku"]
-    date_hierarchy = "published_at"
     autocomplete_fields = ["categories", "tags"]
     inlines = [VariantInline, ImageInline]
+    actions = ["publish", "withdraw"]
+    fieldsets = (
+        (None, {"fields": ("title", "slug", "published_at", "description_html")}),
+        ("Where it is found", {"fields": ("categories", "tags", "vendor", "product_type")}),
+        ("Options and tax", {"fields": ("option1_name", "option2_name", "option3_name", "tax_class")}),
+    )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # A product comes with its variants and their stock: by import.
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # It is withdrawn by emptying its date of publication.
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[models.Product]":
+        counted = models.Stock.objects.filter(variant__product=OuterRef("pk")).exclude(
+            policy=models.StockPolicy.UNTRACKED
+        )
+        per_product = counted.order_by().values("variant__product")
+        left = per_product.annotate(sum=Sum(F("on_hand") - F("reserved"))).values("sum")
+        return super().get_queryset(request).annotate(left=Subquery(left)).prefetch_related("images")
 
     def save_model(self, request: HttpRequest, obj: models.Product, form: Any, change: bool) -> None:
         locks.product(models.Product.objects.filter(pk=obj.pk))  # An import writes the same rows.
@@ -83,7 +152,51 @@ class ProductAdmin(admin.ModelAdmin[models.Product]):
         self, request: HttpRequest, form: forms.ModelForm[models.Product], formsets: Any, change: bool
     ) -> None:
         super().save_related(request, form, formsets, change)
+        if not form.has_changed() and any(formset.has_changed() for formset in formsets):
+            form.instance.save()  # Its variants are a part of it: this is another version.
         products.refresh(form.instance)
+
+    @admin.display(description="picture")
+    def picture(self, product: models.Product) -> str:
+        return display.thumbnail(next(iter(product.images.all()), None))
+
+    @admin.display(description="price", ordering="min_price")
+    def prices(self, product: models.Product) -> str:
+        least, most = (display.money(price, settings.SHOP_CURRENCY) for price in (product.min_price, product.max_price))
+        return least if least == most else f"{least.removesuffix(settings.SHOP_CURRENCY)}– {most}"
+
+    @admin.display(description="stock", ordering="left")
+    def stock(self, product: Any) -> str:
+        if product.left is None:
+            return "not counted"
+        return display.badge("none left", "bad") if product.left <= 0 else f"{product.left:,}"
+
+    @admin.display(description="where it is", ordering="published_at")
+    def where_it_is(self, product: models.Product) -> str:
+        if product.published_at is None:
+            return display.badge("archived" if product.archived_at else "draft", "over")
+        is_out = product.published_at <= timezone.now()
+        return display.badge("in the shop", "good") if is_out else display.badge("scheduled", "waiting")
+
+    @admin.action(description="Publish the selected products", permissions=["change"])
+    def publish(self, request: HttpRequest, chosen: "QuerySet[models.Product]") -> None:
+        number = _revise(request, chosen.filter(published_at=None), Revision(is_published=True))
+        self.message_user(request, f"{number} now in the shop." if number else "They were in the shop already.")
+
+    @admin.action(description="Withdraw the selected products", permissions=["change"])
+    def withdraw(self, request: HttpRequest, chosen: "QuerySet[models.Product]") -> None:
+        number = _revise(request, chosen.exclude(published_at=None), Revision(is_published=False))
+        self.message_user(request, f"{number} withdrawn." if number else "They were withdrawn already.")
+
+
+def _revise(request: HttpRequest, chosen: "QuerySet[models.Product]", revision: Revision) -> int:
+    keys = list(chosen.order_by("pk").values_list("pk", flat=True))
+    for first in range(0, len(keys), products.MAX_AT_ONCE):
+        some = keys[first : first + products.MAX_AT_ONCE]
+        products.update_many(
+            product_ids=some, revision=revision, actor=cast("models.User", request.user), now=timezone.now()
+        )
+    return len(keys)
 
 
 @admin.register(models.Tag)
@@ -92,17 +205,50 @@ class TagAdmin(NamesProducts):
 
 
 @admin.register(models.VariantPrice)
-class VariantPriceAdmin(admin.ModelAdmin[models.VariantPrice]):
-    list_display = ["variant", "currency", "price", "compare_at_price"]
+class VariantPriceAdmin(ModelAdmin[models.VariantPrice]):
+    list_display = ["variant", "costs", "before"]
     list_filter = ["currency"]
     list_select_related = ["variant", "currency"]
     search_fields = ["variant__sku", "variant__product__title"]
     raw_id_fields = ["variant"]
 
+    @admin.display(description="price", ordering="price")
+    def costs(self, row: models.VariantPrice) -> str:
+        return display.money(row.price, row.currency.code)
+
+    @admin.display(description="price before", ordering="compare_at_price")
+    def before(self, row: models.VariantPrice) -> str:
+        return "–" if row.compare_at_price is None else display.money(row.compare_at_price, row.currency.code)
+
+
+class LeftFilter(admin.SimpleListFilter):
+    title = "what is left"
+    parameter_name = "left"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("low", "Little or none")]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[models.Stock]") -> "QuerySet[models.Stock]":
+        low = dashboard.running_low().order_by().values("pk")
+        return queryset.filter(pk__in=low) if self.value() == "low" else queryset
+
 
 @admin.register(models.Stock)
 class StockAdmin(ReadOnlyAdmin):
-    list_display = ["variant", "policy", "on_hand", "reserved"]
-    list_select_related = ["variant"]
+    list_display = ["goods", "variant", "left", "on_hand", "reserved", "policy"]
+    list_display_links = ["goods", "variant"]
+    list_select_related = ["variant__product"]
     search_fields = ["variant__sku", "variant__product__title"]
-    list_filter = ["policy"]
+    list_filter = [LeftFilter, "policy"]
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[models.Stock]":
+        stock: QuerySet[models.Stock] = super().get_queryset(request)
+        return stock.annotate(free=F("on_hand") - F("reserved"))
+
+    @admin.display(description="goods", ordering="variant__product__title")
+    def goods(self, stock: models.Stock) -> str:
+        return f"{stock.variant.product.title} {stock.variant.title}".strip()
+
+    @admin.display(description="left", ordering="free")
+    def left(self, stock: models.Stock) -> str:
+        return display.units(stock)

@@ -1,21 +1,17 @@
-"""Orders, their payments and parcels."""
+"""Orders, what gateways said, and refunds."""
+
+from typing import Any
 
 from django.contrib import admin
-from django.utils.html import format_html, format_html_join
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import URLPattern, path
 
 from domain import orders
 from storefront import models
-from storefront.admin.read_only import ReadOnlyAdmin, ReadOnlyInline
-
-
-class OrderLineInline(ReadOnlyInline):
-    model = models.OrderLine
-    fields = ["sku", "title", "variant_title", "quantity", "unit_price", "total", "discount", "net", "tax"]
-
-
-class PaymentInline(ReadOnlyInline):
-    model = models.Payment
-    fields = ["created_at", "provider", "state", "amount", "currency", "reference", "failure"]
+from storefront.admin import order_actions
+from storefront.admin.read_only import ReadOnlyAdmin
+from storefront.templatetags import display
 
 
 @admin.register(models.GatewayEvent)
@@ -30,41 +26,81 @@ class GatewayEventAdmin(ReadOnlyAdmin):
 
 @admin.register(models.Refund)
 class RefundAdmin(ReadOnlyAdmin):
-    list_display = ["created_at", "payment", "amount", "state", "reason", "failure", "actor"]
+    list_display = ["created_at", "order", "given", "how_it_went", "reason", "failure", "actor"]
     list_filter = ["state"]
     search_fields = ["payment__order__number"]
-    list_select_related = ["payment", "actor"]
+    list_select_related = ["payment__order", "actor"]
+
+    @admin.display(description="order")
+    def order(self, refund: models.Refund) -> str:
+        return refund.payment.order.number
+
+    @admin.display(description="amount", ordering="amount")
+    def given(self, refund: models.Refund) -> str:
+        return display.money(refund.amount, refund.payment.currency)
+
+    @admin.display(description="state", ordering="state")
+    def how_it_went(self, refund: models.Refund) -> str:
+        return display.state(refund)
 
 
-class ShipmentInline(ReadOnlyInline):
-    model = models.Shipment
-    fields = ["shipped_at", "carrier", "tracking_number", "tracking_url"]
-    readonly_fields = ["tracking_url"]  # A link, and no widget for one.
+class EventFilter(admin.ChoicesFieldListFilter):
+    """By what happened to an order, now or then."""
 
-
-class OrderEventInline(ReadOnlyInline):
-    model = models.OrderEvent
-    fields = ["at", "kind", "message", "actor"]
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.title = "what happened"
 
 
 @admin.register(models.Order)
 class OrderAdmin(ReadOnlyAdmin):
-    list_display = ["number", "state", "email", "total", "currency", "placed_at"]
-    list_filter = ["state", "events__kind"]
-    search_fields = ["number", "email", "=discount_uses__discount__code"]
-    ordering = ["-placed_at"]
-    exclude = ["cart", "price_trace"]
-    readonly_fields = ["how_the_total_came_about"]
-    inlines = [OrderLineInline, PaymentInline, ShipmentInline, OrderEventInline]
+    """A page tells an order's whole story; what staff do about it are `order_actions`."""
 
-    @admin.display
-    def how_the_total_came_about(self, order: models.Order) -> str:
-        rows = (
-            (
-                step.label,
-                "" if step.rate is None else f"{step.rate.normalize():f} % of {step.base}",
-                f"({step.amount} included)" if step.included else str(step.amount),
+    list_display = ["number", "where_it_is", "to_pay", "email", "placed"]
+    list_per_page = 50
+    list_filter = ["state", "placed_at", ("events__kind", EventFilter)]
+    search_fields = ["number", "email", "=discount_uses__discount__code"]
+    date_hierarchy = "placed_at"
+    ordering = ["-placed_at"]
+    fields = ()
+    change_form_template = "admin/order.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        actions = [
+            path(
+                f"<uuid:order_id>/{action.name}/",
+                self.admin_site.admin_view(order_actions.view(action)),
+                name=f"order_{action.name}",
             )
-            for step in orders.trace(order)
+            for action in order_actions.ACTIONS
+        ]
+        return actions + super().get_urls()
+
+    @admin.display(description="state", ordering="state")
+    def where_it_is(self, order: models.Order) -> str:
+        return display.state(order)
+
+    @admin.display(description="total", ordering="total")
+    def to_pay(self, order: models.Order) -> str:
+        return display.money(order.total, order.currency)
+
+    @admin.display(description="placed", ordering="placed_at")
+    def placed(self, order: models.Order) -> str:
+        return display.moment(order.placed_at)
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[models.Order]":
+        return super().get_queryset(request).defer("price_trace")
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **options: Any) -> Any:
+        order = (
+            models.Order.objects.select_related("user")
+            .prefetch_related("lines__variant", "payments__refunds__actor", "shipments", "events__actor")
+            .get(pk=options["obj"].pk)
         )
-        return format_html("<table>{}</table>", format_html_join("", "<tr><td>{}<td>{}<td>{}</tr>", rows))
+        context |= {
+            "order": order,
+            "trace": orders.trace(order),
+            "codes": orders.discount_codes(order),
+            "actions": order_actions.offered(order, request.user),
+        }
+        return super().render_change_form(request, context, *args, **options)

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from django.contrib import admin
 from django.http import HttpRequest
 
+from storefront.admin.base import ModelAdmin, TabularInline
 
-class ReadOnlyInline(admin.TabularInline[Any, Any]):
+
+class ReadOnlyInline(TabularInline[Any, Any]):
     extra = 0
     can_delete = False
     show_change_link = False
@@ -18,7 +19,7 @@ class ReadOnlyInline(admin.TabularInline[Any, Any]):
         return False
 
 
-class ReadOnlyAdmin(admin.ModelAdmin[Any]):
+class ReadOnlyAdmin(ModelAdmin[Any]):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 

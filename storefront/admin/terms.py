@@ -8,15 +8,31 @@ from django.contrib import admin
 from django.contrib.admin.widgets import FilteredSelectMultiple
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from domain import contact
 from storefront import models
+from storefront.admin.base import ModelAdmin, TabularInline
 from storefront.admin.read_only import ReadOnlyInline
+from storefront.templatetags import display
 
 
-class ShippingMethodInline(ReadOnlyInline):
+class ShowsPrices:
+    """How a shipping method's prices are shown."""
+
+    @admin.display(description="price", ordering="price")
+    def costs(self, method: models.ShippingMethod) -> str:
+        return display.money(method.price, settings.SHOP_CURRENCY)
+
+    @admin.display(description="free from", ordering="free_from")
+    def is_free_from(self, method: models.ShippingMethod) -> str:
+        return "–" if method.free_from is None else display.money(method.free_from, settings.SHOP_CURRENCY)
+
+
+class ShippingMethodInline(ShowsPrices, ReadOnlyInline):
     model = models.ShippingMethod
-    fields = ["name", "price", "free_from", "estimate", "is_active"]
+    fields = ["name", "costs", "is_free_from", "estimate", "is_active"]
+    readonly_fields = ["costs", "is_free_from"]
     show_change_link = True
 
 
@@ -36,7 +52,7 @@ class ShippingZoneForm(forms.ModelForm[models.ShippingZone]):
 
 
 @admin.register(models.ShippingZone)
-class ShippingZoneAdmin(admin.ModelAdmin[models.ShippingZone]):
+class ShippingZoneAdmin(ModelAdmin[models.ShippingZone]):
     form = ShippingZoneForm
     list_display = ["name", "where"]
     search_fields = ["name", "countries"]
@@ -47,41 +63,45 @@ class ShippingZoneAdmin(admin.ModelAdmin[models.ShippingZone]):
         return ", ".join(zone.countries) or "wherever the shop sells"
 
 
-class WeightBandInline(admin.TabularInline[models.WeightBand, models.ShippingMethod]):
+class WeightBandInline(TabularInline[models.WeightBand, models.ShippingMethod]):
     model = models.WeightBand
     extra = 0
 
 
 @admin.register(models.ShippingMethod)
-class ShippingMethodAdmin(admin.ModelAdmin[models.ShippingMethod]):
-    list_display = ["name", "zone", "price", "free_from", "estimate", "is_active", "position"]
+class ShippingMethodAdmin(ShowsPrices, ModelAdmin[models.ShippingMethod]):
+    list_display = ["name", "zone", "costs", "is_free_from", "estimate", "is_active", "position"]
     list_filter = ["zone", "is_active"]
     list_select_related = ["zone"]
     inlines = [WeightBandInline]
 
 
 @admin.register(models.TaxClass)
-class TaxClassAdmin(admin.ModelAdmin[models.TaxClass]):
+class TaxClassAdmin(ModelAdmin[models.TaxClass]):
     search_fields = ["name"]
 
 
 class TaxRateForm(forms.ModelForm[models.TaxRate]):
-    country_code = forms.ChoiceField(label="Country", choices=countries)
+    country_code = forms.ChoiceField(label="Country", choices=countries, widget=UnfoldAdminSelectWidget)
 
 
 @admin.register(models.TaxRate)
-class TaxRateAdmin(admin.ModelAdmin[models.TaxRate]):
+class TaxRateAdmin(ModelAdmin[models.TaxRate]):
     form = TaxRateForm
-    list_display = ["country_code", "region", "tax_class", "name", "percent"]
+    list_display = ["country_code", "region", "tax_class", "name", "rate"]
     list_display_links = ["country_code", "name"]
     list_filter = ["tax_class"]
     list_select_related = ["tax_class"]
     search_fields = ["=country_code", "=region", "name"]
 
+    @admin.display(description="rate", ordering="percent")
+    def rate(self, tax: models.TaxRate) -> str:
+        return display.percent(tax.percent)
+
 
 @admin.register(models.Discount)
-class DiscountAdmin(admin.ModelAdmin[models.Discount]):
-    list_display = ["code", "kind", "value", "starts_at", "ends_at", "used", "max_uses", "is_active"]
+class DiscountAdmin(ModelAdmin[models.Discount]):
+    list_display = ["code", "takes_off", "starts_at", "ends_at", "used", "max_uses", "is_active"]
     list_filter = ["kind", "is_active"]
     search_fields = ["code"]
     autocomplete_fields = ["products", "categories"]
@@ -95,14 +115,27 @@ class DiscountAdmin(admin.ModelAdmin[models.Discount]):
         counting = Count("uses", filter=Q(uses__given_back_at=None))
         return super().get_queryset(request).annotate(times_used=counting)
 
+    @admin.display(description="takes off", ordering="kind")
+    def takes_off(self, discount: models.Discount) -> str:
+        match discount.kind:
+            case models.DiscountKind.PERCENTAGE:
+                return display.percent(discount.value)
+            case models.DiscountKind.FIXED:
+                return display.money(discount.value, settings.SHOP_CURRENCY)
+        return discount.get_kind_display()
+
     @admin.display(description="used", ordering="times_used")
     def used(self, discount: Any) -> int:
         return int(discount.times_used)
 
 
 @admin.register(models.Currency)
-class CurrencyAdmin(admin.ModelAdmin[models.Currency]):
-    list_display = ["code", "rate", "is_active"]
+class CurrencyAdmin(ModelAdmin[models.Currency]):
+    list_display = ["code", "one_buys", "is_active"]
+
+    @admin.display(description="rate", ordering="rate")
+    def one_buys(self, currency: models.Currency) -> str:
+        return f"1 {settings.SHOP_CURRENCY} is {currency.rate.normalize():f} {currency.code}"
 
     def get_readonly_fields(self, request: HttpRequest, obj: models.Currency | None = None) -> list[str]:
         return ["code"] if obj else []

@@ -96,6 +96,9 @@ class User(AbstractBaseUser, PermissionsMixin):
         """The e-mail to write to and to show, proven or not; empty once the account is deleted."""
         return self.email or self.claimed_email
 
+    def get_full_name(self) -> str:
+        return self.name
+
     def clean(self) -> None:
         super().clean()
         try:

@@ -29,21 +29,15 @@ class Address:
     postal_code: str = ""
     phone: str = ""
 
+    @property
+    def lines(self) -> list[str]:
+        """As on an envelope, the phone last."""
+        city = f"{self.postal_code} {self.city}".strip()
+        parts = (self.name, self.line1, self.line2, city, self.region, self.country_code, self.phone)
+        return [part for part in parts if part]
+
     def __str__(self) -> str:
-        return ", ".join(
-            filter(
-                None,
-                (
-                    self.name,
-                    self.line1,
-                    self.line2,
-                    f"{self.postal_code} {self.city}".strip(),
-                    self.region,
-                    self.country_code,
-                    self.phone,
-                ),
-            )
-        )
+        return ", ".join(self.lines)
 
 
 class AddressField(models.JSONField[Any, Any]):

@@ -1,6 +1,9 @@
 """The staff's pages: each opens for the owner, none for a customer, and what they write has its consequences."""
 
+import tomllib
+from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from django.contrib import admin
@@ -9,11 +12,13 @@ from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 from django.forms import MultiWidget
 from django.urls import reverse
+from django.utils import timezone
 
 from domain import cart as carts
 from domain import checkout, imports, orders, payments, refunds, sessions
 from storefront import models
 from tests.factories import (
+    ADDRESS,
     LONG_AGO,
     NOW,
     CategoryFactory,
@@ -146,6 +151,90 @@ def test_a_list_costs_no_more_statements_for_more_rows(client, owner, shop, stat
     assert cost() == before
 
 
+def many(number, *, of):
+    """So many products with a variant, stock and a picture each, and so many orders that are paid, of one of them."""
+    products = models.Product.objects.bulk_create(
+        models.Product(slug=f"bulk-{of}-{n}", title=f"Bulk {n}", vendor=f"Vendor {n % 7}", published_at=LONG_AGO)
+        for n in range(number)
+    )
+    models.Image.objects.bulk_create(
+        models.Image(product=product, file="products/1.png", width=1, height=1) for product in products
+    )
+    variants = models.ProductVariant.objects.bulk_create(
+        models.ProductVariant(product=product, sku=product.slug, price=1) for product in products
+    )
+    models.Stock.objects.bulk_create(models.Stock(variant=variant, on_hand=1) for variant in variants)
+    carts = models.Cart.objects.bulk_create(models.Cart(state="CONVERTED", updated_at=NOW) for _ in range(number))
+    sold = models.Order.objects.bulk_create(
+        models.Order(
+            number=f"{of}{n}",
+            cart=cart,
+            state="PAID",
+            email=f"{n}@example.com",
+            currency="EUR",
+            subtotal=1,
+            shipping=0,
+            total=1,
+            shipping_address=ADDRESS,
+            billing_address=ADDRESS,
+            placed_at=timezone.now() - timedelta(minutes=n),
+        )
+        for n, cart in enumerate(carts)
+    )
+    paid = {"provider": "TEST", "amount": 1, "currency": "EUR", "created_at": NOW, "asked_at": NOW}
+    models.Payment.objects.bulk_create(models.Payment(order=order, state="PENDING", **paid) for order in sold)
+    return sold
+
+
+BUDGETS = tomllib.loads((Path(__file__).parent.parent / "budgets.toml").read_text())["admin"]
+
+
+def test_lists_and_the_front_page_cost_the_same_for_ten_and_for_a_thousand_rows(client, owner, statements):
+    def costs():
+        measured = {}
+        for name, model in (("products", models.Product), ("orders", models.Order), ("stock", models.Stock)):
+            with statements() as counted:
+                client.get(page(model, "changelist"))
+            measured[name] = len(counted)
+        with statements() as counted:
+            client.get("/admin/")
+        return measured | {"the front page": len(counted)}
+
+    many(10, of="A")
+    few = costs()
+    many(1000, of="B")
+    assert costs() == few == {name: BUDGETS[name] for name in few}
+
+
+def test_an_orders_page_costs_the_same_for_one_of_everything_and_for_a_hundred(client, owner, statements, placed_order):
+    order = placed_order({VariantFactory(): 1})
+    paid = {"order": order, "provider": "TEST", "amount": 1, "currency": "EUR", "created_at": NOW, "asked_at": NOW}
+
+    def cost_with_more(numbers):
+        clerks = [UserFactory() for _ in numbers]
+        payments = models.Payment.objects.bulk_create(models.Payment(state="SUCCEEDED", **paid) for _ in clerks)
+        models.Refund.objects.bulk_create(
+            models.Refund(payment=payment, amount=1, restock=False, actor=clerk, created_at=NOW, ask_at=NOW)
+            for payment, clerk in zip(payments, clerks, strict=True)
+        )
+        models.OrderLine.objects.bulk_create(
+            models.OrderLine(order=order, variant=VariantFactory(), quantity=1, position=n, unit_price=1, total=1)
+            for n in numbers
+        )
+        models.Shipment.objects.bulk_create(
+            models.Shipment(order=order, carrier="DHL", tracking_number=str(n), shipped_at=NOW) for n in numbers
+        )
+        models.OrderEvent.objects.bulk_create(
+            models.OrderEvent(order=order, kind="REFUNDED", at=NOW, actor=clerk) for clerk in clerks
+        )
+        with statements() as counted:
+            client.get(page(models.Order, "change", order.pk))
+        return len(counted)
+
+    cost_with_more(range(1))  # A process looks up once what kind of thing an order is.
+    assert cost_with_more(range(1, 2)) == cost_with_more(range(2, 100)) == BUDGETS["an order"]
+
+
 @PAGES
 @pytest.mark.parametrize("staff", [False, True], ids=["a customer", "staff without permissions"])
 def test_nobody_else_opens_any(client, shop, model, staff):
@@ -235,6 +324,93 @@ def test_a_product_is_withdrawn_and_published_here(client, owner, shop, api):
     date = LONG_AGO.date().isoformat()
     client.post(address, filled(client.get(address)) | {"published_at_0": date, "published_at_1": "00:00:00"})
     assert api("{ products { totalCount } }")["products"] == {"totalCount": 1}
+
+
+def test_products_are_published_and_withdrawn_many_at_once(client, owner, shop):
+    draft, coming = ProductFactory(published_at=None), ProductFactory(published_at=NOW + timedelta(days=9999))
+    chosen = {"_selected_action": [shop.pk, draft.pk, coming.pk]}
+    address = page(models.Product, "changelist")
+    told = client.post(address, chosen | {"action": "publish"}, follow=True).text
+    assert "1 now in the shop." in told
+    shop.refresh_from_db()
+    assert shop.published_at == LONG_AGO, "what is in the shop keeps its date"
+    assert models.Product.objects.published(now=timezone.now()).count() == 2, "what is scheduled keeps its day"
+    assert "3 withdrawn." in client.post(address, chosen | {"action": "withdraw"}, follow=True).text
+    assert not models.Product.objects.exclude(published_at=None).exists()
+
+
+@pytest.mark.parametrize("action", ["publish", "withdraw"])
+def test_who_may_only_look_publishes_nothing(client, shop, action):
+    user = UserFactory(is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_product"))
+    client.force_login(user)
+    models.Product.objects.filter(pk=shop.pk).update(published_at=None if action == "publish" else LONG_AGO)
+    address = page(models.Product, "changelist")
+    assert f'value="{action}"' not in client.get(address).text
+    client.post(address, {"action": action, "_selected_action": [shop.pk]})
+    shop.refresh_from_db()
+    assert (shop.published_at is None) is (action == "publish")
+
+
+def test_the_list_of_products_tells_what_a_clerk_asks_first(client, owner):
+    rich = ProductFactory(title="Shirt")
+    VariantFactory(product=rich, option1="S", price=Decimal(10), stock__on_hand=7, stock__reserved=2)
+    VariantFactory(product=rich, option1="M", price=Decimal("12.50"), stock__on_hand=1200)
+    ImageFactory(product=rich, file="products/first.png", position=0)
+    ImageFactory(product=rich, file="products/second.png", position=1)
+    gone = VariantFactory(product__title="Mug", product__published_at=None, stock__on_hand=0).product
+    voucher = VariantFactory(product__title="Voucher", stock__policy="UNTRACKED").product
+    text = client.get(page(models.Product, "changelist")).text
+    for told in (
+        "10.00 – 12.50 EUR",
+        "1,205",
+        "products/first.png",
+        "none left",
+        "draft",
+        "in the shop",
+        "not counted",
+    ):
+        assert told in text
+    assert "second.png" not in text
+    listed = {}
+    for part in ("yes", "no", "later"):
+        response = client.get(page(models.Product, "changelist"), {"published": part})
+        listed[part] = [product.pk for product in response.context["cl"].result_list]
+    assert listed == {"yes": [voucher.pk, rich.pk], "no": [gone.pk], "later": []}
+
+
+def test_little_stock_is_found(client, owner):
+    low = VariantFactory(product__title="Mug", stock__on_hand=1)
+    VariantFactory(stock__on_hand=50)
+    found = client.get(page(models.Stock, "changelist"), {"left": "low"}).context["cl"].result_list
+    assert [stock.variant for stock in found] == [low]
+
+
+def test_orders_are_found_by_number_email_state_and_day(client, owner, shop, placed_order):
+    paid = models.Order.objects.get()
+    waiting = placed_order({VariantFactory(): 1})
+    models.Order.objects.filter(pk=waiting.pk).update(email="grace@example.com", placed_at=timezone.now())
+
+    def found(**asked):
+        return set(client.get(page(models.Order, "changelist"), asked).context["cl"].result_list)
+
+    assert found(q=paid.number) == {paid}
+    assert found(q="GRACE@example.com") == {waiting}
+    assert found(q="TEN") == {paid}
+    assert found(state__exact="PAID") == {paid}
+    assert found(events__kind__exact="PAYMENT_FAILED") == {paid}
+    assert found(placed_at__year="2030", placed_at__month="1", placed_at__day="15") == {paid}
+    today = f"{timezone.now():%Y-%m-%d 00:00:00+00:00}"
+    assert found(placed_at__gte=today, placed_at__lt="2029-01-01 00:00:00+00:00") == {waiting}
+
+
+def test_amounts_are_edited_with_the_decimals_they_have(client, owner, shop):
+    given = filled(client.get(page(models.Product, "change", shop.pk)))
+    prices = {str(value) for name, value in given.items() if name.endswith("-price")}
+    assert prices == {"10.00", "20.00"}
+    models.ProductVariant.objects.update(price=Decimal("9.905"))
+    given = filled(client.get(page(models.Product, "change", shop.pk)))
+    assert {str(value) for name, value in given.items() if name.endswith("-price")} == {"9.905"}
 
 
 def test_html_written_here_is_as_safe_as_imported(client, owner, shop):

@@ -1,0 +1,77 @@
+"""What the pages are made of: unfold's classes. It has no types; they are Django's, which it extends."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from django import forms
+from django.conf import settings
+from django.db import models as db
+from django.http import HttpRequest
+from django.utils import timezone
+
+from domain import changes
+from domain.money import quantize
+from storefront.models import ChangeAction, ProductVariant, User, Versioned
+
+if TYPE_CHECKING:
+    from django.contrib import admin as unfold
+else:
+    from unfold import admin as unfold
+
+Row = TypeVar("Row", bound=db.Model)
+Parent = TypeVar("Parent", bound=db.Model)
+
+
+class ShortDecimalField(forms.DecimalField):
+    """Shows no more decimals than an amount has, where the column holds more and they are zeros."""
+
+    def prepare_value(self, value: Any) -> Any:
+        if not isinstance(value, Decimal):
+            return value
+        rounded = quantize(value, settings.SHOP_CURRENCY)
+        return rounded if rounded == value else value
+
+
+_OVERRIDES: dict[Any, Any] = {db.DecimalField: {"form_class": ShortDecimalField}}
+
+
+class ModelAdmin(unfold.ModelAdmin[Row]):
+    formfield_overrides = _OVERRIDES
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        with _told(obj, request):
+            super().save_model(request, obj, form, change)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        for row in formset.save(commit=False):
+            with _told(row, request):
+                row.save()
+        for row in formset.deleted_objects:
+            row.delete()
+        formset.save_m2m()
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        with _told(obj, request):
+            super().delete_model(request, obj)
+
+
+@contextmanager
+def _told(row: Any, request: HttpRequest) -> Iterator[None]:
+    """Tells the audit what becomes of what staff write, as the domain's writing functions do."""
+    if not isinstance(row, Versioned | ProductVariant):
+        yield
+        return
+    key, was = row.pk, type(row)._default_manager.filter(pk=row.pk).first()
+    before = changes.columns(was) if was else {}
+    yield
+    after = {} if row.pk is None else changes.columns(row)
+    action = ChangeAction.DELETED if not after else ChangeAction.UPDATED if was else ChangeAction.CREATED
+    if fields := changes.between(before, after):
+        row.pk = row.pk or key
+        changes.change(row, action, fields, actor=cast("User", request.user), now=timezone.now()).save()
+
+
+class TabularInline(unfold.TabularInline[Row, Parent]):
+    formfield_overrides = _OVERRIDES

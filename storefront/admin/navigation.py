@@ -1,0 +1,78 @@
+"""The way around: the pages a viewer may open, under the nouns that a clerk looks for."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.http import HttpRequest
+from django.urls import reverse
+
+from storefront import models
+
+# Each group's pages: the model whose list it is, how it is called, its icon, and what the list is narrowed to.
+_GROUPS: dict[str, list[tuple[Any, str, str, str]]] = {
+    "Orders": [
+        (models.Order, "To ship", "package_2", "state__exact=PAID"),
+        (models.Order, "All orders", "receipt_long", ""),
+        (models.Refund, "Refunds", "undo", ""),
+        (models.GatewayEvent, "Gateway events", "account_balance", ""),
+    ],
+    "Catalogue": [
+        (models.Product, "Products", "sell", ""),
+        (models.Category, "Categories", "account_tree", ""),
+        (models.Tag, "Tags", "label", ""),
+        (models.VariantPrice, "Prices in other currencies", "currency_exchange", ""),
+    ],
+    "Stock": [
+        (models.Stock, "Low stock", "production_quantity_limits", "left=low"),
+        (models.Stock, "All stock", "inventory_2", ""),
+    ],
+    "Customers": [
+        (models.User, "People", "person", ""),
+        (Group, "Groups", "groups", ""),
+    ],
+    "Terms": [
+        (models.Discount, "Discount codes", "percent", ""),
+        (models.ShippingMethod, "Shipping methods", "local_shipping", ""),
+        (models.ShippingZone, "Shipping zones", "public", ""),
+        (models.TaxRate, "Tax rates", "request_quote", ""),
+        (models.TaxClass, "Tax classes", "category", ""),
+        (models.Currency, "Currencies", "euro", ""),
+    ],
+    "System": [
+        (models.OutboxMessage, "Dead letters", "mail_off", "given_up_at__isempty=0"),
+        (models.OutboxMessage, "Background work", "pending_actions", ""),
+        (models.WebhookEndpoint, "Webhooks", "webhook", ""),
+        (models.WebhookDelivery, "Webhook log", "history", ""),
+    ],
+}
+
+
+def list_page(model: Any, narrowed_to: str = "") -> str:
+    """The address of a model's list."""
+    page = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    return f"{page}?{narrowed_to}" if narrowed_to else page
+
+
+def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
+    """What unfold shows at the side."""
+    first = {"title": "Today", "icon": "dashboard", "link": reverse("admin:index")}
+    groups: list[dict[str, Any]] = [{"title": "", "items": [first]}]
+    for title, pages in _GROUPS.items():
+        items = [
+            {"title": name, "icon": icon, "link": list_page(model, part), "active": _is_open(request, model, part)}
+            for model, name, icon, part in pages
+            if admin.site.get_model_admin(model).has_view_permission(request)
+        ]
+        if items:
+            groups.append({"title": title, "items": items})
+    return groups
+
+
+def _is_open(request: HttpRequest, model: Any, narrowed_to: str) -> bool:
+    """Whether what is shown is this page: the list narrowed like that, or else any of the model's."""
+    asked = request.GET.urlencode()
+    if narrowed_to:
+        return request.path == list_page(model) and asked == narrowed_to
+    elsewhere = any(it is model and part and part == asked for pages in _GROUPS.values() for it, _, _, part in pages)
+    return request.path.startswith(list_page(model)) and not elsewhere

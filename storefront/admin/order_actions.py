@@ -1,0 +1,231 @@
+"""What staff do about an order: asked for by a form of its own, done by the domain.
+
+Django saves what its own pages change inside a transaction, which the domain's functions refuse: these are views
+of our own, outside of any.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, ClassVar
+from uuid import UUID, uuid4
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from unfold import widgets
+
+from domain import fulfilment, orders, refunds
+from domain.errors import DomainError, RequestIdReused
+from storefront import models
+from storefront.templatetags.display import money
+
+
+class OrderAction(forms.Form):
+    """One thing to do about an order: what it asks for, who may, when it is offered, and how it is done."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    icon: ClassVar[str]
+    explanation: ClassVar[str]
+    permission: ClassVar[str] = "storefront.change_order"
+    is_dangerous: ClassVar[bool] = False
+    do_not_call_in_templates = True  # The class itself is shown, as a button.
+
+    def __init__(self, *args: Any, order: models.Order, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.order = order
+
+    @staticmethod
+    def is_offered(order: models.Order) -> bool:
+        raise NotImplementedError
+
+    def perform(self, *, actor: models.User, now: datetime) -> str:
+        """Does it, and says so. Raises what the domain raises."""
+        raise NotImplementedError
+
+    def done(self, *, actor: models.User, now: datetime) -> str | None:
+        """What was done, in words; None where it was refused, the reasons then being this form's errors."""
+        try:
+            return self.perform(actor=actor, now=now)
+        except* DomainError as group:
+            for error in _each(group):
+                named = error.field[0] if error.field else ""
+                self.add_error(named if named in self.fields else None, error.message)
+        return None
+
+
+def _each(group: BaseExceptionGroup[DomainError]) -> Iterable[DomainError]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _each(error)
+        else:
+            yield error
+
+
+class Ship(OrderAction):
+    name, title, icon = "ship", "Ship", "local_shipping"
+    explanation = "A parcel has left: the buyer is told, with the address to follow it by."
+
+    carrier = forms.CharField(max_length=100, widget=widgets.UnfoldAdminTextInputWidget)
+    tracking_number = forms.CharField(max_length=100, widget=widgets.UnfoldAdminTextInputWidget)
+    tracking_url = forms.URLField(
+        label="Tracking URL",
+        max_length=500,
+        required=False,
+        assume_scheme="https",
+        widget=widgets.UnfoldAdminURLInputWidget,
+        help_text="The carrier's page about the parcel, if there is one.",
+    )
+
+    @staticmethod
+    def is_offered(order: models.Order) -> bool:
+        return order.state in {models.OrderState.PAID, models.OrderState.SHIPPED}
+
+    def perform(self, *, actor: models.User, now: datetime) -> str:
+        fulfilment.ship(order_id=self.order.pk, **self.cleaned_data, actor=actor, now=now)
+        return f"{self.cleaned_data['carrier']} {self.cleaned_data['tracking_number']} is on its way."
+
+
+class Deliver(OrderAction):
+    name, title, icon = "deliver", "Mark as delivered", "where_to_vote"
+    explanation = "The order has arrived at the buyer's."
+
+    @staticmethod
+    def is_offered(order: models.Order) -> bool:
+        return order.state == models.OrderState.SHIPPED
+
+    def perform(self, *, actor: models.User, now: datetime) -> str:
+        fulfilment.mark_delivered(order_id=self.order.pk, actor=actor, now=now)
+        return "The order is delivered."
+
+
+class Refund(OrderAction):
+    name, title, icon = "refund", "Refund", "undo"
+    explanation = "Money goes back the way it came. When none is left, the order is over."
+    permission = "storefront.add_refund"
+    is_dangerous = True
+
+    # Written into the page: whoever clicks twice, or sends the page once more, gives once.
+    request_id = forms.CharField(max_length=100, widget=forms.HiddenInput)
+    payment_id = forms.TypedChoiceField(label="Of", coerce=UUID, widget=widgets.UnfoldAdminSelectWidget)
+    amount = forms.DecimalField(
+        max_digits=14,
+        decimal_places=3,
+        min_value=0,
+        required=False,
+        widget=widgets.UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal"}),
+        help_text="Empty: all that is left of it.",
+    )
+    reason = forms.CharField(
+        max_length=2000,
+        required=False,
+        widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        help_text="The order's history keeps it.",
+    )
+    restock = forms.BooleanField(
+        label="The goods are for sale again",
+        required=False,
+        initial=True,
+        widget=widgets.UnfoldBooleanSwitchWidget,
+        help_text="If all money goes back. Off: they are written off.",
+    )
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        taken = sorted(_taken(self.order), key=lambda payment: payment.amount == payment.refunded)
+        self.fields["payment_id"].choices = [  # type: ignore[attr-defined]
+            (
+                str(payment.pk),
+                f"{money(payment.amount - payment.refunded, payment.currency)} left, {payment.get_provider_display()}",
+            )
+            for payment in taken
+        ]
+        self.fields["request_id"].initial = uuid4().hex
+
+    @staticmethod
+    def is_offered(order: models.Order) -> bool:
+        return any(payment.refunded < payment.amount for payment in _taken(order))
+
+    def perform(self, *, actor: models.User, now: datetime) -> str:
+        try:
+            refund = refunds.refund(**self.cleaned_data, actor=actor, now=now)
+        except RequestIdReused:
+            self._renew()
+            raise DomainError("By this page, another amount went back already. Once more, and so does this.") from None
+        given = money(refund.amount, self.order.currency)
+        if refund.state == models.PaymentState.FAILED:
+            self._renew()
+            raise DomainError(f"{given} could not be given back: {refund.failure}")
+        if refund.state == models.PaymentState.SUCCEEDED:
+            return f"{given} went back."
+        return f"{given} will go back: the gateway has not answered yet, and is asked again by itself."
+
+    def _renew(self) -> None:
+        """Makes the next click another refund: by its id, the last one would only be answered again."""
+        self.data = {**self.data, "request_id": uuid4().hex}
+
+
+def _taken(order: models.Order) -> list[models.Payment]:
+    return [payment for payment in order.payments.all() if payment.state == models.PaymentState.SUCCEEDED]
+
+
+class Cancel(OrderAction):
+    name, title, icon = "cancel", "Cancel", "cancel"
+    explanation = "The order is given up, its goods are for sale again, and the buyer is told."
+    is_dangerous = True
+
+    reason = forms.CharField(
+        max_length=2000,
+        required=False,
+        widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        help_text="The order's history keeps it.",
+    )
+
+    @staticmethod
+    def is_offered(order: models.Order) -> bool:
+        return order.state == models.OrderState.AWAITING_PAYMENT
+
+    def perform(self, *, actor: models.User, now: datetime) -> str:
+        orders.cancel(order_id=self.order.pk, viewer=actor, reason=self.cleaned_data["reason"], now=now)
+        return "The order is cancelled."
+
+
+# The first that is offered is the one to expect.
+ACTIONS: list[type[OrderAction]] = [Deliver, Ship, Refund, Cancel]
+
+
+def offered(order: models.Order, viewer: Any) -> list[type[OrderAction]]:
+    """What the viewer may do about the order as it is."""
+    return [action for action in ACTIONS if action.is_offered(order) and viewer.has_perm(action.permission)]
+
+
+def view(action: type[OrderAction]) -> Callable[[HttpRequest, UUID], HttpResponse]:
+    """The page of an action: GET asks, POST does it."""
+
+    def act(request: HttpRequest, order_id: UUID) -> HttpResponse:
+        viewer: Any = request.user
+        if not (viewer.has_perm("storefront.view_order") and viewer.has_perm(action.permission)):
+            raise PermissionDenied
+        order = models.Order.objects.filter(pk=order_id).prefetch_related("payments").first()
+        if order is None:
+            raise Http404
+        page = reverse("admin:storefront_order_change", args=[order.pk])
+        form = action(request.POST if request.method == "POST" else None, order=order)
+        if form.is_valid() and (told := form.done(actor=viewer, now=timezone.now())):
+            messages.success(request, told)
+            return HttpResponseRedirect(page)
+        context = {
+            **admin.site.each_context(request),
+            "title": f"{action.title}: order {order.number}",
+            "action": action,
+            "form": form,
+            "order": order,
+            "page": page,
+        }
+        return TemplateResponse(request, "admin/order_action.html", context)
+
+    return act

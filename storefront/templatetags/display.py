@@ -1,0 +1,114 @@
+"""How things look in the admin's lists and on its pages: amounts, states, pictures, links."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+
+from domain import images, stock
+from domain.money import quantize
+from domain.pictures import ImageSize
+from storefront import models
+
+register = template.Library()
+
+# Whether a state is as it should be, calls for somebody, went wrong, or is over.
+_TONES: dict[str, str] = {
+    models.OrderState.AWAITING_PAYMENT: "waiting",
+    models.OrderState.PAID: "todo",
+    models.OrderState.SHIPPED: "good",
+    models.OrderState.DELIVERED: "good",
+    models.OrderState.CANCELLED: "over",
+    models.OrderState.EXPIRED: "over",
+    models.OrderState.REFUNDED: "bad",
+    models.PaymentState.PENDING: "waiting",
+    models.PaymentState.REQUIRES_ACTION: "waiting",
+    models.PaymentState.SUCCEEDED: "good",
+    models.PaymentState.FAILED: "bad",
+}
+
+_ICONS: dict[str, str] = {
+    models.OrderEventKind.PLACED: "shopping_cart",
+    models.OrderEventKind.PAYMENT_STARTED: "credit_card",
+    models.OrderEventKind.PAYMENT_FAILED: "credit_card_off",
+    models.OrderEventKind.PAID: "paid",
+    models.OrderEventKind.SHIPPED: "local_shipping",
+    models.OrderEventKind.DELIVERED: "where_to_vote",
+    models.OrderEventKind.CANCELLED: "cancel",
+    models.OrderEventKind.EXPIRED: "timer_off",
+    models.OrderEventKind.REFUND_DUE: "error",
+    models.OrderEventKind.REFUNDED: "undo",
+}
+
+
+@register.filter
+def money(amount: Decimal, currency: str) -> str:
+    """1,234.50 EUR"""
+    return f"{quantize(amount, currency):,} {currency}"
+
+
+@register.filter
+def moment(at: datetime) -> str:
+    """15 Jan 2030, 12:00"""
+    return f"{timezone.localtime(at):%d %b %Y, %H:%M}".lstrip("0")
+
+
+@register.filter
+def percent(rate: Decimal) -> str:
+    return f"{rate.normalize():f} %"
+
+
+def badge(text: str, tone: str) -> str:
+    return format_html('<span class="shop-badge shop-{}">{}</span>', tone, text)
+
+
+@register.filter
+def state(row: models.Order | models.Payment | models.Refund) -> str:
+    """The row's state, in its colour."""
+    return badge(row.get_state_display(), _TONES[row.state])
+
+
+@register.filter
+def icon(event: models.OrderEvent) -> str:
+    return _ICONS[event.kind]
+
+
+def thumbnail(image: models.Image | None) -> str:
+    if image is None:
+        return format_html('<span class="shop-thumbnail material-symbols-outlined">{}</span>', "image")
+    return format_html(
+        '<img class="shop-thumbnail" src="{}" alt="{}" loading="lazy">',
+        images.url(image, ImageSize.THUMBNAIL),
+        image.alt,
+    )
+
+
+def is_web_address(url: str) -> bool:
+    """Whether a link may lead there: `javascript:` runs what a stranger wrote, with the rights of who clicks."""
+    return url.lower().startswith(("https://", "http://"))
+
+
+@register.filter
+def link(url: str, text: Any) -> str:
+    """A link that leaves the shop, or only its text where it leads nowhere that is safe."""
+    if not is_web_address(url):
+        return str(text)
+    return format_html('<a href="{}" target="_blank" rel="noopener noreferrer nofollow">{}</a>', url, text)
+
+
+_LEFT = {
+    stock.Availability.LOW_STOCK: "waiting",
+    stock.Availability.OUT_OF_STOCK: "bad",
+    stock.Availability.BACKORDER: "waiting",
+}
+
+
+def units(held: models.Stock) -> str:
+    """How many can still be promised, in colour where that is few."""
+    if held.policy == models.StockPolicy.UNTRACKED:
+        return "not counted"
+    tone = _LEFT.get(stock.availability(held))
+    return badge(f"{held.available} left", tone) if tone else f"{held.available:,}"
