@@ -339,11 +339,11 @@ def _move(lines: Sequence[Adjustment], held: Mapping[int, Stock], variants: Mapp
         deltas[line.variant_id] = deltas.get(line.variant_id, 0) + line.delta
         policies |= {line.variant_id: line.policy} if line.policy else {}
     after = F("on_hand") + _per_variant(deltas)
-    sold_out = [pk for pk in held if policies.get(pk, held[pk].policy) == StockPolicy.DENY]
+    denied = [pk for pk in held if policies.get(pk, held[pk].policy) == StockPolicy.DENY]
     moved = (
         Stock.objects.filter(pk__in=deltas)
         .annotate(after=after)
-        .filter(~Q(pk__in=sold_out) | Q(after__gte=F("reserved")), after__gte=0, after__lte=MAX_ON_HAND)
+        .filter(~Q(pk__in=denied) | Q(after__gte=F("reserved")), after__gte=0, after__lte=MAX_ON_HAND)
         .update(
             on_hand=after,
             policy=Case(*(When(pk=pk, then=Value(policy)) for pk, policy in policies.items()), default=F("policy")),
@@ -371,6 +371,7 @@ def _refusals(
         if stock.on_hand + delta > MAX_ON_HAND:
             yield InvalidInput(f"A stock is {MAX_ON_HAND} at most.", field=[*field, "delta"])
         elif left + delta < 0:
-            yield InsufficientStock(
-                variant=variants[stock.pk], requested=-delta, available=max(left, 0), field=[*field, "delta"]
-            )
+            # Fewer than shall be taken; or, of what was oversold, fewer than orders wait for.
+            requested, available = (-delta, max(left, 0)) if delta < 0 else (stock.reserved, stock.on_hand + delta)
+            variant = variants[stock.pk]
+            yield InsufficientStock(variant=variant, requested=requested, available=available, field=[*field, "delta"])

@@ -43,11 +43,11 @@ class Change(ids.Node):
     def target_id(self: Any) -> strawberry.ID:
         return ids.encode(self.kind, self.key)
 
-    @strawberry_django.field(graphql_type=list[ChangedField], description="Part by part.")
+    @strawberry_django.field(graphql_type=list[ChangedField], description="Part by part, by name.")
     def fields(self: Any) -> list[ChangedField]:
         return [
             ChangedField(name=name, before=_text(before), after=_text(after))
-            for name, (before, after) in self.fields.items()
+            for name, (before, after) in sorted(self.fields.items())
         ]
 
 

@@ -326,8 +326,9 @@ def test_no_more_is_taken_than_orders_leave_and_nothing_of_the_list_is_done():
 
 def test_what_is_oversold_is_not_said_to_be_only_what_is_there():
     oversold = VariantFactory(stock__on_hand=5, stock__reserved=9, stock__policy=StockPolicy.BACKORDER)
-    with pytest.raises(InsufficientStock):
+    with pytest.raises(InsufficientStock) as refused:
         adjust((oversold, 3, StockPolicy.DENY))
+    assert (refused.value.requested, refused.value.available) == (9, 8)
     adjust((oversold, 4, StockPolicy.DENY))
     assert (held(oversold), Stock.objects.get().policy) == ((9, 9), StockPolicy.DENY)
 

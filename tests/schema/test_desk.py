@@ -219,8 +219,8 @@ def test_who_changed_what_is_told_of_all_and_of_one(api, owner):
         "label": "Linen Tee",
         "targetId": id_of(tee),
         "fields": [
-            {"name": "title", "before": "Tee", "after": "Linen Tee"},
             {"name": "tags", "before": "[]", "after": '["linen"]'},
+            {"name": "title", "before": "Tee", "after": "Linen Tee"},
         ],
     }
     for given in ({"target": id_of(tee)}, {"kind": "Category", "target": id_of(tee)}):
