@@ -1,16 +1,22 @@
 """Pictures over GraphQL, by staff with a real HTTP client at the form: on disk and in S3."""
 
+import re
+from pathlib import Path
+
 import pytest
 import urllib3
 from django.test.testcases import LiveServerThread
+from graphql import parse, validate
 
 from schema import ids
+from schema.root import schema
 from storefront import models
 from tests.factories import ImageFactory, ProductFactory, UserFactory, VariantFactory
 from tests.pictures import HTML, SVG, claiming, drawn, located
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+PAGE = Path(__file__).parent.parent.parent / "docs" / "images.md"
 DOCUMENT = """
 mutation createImageUpload($input: CreateImageUploadInput!) {
   payload: createImageUpload(input: $input) { url fields { name value } key userErrors { code field message } }
@@ -181,3 +187,11 @@ def test_attaching_costs_the_same_for_many_pictures_as_for_one(do, statements):
 def test_graphql_itself_takes_no_files(api):
     body = {"operations": "{}", "map": "{}", "0": "x"}
     assert api.client.post("/graphql/", body).status_code == 415
+
+
+def test_the_page_asks_for_what_there_is():
+    (block,) = re.findall(r"^```graphql\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    documents = block.split("\n\n")
+    assert len(documents) == 2
+    for document in documents:
+        assert validate(schema._schema, parse(document)) == []
