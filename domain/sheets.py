@@ -84,8 +84,8 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What a file has to be: `needed` are columns, the first of them tells what a line is about; what stands in one
-    of `expected` becomes empty where the file has no such column."""
+    """What a file has to be. `needed` are the columns that it must have; the first tells what a line is about. Those
+    `expected` may be missing, but what they would hold becomes empty then."""
 
     name: str
     needed: tuple[str, ...]
@@ -107,7 +107,7 @@ class Format:
     def missing(self, columns: Sequence[str]) -> Iterator[Note]:
         """What there is to tell of the columns that a file has."""
         if gone := [f"`{name}`" for name in self.expected if name not in columns]:
-            message = f"No column {', '.join(gone)}: it becomes empty, or 0, of everything that the file names."
+            message = f"No column {', '.join(gone)}: it becomes empty for everything that the file names."
             yield Note(1, "", message, failed=False)
 
     def rows(self, lines: Iterator[str], columns: Sequence[str], *, before: int) -> Iterator[Row | Note]:

@@ -24,14 +24,15 @@ _PARTS = {"operations", "map"}
 def parts(request: HttpRequest, context: Context) -> tuple[str, str, str, TemporaryUploadedFile]:
     """The texts `operations` and `map`, and the file with its part's name: it goes to the disk as it comes.
 
-    Nothing is read before it is known who sends it and how long it is. Raises BadRequest.
+    Nothing is read before it is known who sends it and how long it is: for anybody else the media type is none.
+    Raises BadRequest.
     """
     try:
         allowed = imports.kinds(context.user)
     except GraphQLError as error:
-        raise BadRequest(error.message, 401, "UNAUTHENTICATED") from None
+        raise BadRequest(error.message, 415, "UNAUTHENTICATED") from None
     if not allowed:
-        raise BadRequest("This is not for you.", 403, "FORBIDDEN")
+        raise BadRequest("This is not for you.", 415, "FORBIDDEN")
     # What comes without a length, in chunks, is not read by Django.
     if int(request.META.get("CONTENT_LENGTH") or 0) > settings.IMPORT_MAX_BYTES:
         raise BadRequest(f"The file is longer than {settings.IMPORT_MAX_BYTES} bytes.", 413)

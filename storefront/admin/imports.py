@@ -109,8 +109,9 @@ class ImportAdmin(ReadOnlyAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        report = models.ImportRow.objects.filter(parent__in=self.get_queryset(request).filter(pk=object_id))
-        return super().change_view(request, object_id, form_url, {"report": report, "most": imports.MAX_ROWS})
+        row = self.get_object(request, object_id)
+        shown = {"report": row.rows.all() if row else [], "most": imports.MAX_ROWS}
+        return super().change_view(request, object_id, form_url, shown)
 
     def run_view(self, request: HttpRequest, key: int) -> HttpResponse:
         row = self.get_object(request, str(key))

@@ -1,6 +1,7 @@
 """Files over GraphQL: multipart/form-data for staff alone, and how an import goes."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ FOLLOW = """query ($id: ID!, $first: Int, $after: String) {
     }
   }
 }"""
+DOCUMENTATION = Path(__file__).parent.parent.parent / "docs" / "importing.md"
 WITH_PREFLIGHT = {"apollo-require-preflight": "true"}
 
 
@@ -100,6 +102,17 @@ def test_without_a_dry_run_a_file_is_taken_at_once(api, owner, delivered):
     assert begun["import"]["state"] == "RUNNING"
     delivered()
     assert models.Product.objects.count() == 2
+
+
+def test_the_operations_of_the_documentation_run(api, owner, delivered):
+    (block,) = re.findall(r"```graphql\n(.*?)```", DOCUMENTATION.read_text(), re.DOTALL)
+    send, follow, run = block.strip().split("\n\n")
+    begun = api.upload(PRODUCTS, send, input={"file": None}).json()["data"]["importProducts"]
+    assert begun["userErrors"] == []
+    delivered()
+    for operation, state in ((follow, "CHECKED"), (run, "RUNNING")):
+        (answered,) = api(operation.replace("…", begun["import"]["id"])).values()
+        assert answered.get("import", answered)["state"] == state
 
 
 def test_stock_is_counted_by_a_file(api, owner, delivered):
@@ -168,12 +181,12 @@ def test_without_the_preflight_header_it_is_415_as_ever(send, unread):
 
 def test_nobody_else_is_read(api, send, unread):
     api.client.logout()
-    assert code(send()) == (401, "UNAUTHENTICATED")
-    assert code(send(headers=WITH_PREFLIGHT | {"Authorization": "Bearer junk"})) == (401, "UNAUTHENTICATED")
+    assert code(send()) == (415, "UNAUTHENTICATED")
+    assert code(send(headers=WITH_PREFLIGHT | {"Authorization": "Bearer junk"})) == (415, "UNAUTHENTICATED")
     api.client.force_login(UserFactory())
-    assert code(send()) == (403, "FORBIDDEN")
+    assert code(send()) == (415, "FORBIDDEN")
     api.client.force_login(UserFactory(is_staff=True))
-    assert code(send()) == (403, "FORBIDDEN")
+    assert code(send()) == (415, "FORBIDDEN")
 
 
 def test_a_file_beyond_the_limit_is_not_read(api, owner, settings, unread):

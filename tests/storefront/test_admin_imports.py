@@ -154,6 +154,11 @@ def test_clerks_who_may_count_see_and_send_counts_alone(client, owner, send):
     assert client.post(reverse("admin:storefront_import_run", args=[products.pk])).status_code == 403
 
 
+@pytest.mark.parametrize("key", ["abc", "0", "9" * 30])
+def test_an_import_that_is_not_there_leads_back(client, owner, key):
+    assert client.get(f"{LIST}{key}/change/")["Location"] == "/admin/"
+
+
 def test_lists_lead_to_what_goes_out_and_in(client, owner):
     assert "/exports/products.csv" in client.get("/admin/storefront/product/").text
     assert "/exports/stock.csv" in client.get("/admin/storefront/stock/").text
