@@ -9,7 +9,7 @@ from typing import Any
 import nh3
 from django.db import IntegrityError, transaction
 
-from domain import categories, changes, drafts, locks, records, search, variants
+from domain import categories, changes, drafts, images, locks, records, search, variants
 from domain.drafts import KEEP, MAX_OPTIONS, ProductDraft, Revision
 from domain.errors import InvalidInput, NotFound, raise_all
 from storefront.models import ChangeAction, Product, Tag, TaxClass, User
@@ -82,6 +82,7 @@ def delete(*, product_id: int, version: int | None = None, actor: User | None, n
     product = _open(product_id, version)
     if product.discounts.exists():
         raise records.in_use(["discount"])
+    images.discard(images=product.images.all(), now=now)
     records.remove(product, actor=actor, now=now)
 
 

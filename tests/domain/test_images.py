@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 from django.db import transaction
 
-from domain import clocks, images, media, outbox
+from domain import clocks, images, media, outbox, products
 from domain.deliveries import HANDLERS
 from domain.errors import InvalidInput, NotFound
 from domain.media import StorageUnavailable
@@ -263,9 +263,7 @@ def test_the_pictures_of_a_deleted_product_go_with_it(files, attached):
     attached(product)
     attached(product)
     work()
-    with transaction.atomic():
-        images.discard(images=product.images.all(), now=NOW)
-        product.delete()
+    products.delete(product_id=product.pk, actor=None, now=NOW)
     assert len(files.public) == 6
     work()
     assert (files.public, files.originals) == ([], [])
