@@ -2,7 +2,7 @@
 
 from storefront.models.accounts import Attempts, RefreshToken, SavedAddress, Session, User
 from storefront.models.cart import Cart, CartLine, CartState
-from storefront.models.catalog import Category, Image, Product, ProductVariant, SearchDocument, Tag
+from storefront.models.catalog import CatalogueVersion, Category, Image, Product, ProductVariant, SearchDocument, Tag
 from storefront.models.checkout import Checkout
 from storefront.models.clocks import ClockRun
 from storefront.models.currency import Currency, VariantPrice
@@ -31,6 +31,7 @@ __all__ = [
     "Cart",
     "CartLine",
     "CartState",
+    "CatalogueVersion",
     "Category",
     "Checkout",
     "ClockRun",
