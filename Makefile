@@ -10,7 +10,7 @@ BIN := .venv/bin
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python3.14; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help run reset-demo test browser check format lock erd graphiql audits apollo clean
+.PHONY: help run reset-demo test browser check format lock erd graphiql audits apollo nginx clean
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 20
@@ -74,6 +74,9 @@ audits: .venv/app.stamp .env ## the 61 official GraphQL-over-HTTP audits, agains
 
 apollo: .venv/app.stamp .env ## the Apollo client of docs/accounts.md, against a server of its own (needs Node)
 	@examples/apollo/run
+
+nginx: .venv/app.stamp .env ## what nginx keeps with deploy/nginx/commercia.conf, before a server of its own (needs nginx)
+	@tests/deploy/nginx/run
 
 erd: .venv/dev.stamp .env ## docs/erd.svg from the models (needs Graphviz)
 	@$(BIN)/python manage.py graph_models storefront --dot --rankdir LR --hide-edge-labels --color-code-deletions \

@@ -14,7 +14,7 @@ from django.db.models import Count, Min, Q
 from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
@@ -28,12 +28,19 @@ REQUESTS = Histogram(
     ["operation", "status"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+ANSWERS = Counter(
+    "commercia_public_answers",
+    "Answers that are the same for everyone: kept (hit), kept while a newer one is made (stale), made (miss).",
+    ["cache"],
+)
 # Clients choose the names of operations: past so many, they are one.
 _MOST_NAMES = 200
 _names: set[str] = set()
 
 
-def observe(*, operation: str, status: int, seconds: float) -> None:
+def observe(*, operation: str, status: int, seconds: float, cache: str | None = None) -> None:
+    if cache:
+        ANSWERS.labels(cache).inc()
     if operation not in _names and len(_names) >= _MOST_NAMES:
         operation = "other"
     _names.add(operation)

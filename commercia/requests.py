@@ -55,7 +55,7 @@ class RequestLog:
         )
         structlog.contextvars.clear_contextvars()
         name = told.get("operation") or f"/{request.path.strip('/').partition('/')[0]}"
-        metrics.observe(operation=name, status=response.status_code, seconds=seconds)
+        metrics.observe(operation=name, status=response.status_code, seconds=seconds, cache=told.get("cache"))
         response["X-Request-ID"] = request_id
         return response
 

@@ -103,6 +103,14 @@ INTROSPECTION = env.bool("INTROSPECTION", DEBUG)
 MAX_QUERY_COST = env.int("MAX_QUERY_COST", 20_000)
 # A body above this many bytes is refused before it is parsed.
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_BODY_BYTES", 100_000)
+# So much one viewer, or one address of strangers, may cost a minute; 0: as much as they like.
+MAX_COST_PER_MINUTE = env.int("MAX_COST_PER_MINUTE", 1_000_000)
+# What a process remembers of the public catalogue's answers, and how old one may be: docs/caching.md.
+CATALOG_CACHE_MEGABYTES = env.int("CATALOG_CACHE_MEGABYTES", 16)
+CATALOG_STALE_SECONDS = env.float("CATALOG_STALE_SECONDS", 2.0)
+CATALOG_CACHE_CONTROL = env.str("CATALOG_CACHE_CONTROL", "public, max-age=5, s-maxage=10, stale-while-revalidate=10")
+# Where a shop has published its operations, no other is answered.
+PERSISTED_QUERIES_FILE = env.str("PERSISTED_QUERIES_FILE", "")
 CART_COOKIE_DAYS = env.int("CART_COOKIE_DAYS", 60)
 
 # ── Accounts ─────────────────────────────────────────────────────────────────────────────────────────

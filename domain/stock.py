@@ -1,6 +1,6 @@
 """Units on hand and reserved. Stock moves by conditional update, and each move leaves a row in the ledger."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Case, F, IntegerField, Q, QuerySet, Value, When
 
-from domain import changes, locks, webhooks
+from domain import catalogue_version, changes, locks, webhooks
 from domain.errors import DomainError, InvalidInput, NotFound, RequestIdReused, raise_all
 from storefront.models import (
     CartLine,
@@ -129,6 +129,20 @@ def reserve(*, order: Order, variants: Mapping[ProductVariant, int], now: dateti
     _record(order, quantities, reason=MovementReason.RESERVED, sign=1, now=now)
     moved_to = {it: (held[it.pk], held[it.pk].available - quantity) for it, quantity in variants.items()}
     _tell_low(moved_to, now=now)
+    _tell_public((held[pk], _moved(held[pk], reserved=quantity)) for pk, quantity in quantities.items())
+
+
+def _moved(stock: Stock, *, on_hand: int = 0, reserved: int = 0) -> Stock:
+    """What becomes of a stock row by so many units more."""
+    after = copy(stock)
+    after.on_hand, after.reserved = stock.on_hand + on_hand, stock.reserved + reserved
+    return after
+
+
+def _tell_public(moved: Iterable[tuple[Stock, Stock]]) -> None:
+    """Makes it a new version of the catalogue if the public is told something else of any: seldom, of a sale."""
+    if any(before._state.adding or availability(before) != availability(after) for before, after in moved):
+        catalogue_version.change()
 
 
 def _tell_low(moved: Mapping[ProductVariant, tuple[Stock, int]], *, now: datetime) -> None:
@@ -145,9 +159,10 @@ def _tell_low(moved: Mapping[ProductVariant, tuple[Stock, int]], *, now: datetim
 def release(*, order: Order, now: datetime) -> None:
     """Gives back what an order had reserved."""
     quantities = _of(order)
-    locks.stock(quantities)
+    held = locks.stock(quantities)
     Stock.objects.filter(pk__in=quantities).update(reserved=F("reserved") - _per_variant(quantities))
     _record(order, quantities, reason=MovementReason.RELEASED, sign=-1, now=now)
+    _tell_public((stock, _moved(stock, reserved=-quantities[stock.pk])) for stock in held)
 
 
 def ship(*, order: Order, now: datetime) -> None:
@@ -156,7 +171,8 @@ def ship(*, order: Order, now: datetime) -> None:
     Of goods that are sold on when none is left, more may leave than were ever counted in: none is left then.
     """
     quantities = _of(order)
-    left = {stock.pk: min(quantities[stock.pk], stock.on_hand) for stock in locks.stock(quantities)}
+    held = locks.stock(quantities)
+    left = {stock.pk: min(quantities[stock.pk], stock.on_hand) for stock in held}
     Stock.objects.filter(pk__in=quantities).update(
         on_hand=F("on_hand") - _per_variant(left), reserved=F("reserved") - _per_variant(quantities)
     )
@@ -171,17 +187,19 @@ def ship(*, order: Order, now: datetime) -> None:
         )
         for pk, quantity in quantities.items()
     )
+    _tell_public((stock, _moved(stock, on_hand=-left[stock.pk], reserved=-quantities[stock.pk])) for stock in held)
 
 
 def take_back(*, order: Order, now: datetime) -> None:
     """Puts what an order had taken out of the warehouse back into it."""
     quantities = _of(order)
-    locks.stock(quantities)
+    held = locks.stock(quantities)
     Stock.objects.filter(pk__in=quantities).update(on_hand=F("on_hand") + _per_variant(quantities))
     StockMovement.objects.bulk_create(
         StockMovement(variant_id=pk, on_hand_change=quantity, reason=MovementReason.RETURNED, order=order, at=now)
         for pk, quantity in quantities.items()
     )
+    _tell_public((stock, _moved(stock, on_hand=quantities[stock.pk])) for stock in held)
 
 
 def _of(order: Order) -> dict[int, int]:
@@ -237,6 +255,7 @@ def count(
     )
     StockMovement.objects.bulk_create(movements)
     _tell_low(fell, now=now)
+    _tell_public(zip((before for before, _ in fell.values()), rows, strict=True))
     return changed
 
 
@@ -313,6 +332,7 @@ def adjust(*, request_id: str, lines: Sequence[Adjustment], actor: User | None, 
         for pk, stock in moved.items()
     )
     _tell_low({variants[pk]: (held[pk], stock.on_hand - stock.reserved) for pk, stock in moved.items()}, now=now)
+    _tell_public((held[pk], stock) for pk, stock in moved.items())
     return Adjusted(adjustment, replayed=False)
 
 

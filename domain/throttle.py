@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from django.db import transaction
 from django.db.models import F
 from redis.exceptions import RedisError
 
-from domain import locks
+from domain import locks, shared_cache
 from domain.errors import DomainError
 from storefront.models import Attempts
 
@@ -87,6 +88,39 @@ def forgive(action: str, *, address: str, account: str, now: datetime) -> None:
         logger.warning("Attempts are counted in the database: Redis does not answer.")
     for key in keys:  # One by one: two who are forgiven at once do not wait for each other.
         Attempts.objects.filter(key=key).update(count=0)
+
+
+class _Spent(Counter[str]):
+    """What this process alone has counted in one stretch of time; too many to count begin anew."""
+
+    most = 50_000
+    stretch = 0
+
+    def take(self, key: str, units: int, stretch: int) -> int:
+        if stretch != self.stretch or len(self) > self.most:
+            self.clear()
+            self.stretch = stretch
+        self[key] += units
+        return self[key]
+
+
+_spent = _Spent()
+
+
+def spend(units: int, *, by: str, now: datetime) -> None:
+    """Takes units from what a viewer or an address may cost a minute. Raises RateLimited if they are used up.
+
+    Counted in Redis, or by each process for itself: never by a statement, and rather too low than too late.
+    """
+    limit = Limit(seconds=60, address=settings.MAX_COST_PER_MINUTE)
+    if not limit.address:
+        return
+    key = _key("cost", ("", by), limit, now)
+    counted = shared_cache.count(key, units, seconds=limit.seconds)
+    if counted is None:
+        counted = _spent.take(key, units, int(now.timestamp()) // limit.seconds)
+    if counted > limit.address:
+        raise _limited(limit, now)
 
 
 @transaction.atomic(durable=True)

@@ -18,6 +18,7 @@ from schema.context import Info
 from schema.enums import expose
 from schema.errors import bad_user_input
 from schema.loading import load, load_nodes
+from schema.public import PUBLIC
 from schema.scalars import Money
 from storefront import models
 
@@ -364,13 +365,14 @@ Slug = Annotated[str | None, strawberry.argument(description="Its `slug`.")]
 class CatalogQuery:
     @strawberry.field(
         graphql_type=Product | None,
+        metadata=PUBLIC,
         description="One published product, by id or by slug; null when there is none.",
     )
     def product(self, info: Info, id: Id = None, slug: Slug = None) -> models.Product | None:
         published = models.Product.objects.published(now=info.context.now)
         return load(one(published, "Product", id, slug), info).first()
 
-    @strawberry.field(description="Published products, by default 24 from the first on.")
+    @strawberry.field(metadata=PUBLIC, description="Published products, by default 24 from the first on.")
     def products(
         self,
         info: Info,
@@ -400,11 +402,15 @@ class CatalogQuery:
         )
         return ProductConnection(page=page, filter=wanted, question=question)
 
-    @strawberry.field(graphql_type=Category | None, description="By id or by slug; null when there is none.")
+    @strawberry.field(
+        graphql_type=Category | None, metadata=PUBLIC, description="By id or by slug; null when there is none."
+    )
     def category(self, info: Info, id: Id = None, slug: Slug = None) -> models.Category | None:
         return load(one(models.Category.objects.all(), "Category", id, slug), info).first()
 
-    @strawberry.field(graphql_type=list[Category], description="The roots of the tree; descend by `children`.")
+    @strawberry.field(
+        graphql_type=list[Category], metadata=PUBLIC, description="The roots of the tree; descend by `children`."
+    )
     def categories(self, info: Info) -> list[models.Category]:
         return info.context.categories.children(None)
 

@@ -42,6 +42,8 @@ class Context:
     told: dict[str, Any] = field(default_factory=dict)
     # What prices of the catalogue are shown in: what `@inContext` asks for, or the shop's own currency.
     exchange: Exchange = field(default_factory=lambda: currency.exchange_to(None))
+    # Whether something has asked who it is, so that the answer is for nobody else.
+    is_personal: bool = False
 
     @cached_property
     def now(self) -> datetime:
@@ -55,6 +57,7 @@ class Context:
     @cached_property
     def session(self) -> models.Session | None:
         """That of the access token. Raises UNAUTHENTICATED for a token that is not good, rather than go on without."""
+        self.is_personal = True
         token = tokens.stated(self.request.headers.get("Authorization", ""))
         if token is None:
             return None
@@ -112,13 +115,13 @@ class Context:
     @property
     def client(self) -> Client:
         return Client(
-            address=self._address,
+            address=self.address,
             user_agent=self.request.headers.get("User-Agent", ""),
             refresh_token=self.cookie(REFRESH_COOKIE) or "",
         )
 
     @property
-    def _address(self) -> str:
+    def address(self) -> str:
         """The network that the request comes from: an IPv4 address, or the half of an IPv6 one that a site has."""
         text = self.request.META.get("REMOTE_ADDR", "")
         if settings.BEHIND_PROXY:
@@ -140,6 +143,7 @@ class Context:
 
     def cookie(self, name: str) -> str | None:
         """A signed cookie as this request leaves it."""
+        self.is_personal = True
         if name in self.cookies:
             kept = self.cookies[name]
             return kept[0] if kept else None
@@ -164,6 +168,20 @@ class Context:
     def check_discounts(self) -> None:
         """Raises RateLimited, before a code is looked at, if too many were refused: a right one is no answer then."""
         throttle.check("discount", address=self.client.address, now=self.now)
+
+    def pay(self, units: int) -> None:
+        """Takes what an operation costs from what whoever asks may cost. Raises RateLimited.
+
+        The shop's own network, from where front ends ask for their own visitors, is not reckoned with.
+        """
+        user = tokens.user_stated(self.request.headers.get("Authorization", ""))
+        if user or (self.address and ipaddress.ip_address(self.address).is_global):
+            throttle.spend(units, by=user or self.address, now=self.now)
+
+    @property
+    def site(self) -> str:
+        """Where the request found the shop: what addresses of pictures begin with."""
+        return f"{self.request.scheme}://{self.request.get_host()}"
 
     def absolute(self, url: str) -> str:
         """The address as another site has to call it."""

@@ -1,6 +1,7 @@
 """A document and its variables in, the answer out: parsed and validated once, every error with its code."""
 
 import hashlib
+import json
 import logging
 import uuid
 from dataclasses import dataclass
@@ -26,12 +27,12 @@ from graphql import (
     specified_rules,
     validate,
 )
-from structlog.contextvars import bind_contextvars
 
 from domain import currency
 from domain.currency import CurrencyUnavailable
 from domain.money import Exchange
-from schema import limits
+from domain.throttle import RateLimited
+from schema import limits, public
 from schema.context import Context
 from schema.root import schema
 
@@ -41,59 +42,86 @@ MAX_TOKENS = 2_000
 MAX_CACHED = 8_000  # characters; a front end's documents are shorter
 # graphql-core's own executor: Strawberry's picks the first operation where the specification wants an error.
 _SCHEMA = schema._schema
+_PUBLIC = public.fields(_SCHEMA)
 _IN_CONTEXT = next(directive for directive in _SCHEMA.directives if directive.name == "inContext")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The response map. `is_request_error`: nothing was executed, so there is no `data`."""
+    """The response map as JSON. `status` is the one of the newer media type: 200 for whatever was executed.
+    `etag` names the content of an answer that is the same for everyone; after `retry_after` seconds one that came too
+    often may come again."""
 
-    body: dict[str, Any]
-    is_request_error: bool
+    content: bytes
+    status: int = 200
+    has_errors: bool = False
+    etag: str = ""
+    retry_after: int = 0
 
 
 class NotAllowedByGet(Exception):
     """A GET asked for more than a query."""
 
 
-def answer(
-    *,
-    query: str,
-    operation_name: str | None,
-    variables: dict[str, Any] | None,
-    context: Context,
-    queries_only: bool,
-) -> Answer:
-    """Runs one operation. Raises NotAllowedByGet."""
-    check = _checked if len(query) <= MAX_CACHED else _checked.__wrapped__
-    document, errors = check(query, introspection=settings.INTROSPECTION)
-    if document is None or errors:
-        return _refused(errors)
-    operation = get_operation_ast(document, operation_name)
-    if operation is None:
-        message = f"There is no operation {operation_name!r}." if operation_name else "Name one of the operations."
-        return _refused([GraphQLError(message, extensions={"code": "OPERATION_RESOLUTION_FAILURE"})])
-    if queries_only and not _is_query(operation):
-        raise NotAllowedByGet
-    context.told |= {"operation": operation.name.value[:100] if operation.name else "", "hash": _hash(query)}
-    bind_contextvars(operation=context.told["operation"])  # For every line that is logged from here on.
-    fragments = {part.name.value: part for part in document.definitions if isinstance(part, FragmentDefinitionNode)}
-    size = limits.measure(operation, fragments, variables or {}, _SCHEMA)
+class Refused(Exception):
+    """Nothing was executed, so that there is no `data`."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer)
+        self.answer = answer
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An operation of a document that was parsed and validated. `hash` is what its text is known by in the log, as by
+    persisted queries; `variables` are those that it declares."""
+
+    document: DocumentNode
+    operation: OperationDefinitionNode
+    fragments: dict[str, FragmentDefinitionNode]
+    name: str
+    hash: str
+    variables: frozenset[str]
+    is_public: bool
+
+    @property
+    def is_query(self) -> bool:
+        return self.operation.operation is OperationType.QUERY
+
+
+def prepare(query: str, operation_name: str | None) -> Prepared:
+    """The operation of that name, or the only one. Documents of usual length are parsed once. Raises Refused."""
+    prepared = _prepared if len(query) <= MAX_CACHED else _prepared.__wrapped__
+    found = prepared(query, operation_name, introspection=settings.INTROSPECTION)
+    if isinstance(found, Answer):
+        raise Refused(found)
+    return found
+
+
+def execute(prepared: Prepared, variables: dict[str, Any] | None, context: Context) -> Answer:
+    """Runs one operation. Raises Refused."""
+    size = limits.measure(prepared.operation, prepared.fragments, variables or {}, _SCHEMA)
     context.told["cost"] = size.cost
     if too_large := limits.refusal(size):
-        return _refused([too_large])
+        raise Refused(_refusal([too_large]))
     try:
-        context.exchange = _exchange(operation, variables or {})
+        context.pay(size.cost)
+        context.exchange = _exchange(prepared.operation, variables or {})
+    except RateLimited as error:
+        extensions = {"code": error.code, "retryAfter": error.retry_after}
+        told = GraphQLError(error.message, prepared.operation, extensions=extensions)
+        raise Refused(_refusal([told], status=429, retry_after=error.retry_after)) from None
     except CurrencyUnavailable as error:
-        return _refused([GraphQLError(error.message, operation, extensions={"code": "BAD_USER_INPUT"})])
+        told = GraphQLError(error.message, prepared.operation, extensions={"code": "BAD_USER_INPUT"})
+        raise Refused(_refusal([told])) from None
     result = execute_sync(
         _SCHEMA,
-        document,
+        prepared.document,
         variable_values=variables,
-        operation_name=operation_name,
+        operation_name=prepared.name or None,
         context_value=context,
     )
-    return _answered(result, operation)
+    return _answered(result, prepared.name, size)
 
 
 def _exchange(operation: OperationDefinitionNode, variables: dict[str, Any]) -> Exchange:
@@ -107,28 +135,48 @@ def _exchange(operation: OperationDefinitionNode, variables: dict[str, Any]) -> 
 
 
 @lru_cache(maxsize=1_000)
-def _hash(query: str) -> str:
-    """What an operation is known by in the log, as by persisted queries: its text is not written down."""
-    return hashlib.sha256(query.encode()).hexdigest()
-
-
-def _is_query(operation: OperationDefinitionNode) -> bool:
-    return operation.operation is OperationType.QUERY
-
-
-@lru_cache(maxsize=1_000)
-def _checked(query: str, *, introspection: bool) -> tuple[DocumentNode | None, list[GraphQLError]]:
+def _prepared(query: str, operation_name: str | None, *, introspection: bool) -> Prepared | Answer:
+    document = _parsed(query)
+    if isinstance(document, Answer):
+        return document
+    if too_bulky := limits.too_bulky(document):
+        return _refusal([too_bulky])
     rules = [*specified_rules, NoNul]
     if not introspection:
         rules.append(NoSchemaIntrospectionCustomRule)
     try:
-        document = parse(query, max_tokens=MAX_TOKENS)
         errors = validate(_SCHEMA, document, rules, max_errors=20)
-    except GraphQLError as error:
-        return None, [_coded(error, "GRAPHQL_PARSE_FAILED")]
     except RecursionError:
-        return None, [_coded(GraphQLError("The document is nested too deeply."), "GRAPHQL_PARSE_FAILED")]
-    return document, [_coded(found, "GRAPHQL_VALIDATION_FAILED") for found in errors]
+        return _too_deep()
+    if errors:
+        return _refusal([_coded(found, "GRAPHQL_VALIDATION_FAILED") for found in errors])
+    operation = get_operation_ast(document, operation_name)
+    if operation is None:
+        message = f"There is no operation {operation_name!r}." if operation_name else "Name one of the operations."
+        return _refusal([GraphQLError(message, extensions={"code": "OPERATION_RESOLUTION_FAILURE"})])
+    fragments = {part.name.value: part for part in document.definitions if isinstance(part, FragmentDefinitionNode)}
+    return Prepared(
+        document=document,
+        operation=operation,
+        fragments=fragments,
+        name=operation.name.value if operation.name else "",
+        hash=hashlib.sha256(query.encode()).hexdigest(),
+        variables=frozenset(each.variable.name.value for each in operation.variable_definitions),
+        is_public=public.is_public(operation, fragments, _PUBLIC),
+    )
+
+
+def _parsed(query: str) -> DocumentNode | Answer:
+    try:
+        return parse(query, max_tokens=MAX_TOKENS)
+    except GraphQLError as error:
+        return _refusal([_coded(error, "GRAPHQL_PARSE_FAILED")])
+    except RecursionError:
+        return _too_deep()
+
+
+def _too_deep() -> Answer:
+    return _refusal([_coded(GraphQLError("The document is nested too deeply."), "GRAPHQL_PARSE_FAILED")])
 
 
 class NoNul(ASTValidationRule):
@@ -146,20 +194,24 @@ def _coded(error: GraphQLError, code: str) -> GraphQLError:
     return error
 
 
-def _refused(errors: list[GraphQLError]) -> Answer:
-    return Answer({"errors": [error.formatted for error in errors]}, is_request_error=True)
+def _encoded(body: dict[str, Any]) -> bytes:
+    return json.dumps(body).encode()
 
 
-def _answered(result: ExecutionResult, operation: OperationDefinitionNode) -> Answer:
-    if not result.errors:
-        return Answer({"data": result.data}, is_request_error=False)
-    if result.data is None and not any(error.path for error in result.errors):
-        return _refused([_coded(error, "BAD_USER_INPUT") for error in result.errors])
-    name = operation.name.value if operation.name else "an unnamed operation"
-    return Answer(
-        {"errors": [_shown(error, name).formatted for error in result.errors], "data": result.data},
-        is_request_error=False,
-    )
+def _refusal(errors: list[GraphQLError], status: int = 400, retry_after: int = 0) -> Answer:
+    body = {"errors": [error.formatted for error in errors]}
+    return Answer(_encoded(body), status=status, has_errors=True, retry_after=retry_after)
+
+
+def _answered(result: ExecutionResult, name: str, size: limits.Size) -> Answer:
+    body: dict[str, Any] = {"data": result.data}
+    if result.errors:
+        if result.data is None and not any(error.path for error in result.errors):
+            raise Refused(_refusal([_coded(error, "BAD_USER_INPUT") for error in result.errors]))
+        body = {"errors": [_shown(error, name).formatted for error in result.errors], **body}
+    if settings.DEBUG:
+        body["extensions"] = {"cost": {"estimated": size.cost, "limit": settings.MAX_QUERY_COST}}
+    return Answer(_encoded(body), has_errors=bool(result.errors))
 
 
 def _shown(error: GraphQLError, operation: str) -> GraphQLError:
@@ -167,7 +219,9 @@ def _shown(error: GraphQLError, operation: str) -> GraphQLError:
     if error.original_error is None or isinstance(error.original_error, GraphQLError):
         return _coded(error, "BAD_USER_INPUT")
     error_id = uuid.uuid4().hex
-    logger.error("Error %s in %s at %s", error_id, operation, error.path, exc_info=error.original_error)
+    logger.error(
+        "Error %s in %s at %s", error_id, operation or "an unnamed operation", error.path, exc_info=error.original_error
+    )
     return GraphQLError(
         "Something went wrong on our side.",
         nodes=error.nodes,

@@ -1,10 +1,16 @@
-"""What one operation may ask for: its depth and its cost, each fragment measured once however often it is spread."""
+"""What one operation may ask for, each fragment measured once however often it is spread.
 
+A document is counted before it is validated, which takes time that grows with the square of some of these numbers;
+an operation is measured after it, with its variables.
+"""
+
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from graphql import (
+    DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
@@ -27,6 +33,59 @@ MAX_DEPTH = 20
 MAX_ROOT_FIELDS = 20
 # Items that are reckoned for a list that is not paged: a product's variants, a cart's lines.
 _UNPAGED = 5
+
+
+class Bulk(NamedTuple):
+    """How much is written in a document. `repeats` are fields, or spreads of a fragment, with the name of one that
+    stands beside them; `fragments` are named ones, spreads, and those in line."""
+
+    fields: int = 0
+    aliases: int = 0
+    directives: int = 0
+    fragments: int = 0
+    repeats: int = 0
+
+
+MAX_BULK = Bulk(fields=500, aliases=100, directives=50, fragments=150, repeats=30)
+
+
+def weigh(document: DocumentNode) -> Bulk:
+    """How much is written in a document, which need not be valid."""
+    waiting = [part.selection_set for part in document.definitions if hasattr(part, "selection_set")]
+    bulk = Counter(
+        directives=sum(len(getattr(part, "directives", None) or ()) for part in document.definitions),
+        fragments=sum(isinstance(part, FragmentDefinitionNode) for part in document.definitions),
+    )
+    while waiting:
+        beside, names = list(waiting.pop().selections), set()
+        for node in beside:  # It grows while it is walked, by what stands in line.
+            bulk["directives"] += len(node.directives)
+            match node:
+                case InlineFragmentNode():
+                    bulk["fragments"] += 1
+                    beside += node.selection_set.selections
+                    continue
+                case FragmentSpreadNode():
+                    bulk["fragments"] += 1
+                    name = f"...{node.name.value}"
+                case FieldNode():
+                    bulk["fields"] += 1
+                    bulk["aliases"] += node.alias is not None
+                    name = (node.alias or node.name).value
+                    if node.selection_set:
+                        waiting.append(node.selection_set)
+            bulk["repeats"] += name in names
+            names.add(name)
+    return Bulk(**bulk)
+
+
+def too_bulky(document: DocumentNode) -> GraphQLError | None:
+    """The error of writing too much of something."""
+    for what, is_, limit in zip(Bulk._fields, weigh(document), MAX_BULK, strict=True):
+        if is_ > limit:
+            message = f"The document has too many {what}: {is_}, where {limit} is the limit."
+            return GraphQLError(message, extensions={"code": "OPERATION_TOO_LARGE"})
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +112,7 @@ def measure(
 
 
 def refusal(size: Size) -> GraphQLError | None:
-    """The error of asking for too much."""
+    """The error of an operation that asks for too much."""
     for what, is_, limit in (
         ("deep", size.depth, MAX_DEPTH),
         ("wide", size.width, MAX_ROOT_FIELDS),

@@ -8,6 +8,7 @@ from django.conf import settings
 from domain import contact, gateways
 from domain import currency as currencies
 from schema.checkout import AddressRules
+from schema.public import PUBLIC
 from storefront import models
 
 
@@ -45,7 +46,7 @@ class Shop:
 
 @strawberry.type
 class ShopQuery:
-    @strawberry.field(description="The shop itself.")
+    @strawberry.field(metadata=PUBLIC, description="The shop itself.")
     def shop(self) -> Shop:
         return Shop(
             name=settings.SHOP_NAME,

@@ -4,18 +4,21 @@ https://graphql.github.io/graphql-over-http/draft/
 """
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.cache import get_conditional_response, patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
 
-from schema import examples, uploads
+from schema import caching, examples, persisted, uploads
 from schema.context import Context
 from schema.errors import BadRequest
-from schema.execution import NotAllowedByGet, answer
+from schema.execution import Answer, NotAllowedByGet, Refused
+from schema.persisted import PersistedQueryError
 
 RESPONSE_TYPE = "application/graphql-response+json"
 JSON_TYPE = "application/json"
@@ -34,19 +37,29 @@ def graphql(request: HttpRequest) -> HttpResponse:
         return _error(error, JSON_TYPE)
     context = Context(request=request, trusts_cookies=_trusts_cookies(request))
     try:
-        result = answer(**_parameters(request, context), context=context, queries_only=request.method == "GET")
+        asked = _parameters(request, context)
+        answer = caching.answer(
+            query=asked["query"],
+            operation_name=asked["operationName"],
+            variables=asked["variables"],
+            context=context,
+            queries_only=request.method == "GET",
+        )
+        persisted.keep(asked["query"], asked["extensions"])
     except BadRequest as error:
         return _error(error, media_type)
+    except PersistedQueryError as error:
+        return _error(BadRequest(error.message, error.status, error.code), media_type)
     except NotAllowedByGet:
         return _error(BadRequest("A mutation is sent by POST.", 405), media_type)
+    except Refused as refused:
+        answer = refused.answer
     finally:
         request.operation = context.told | {"viewer": context.viewer_id}  # type: ignore[attr-defined]
-    # With the older media type, whatever is well-formed JSON is answered by 200, errors and all.
-    status = 400 if result.is_request_error and media_type == RESPONSE_TYPE else 200
-    response = _json(result.body, status, media_type)
+    response = _response(answer, media_type)
     for name, kept in context.cookies.items():
         _set_cookie(response, name, kept, path=request.path)
-    return response
+    return _cacheable(request, response, answer) if answer.etag and request.method == "GET" else response
 
 
 def _wants_page(request: HttpRequest) -> bool:
@@ -57,14 +70,22 @@ def _negotiated(request: HttpRequest) -> str:
     """The media type to answer in."""
     if request.method not in ("GET", "POST"):
         raise BadRequest("GraphQL is spoken by GET and POST.", 405)
-    # The older type, unless the client knows the newer one by name.
-    known = [JSON_TYPE, RESPONSE_TYPE]
-    if RESPONSE_TYPE in request.headers.get("Accept", ""):
-        known.reverse()
-    preferred = request.get_preferred_type([*known, *(f"{kind}; charset=utf-8" for kind in known)])
-    if preferred is None:
+    media_type = _preferred(request.headers.get("Accept", "*/*"))
+    if media_type is None:
         raise BadRequest(f"This endpoint answers in {RESPONSE_TYPE} or {JSON_TYPE}.", 406)
-    return preferred.partition(";")[0]
+    return media_type
+
+
+@lru_cache(maxsize=200)
+def _preferred(accept: str) -> str | None:
+    """The older type, unless the client knows the newer one by name. Clients send the same header each time."""
+    known = [JSON_TYPE, RESPONSE_TYPE]
+    if RESPONSE_TYPE in accept:
+        known.reverse()
+    request = HttpRequest()
+    request.META["HTTP_ACCEPT"] = accept
+    preferred = request.get_preferred_type([*known, *(f"{kind}; charset=utf-8" for kind in known)])
+    return preferred.partition(";")[0] if preferred else None
 
 
 def _trusts_cookies(request: HttpRequest) -> bool:
@@ -76,25 +97,20 @@ def _trusts_cookies(request: HttpRequest) -> bool:
 
 
 def _parameters(request: HttpRequest, context: Context) -> dict[str, Any]:
-    """`query`, `operation_name` and `variables`, of the right types and free of what no database can store."""
+    """What _TYPES names, of the right types and free of what no database can store; the query's text at any rate."""
     given = _from_address(request) if request.method == "GET" else _from_body(request, context)
     for name, kind, what in _TYPES:
         if given.get(name) is not None and not isinstance(given[name], kind):
             raise BadRequest(f"`{name}` has to be {what}.")
-    if "persistedQuery" in (given.get("extensions") or {}) and not given.get("query"):
-        # Apollo's link sends the whole query then, and asks no more by hash.
-        raise BadRequest("PersistedQueryNotSupported", code="PERSISTED_QUERY_NOT_SUPPORTED")
-    if not given.get("query"):
-        raise BadRequest("`query` is missing.")
     try:
         _refuse_unstorable(given)
     except RecursionError:
         raise BadRequest("The body is nested too deeply.") from None
-    return {
-        "query": given["query"],
-        "operation_name": given.get("operationName") or None,
-        "variables": given.get("variables"),
-    }
+    asked = {name: given.get(name) or None for name, _, _ in _TYPES}
+    asked["query"] = persisted.text(asked["query"], asked["extensions"])
+    if not asked["query"]:
+        raise BadRequest("`query` is missing.")
+    return asked
 
 
 _TYPES: tuple[tuple[str, type, str], ...] = (
@@ -166,15 +182,33 @@ def _refuse_unstorable(value: Any) -> None:
 
 def _error(error: BadRequest, media_type: str) -> HttpResponse:
     body = {"errors": [{"message": error.message, "extensions": {"code": error.code}}]}
-    return _json(body, error.status, media_type)
-
-
-def _json(body: dict[str, Any], status: int, media_type: str) -> HttpResponse:
-    response = JsonResponse(body, status=status, content_type=f"{media_type}; charset=utf-8")
-    response["Cache-Control"] = "private, no-store"
-    if status == 405:
+    response = _json(json.dumps(body).encode(), error.status, media_type)
+    if error.status == 405:
         response["Allow"] = "GET, POST"
     return response
+
+
+def _response(answer: Answer, media_type: str) -> HttpResponse:
+    """With the older media type, whatever is well-formed JSON is answered by 200, errors and all."""
+    response = _json(answer.content, answer.status if media_type == RESPONSE_TYPE else 200, media_type)
+    if answer.retry_after:
+        response["Retry-After"] = str(answer.retry_after)
+    return response
+
+
+def _json(content: bytes, status: int, media_type: str) -> HttpResponse:
+    response = HttpResponse(content, status=status, content_type=f"{media_type}; charset=utf-8")
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+def _cacheable(request: HttpRequest, response: HttpResponse, answer: Answer) -> HttpResponse:
+    """What browsers, proxies and CDNs may keep; nothing of it if the client has the same already."""
+    response["Cache-Control"] = settings.CATALOG_CACHE_CONTROL
+    response["ETag"] = answer.etag
+    patch_vary_headers(response, ["Accept"])
+    del request.session  # Else its middleware sets a cookie, to take back one that is no session's.
+    return get_conditional_response(request, etag=answer.etag, response=response) or response
 
 
 def _set_cookie(response: HttpResponse, name: str, kept: tuple[str, int] | None, *, path: str) -> None:

@@ -18,8 +18,9 @@ from hypothesis import settings as hypothesis
 
 from commercia.settings import s3_storages
 from domain import cart as carts
-from domain import checkout, orders, outbox, payments
+from domain import checkout, orders, outbox, payments, shared_cache
 from domain.deliveries import HANDLERS
+from schema import caching, persisted
 from storefront import models
 from storefront.demo import pictures
 from tests import factories
@@ -169,6 +170,24 @@ def _own_cache(settings):
     """Where there is a Redis, each test has keys of its own."""
     if settings.REDIS_URL:
         settings.CACHES = {"default": {**settings.CACHES["default"], "KEY_PREFIX": secrets.token_hex(8)}}
+
+
+@pytest.fixture(autouse=True)
+def _no_answers_kept(settings):
+    """Each test reads what it has written; those about caching have `kept`."""
+    settings.CATALOG_CACHE_MEGABYTES = 0
+    persisted.forget()
+    shared_cache.ask_again()
+
+
+@pytest.fixture
+def kept(settings):
+    """Answers are kept, in a process that has just started, and each request looks whether they are still right."""
+    settings.CATALOG_CACHE_MEGABYTES = 16
+    settings.CATALOG_STALE_SECONDS = 0
+    caching.forget()
+    yield
+    caching.forget()
 
 
 @pytest.fixture(autouse=True)

@@ -36,8 +36,9 @@ function openTab(jar = new CookieJar(), options = {}, create = createShop) {
     uri,
     onUser: (user, why) => net.users.push(why?.code ?? user?.name ?? null),
     fetch: async (address, request) => {
-      const { operationName: name, variables } = JSON.parse(request.body);
-      const sent = { name, variables, token: request.headers.authorization };
+      const asked = request.body ? JSON.parse(request.body) : Object.fromEntries(new URL(address).searchParams);
+      const { operationName: name, variables } = asked;
+      const sent = { name, variables, token: request.headers.authorization, method: request.method };
       net.sent.push(sent);
       await net.before(sent, request);
       const response = await send(address, request);
@@ -298,6 +299,18 @@ await step('Logging out everywhere makes the other device a guest', async () => 
   await openTab(phone.jar).logout({ everywhere: true });
   await phone.logout({ everywhere: true }); // It had ended already.
   assert.equal(phone.net.users.at(-1), 'TOKEN_EXPIRED');
+});
+
+await step('Operations are sent by their hash, queries by GET, once the shop knows them', async () => {
+  const tab = openTab(new CookieJar(), { persisted: true });
+  const methods = (name) => tab.net.sent.filter((sent) => sent.name === name).map(({ method }) => method);
+  for (let times = 0; times < 3; times += 1) assert.ok((await tab.query(MUG)).product.variants.length);
+  assert.deepEqual(methods('Mug'), ['GET', 'POST', 'GET', 'GET']);
+  assert.equal(await tab.addMugs(1), 1);
+  assert.equal(await tab.addMugs(1), 2);
+  assert.deepEqual(await tab.who(), { me: null, cart: { __typename: 'Cart', totalQuantity: 2 } });
+  assert.deepEqual(await tab.who(), { me: null, cart: { __typename: 'Cart', totalQuantity: 2 } });
+  assert.equal(methods('Who').at(-1), 'GET');
 });
 
 await step('A native app keeps its refresh token itself', async () => {

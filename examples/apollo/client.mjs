@@ -1,5 +1,6 @@
 // An Apollo client that knows who is logged in and stays so. npm install @apollo/client graphql rxjs
 import { ApolloClient, ApolloLink, gql, HttpLink, InMemoryCache } from '@apollo/client';
+import { PersistedQueryLink } from '@apollo/client/link/persisted-queries';
 import { from, of, switchMap } from 'rxjs';
 
 const AUTH = gql`
@@ -26,10 +27,15 @@ const ENDED = { errors: [{ message: 'The session has ended.', extensions: { code
 const isUnauthenticated = ({ errors = [] }) => errors.some(({ extensions }) => extensions?.code === 'UNAUTHENTICATED');
 const bearer = (session) => session && { authorization: `Bearer ${session.token}` };
 const ignore = () => {};
+const sha256 = async (text) => {
+  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('');
+};
 
 // onUser(user, why) is called whenever somebody else is logged in than before: null is a guest; `why` is the error that
-// ended the session, if one did. `storage` is for native apps, which keep the refresh token themselves.
-export function createShop({ uri, fetch, onUser = ignore, storage }) {
+// ended the session, if one did. `storage` is for native apps, which keep the refresh token themselves. With `persisted`
+// operations are sent by their hash, queries by GET: a CDN answers what is the same for everyone.
+export function createShop({ uri, fetch, onUser = ignore, storage, persisted = false }) {
   let session; // undefined: not known yet; null: a guest; else { token, renewAt, user }. The token is nowhere else.
   let turn; // The refresh or login that is under way. They take turns, and operations wait for them.
   let refreshing; // The one refresh that all who need it share.
@@ -55,8 +61,11 @@ export function createShop({ uri, fetch, onUser = ignore, storage }) {
     return attempt(1);
   });
 
+  // The header tells the shop that no other site made the browser send this: by GET, cookies count only with it.
+  const http = new HttpLink({ uri, fetch, credentials: 'include', headers: { 'apollo-require-preflight': 'true' } });
+  const hashed = persisted ? [new PersistedQueryLink({ sha256, useGETForHashedQueries: true })] : [];
   const client = new ApolloClient({
-    link: ApolloLink.from([authorization, new HttpLink({ uri, fetch, credentials: 'include' })]),
+    link: ApolloLink.from([authorization, ...hashed, http]),
     cache: new InMemoryCache(),
   });
 

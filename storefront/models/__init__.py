@@ -2,7 +2,16 @@
 
 from storefront.models.accounts import Attempts, RefreshToken, SavedAddress, Session, User
 from storefront.models.cart import Cart, CartLine, CartState
-from storefront.models.catalog import Category, Image, ImageUpload, Product, ProductVariant, SearchDocument, Tag
+from storefront.models.catalog import (
+    CatalogueVersion,
+    Category,
+    Image,
+    ImageUpload,
+    Product,
+    ProductVariant,
+    SearchDocument,
+    Tag,
+)
 from storefront.models.changes import Change, ChangeAction
 from storefront.models.checkout import Checkout
 from storefront.models.clocks import ClockRun
@@ -33,6 +42,7 @@ __all__ = [
     "Cart",
     "CartLine",
     "CartState",
+    "CatalogueVersion",
     "Category",
     "Change",
     "ChangeAction",

@@ -203,3 +203,17 @@ class SearchDocument(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+
+class CatalogueVersion(models.Model):
+    """Counts the transactions that have changed what the public is shown: the sum of all rows, which only grows.
+
+    A transaction counts in a row that no other is counting in, and makes one if there is none, so that writers never
+    wait for each other: docs/adr/0023. Each database counts by itself, by triggers on the catalogue's tables
+    (migration 0018); what becomes of stock is counted by `domain.stock`.
+    """
+
+    changes = models.PositiveBigIntegerField(default=1)
+
+    def __str__(self) -> str:
+        return str(self.changes)

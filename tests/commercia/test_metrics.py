@@ -49,6 +49,17 @@ def test_requests_are_counted_by_operation_and_status(api, scrape):
     assert any(re.match(r'commercia_request_seconds_bucket\{le="0.1",operation="CountedHere"', it) for it in scrape())
 
 
+def test_what_was_kept_is_counted(api, scrape, kept):
+    def counted():
+        return [scrape().get(f'commercia_public_answers_total{{cache="{state}"}}', 0) for state in ("hit", "miss")]
+
+    hits, misses = counted()
+    for _ in range(3):
+        api("query KeptHere { shop { name } }")
+    api("{ me { name } }")
+    assert counted() == [hits + 2, misses + 1]
+
+
 def test_clients_cannot_make_up_names_without_end(scrape, monkeypatch):
     monkeypatch.setattr(metrics, "_names", set())
     for number in range(500):

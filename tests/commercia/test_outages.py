@@ -244,6 +244,7 @@ if configured.BROKER_URL:
         with Load(shop, variant) as load:
             assert set(load.since(0)) == {"ok"}
             database.stop()
+            time.sleep(2)  # CATALOG_STALE_SECONDS: so long the catalogue is answered from what was right just now.
             away = time.monotonic()
             time.sleep(OUTAGE)
             assert shop.ask(None, "/readyz") == (503, {"database": "away", "cache": "ok"})

@@ -50,6 +50,13 @@ def test_a_request_is_one_line_that_says_what_it_was_and_what_it_cost(api, log):
     assert query not in json.dumps(line)
 
 
+def test_whether_an_answer_was_kept_is_told_with_what_it_had_cost(api, log, kept):
+    for _ in range(2):
+        api("query Front { shop { name } }")
+    api("{ me { name } }")
+    assert [(line.get("cache"), line["cost"]) for line in lines(log)] == [("miss", 2), ("hit", 2), (None, 2)]
+
+
 def test_who_asked_is_told_where_it_was_asked_for(api, log):
     user = User.objects.create_user("ada@example.com", "lamp-otter-quarry")
     api.client.force_login(user)

@@ -374,3 +374,59 @@ def test_input_that_is_wrong_by_itself_is_no_attempt(store):
         with pytest.raises(accounts.InvalidInput):
             accounts.register(email=ADA, password="short", cart=CartKey(), client=Client(HOME), now=NOW)
     accounts.register(email=ADA, password=PASSWORD, cart=CartKey(), client=Client(HOME), now=NOW)
+
+
+# ── what operations cost ─────────────────────────────────────────────────────────────────────────────
+
+
+def spend(units, by="198.51.100.7", now=NOW):
+    throttle.spend(units, by=by, now=now)
+
+
+@pytest.fixture
+def allowance(settings, store):
+    settings.MAX_COST_PER_MINUTE = 100
+    throttle._spent.clear()
+
+
+@pytest.mark.usefixtures("allowance")
+def test_whoever_has_cost_too_much_waits_for_the_next_minute():
+    assert passed(partial(spend, units) for units in (60, 40, 1, 1)) == 2
+    with pytest.raises(RateLimited) as limited:
+        spend(1, now=NOW + timedelta(seconds=20))
+    assert limited.value.retry_after == 40
+    spend(100, now=NOW + timedelta(minutes=1))
+
+
+@pytest.mark.usefixtures("allowance")
+def test_each_has_an_allowance_of_their_own():
+    spend(100)
+    spend(100, by="198.51.100.8")
+    assert not passes(partial(spend, 1))
+
+
+@pytest.mark.usefixtures("allowance")
+def test_what_is_spent_costs_no_statement(statements):
+    with statements() as counted:
+        spend(10)
+    assert len(counted) == 0
+
+
+@pytest.mark.usefixtures("allowance")
+def test_an_allowance_of_zero_is_none_at_all(settings):
+    settings.MAX_COST_PER_MINUTE = 0
+    spend(1_000_000)
+
+
+@pytest.mark.usefixtures("allowance")
+def test_without_redis_each_process_counts_for_itself(settings):
+    redis_at(settings, 1)
+    assert passed(partial(spend, 50) for _ in range(4)) == 2
+
+
+def test_counters_do_not_fill_the_memory(settings, monkeypatch):
+    settings.REDIS_URL = ""
+    monkeypatch.setattr(throttle._spent, "most", 100)
+    for number in range(1_000):
+        spend(1, by=str(number))
+    assert len(throttle._spent) <= 101

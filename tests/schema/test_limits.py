@@ -62,6 +62,37 @@ def test_the_limit_is_a_setting(api, settings):
     assert api.errors(document)[0]["extensions"]["code"] == "OPERATION_TOO_LARGE"
 
 
+def many(number, each):
+    return " ".join(each.format(n=n) for n in range(number))
+
+
+@pytest.mark.parametrize(
+    ("document", "limit"),
+    [
+        (lambda n: f"{{ shop {{ {many(n, 'a{n}: name')} }} }}", 100),
+        (lambda n: f"{{ shop {{ name {'name ' * n} }} }}", 30),
+        (lambda n: f"{{ shop {{ name {'...F ' * (n + 1)} }} }} fragment F on Shop {{ currency }}", 30),
+        (lambda n: f"{{ shop {{ {many(n, 'a{n}: name @skip(if: false)')} }} }}", 50),
+        (
+            lambda n: f"{{ shop {{ {many(n, '... {{ ...F{n} }}')} }} }} {many(n, 'fragment F{n} on Shop {{ name }}')}",
+            50,
+        ),
+    ],
+    ids=["aliases", "repeats", "spreads that repeat", "directives", "fragments"],
+)
+def test_a_document_holds_so_much_and_no_more(api, document, limit):
+    assert api(document(limit))
+    assert api.errors(document(limit + 1))[0]["extensions"]["code"] == "OPERATION_TOO_LARGE"
+
+
+def test_where_the_shop_is_developed_an_answer_says_what_it_costs(api, settings):
+    settings.DEBUG = True
+    answer = api.post("{ products(first: 10) { nodes { id title } } }").json()
+    assert answer["extensions"] == {"cost": {"estimated": 31, "limit": 20_000}}
+    settings.DEBUG = False
+    assert "extensions" not in api.post("{ shop { name } }").json()
+
+
 @pytest.mark.parametrize(
     "filter",
     [

@@ -1,0 +1,37 @@
+"""Which state the public catalogue is in: whoever keeps an answer asks whether it is still of this version.
+
+Each write to the catalogue's tables makes a new version in its own transaction, by the database itself, so that none
+is forgotten and none is half done; docs/adr/0023 tells why it is not a number in one row.
+"""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from django.db import connection
+from django.db.models import F, Max, Sum
+
+from storefront.models import CatalogueVersion, Product
+
+
+class Version(NamedTuple):
+    """A later one is greater. `published` is the time of the last publication (a timestamp): a product that was
+    scheduled makes a new version by appearing."""
+
+    changes: int
+    published: float
+
+
+def current(*, now: datetime) -> Version:
+    """The version that is committed. What is read from the same database after it is of this version or a later."""
+    changes = CatalogueVersion.objects.aggregate(changes=Sum("changes", default=0))["changes"]
+    last = Product.objects.published(now=now).aggregate(last=Max("published_at"))["last"]
+    return Version(changes, last.timestamp() if last else 0.0)
+
+
+def change() -> None:
+    """Makes a new version, with the transaction at hand. It waits for nobody. For what no trigger knows."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT storefront_catalogue_changed()")
+    elif not CatalogueVersion.objects.update(changes=F("changes") + 1):
+        CatalogueVersion.objects.create()

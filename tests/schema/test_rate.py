@@ -1,0 +1,74 @@
+"""Who asks for too much in a minute is told so: by the account of the token, or by the address of strangers."""
+
+import pytest
+from django.test import Client
+
+from domain import throttle
+
+pytestmark = pytest.mark.django_db
+
+ASK = "query Ask { products(first: 10) { nodes { title } } }"  # It costs 21.
+
+
+@pytest.fixture(autouse=True)
+def _allowance(settings):
+    settings.MAX_COST_PER_MINUTE = 50
+    throttle._spent.clear()
+
+
+@pytest.fixture
+def ask(clock):
+    def send(query=ASK, address="203.0.114.7", **headers):
+        client = Client(REMOTE_ADDR=address, headers={"accept": "application/graphql-response+json", **headers})
+        return client.post("/graphql/", {"query": query}, content_type="application/json")
+
+    return send
+
+
+def statuses(ask, times=4, **given):
+    return [ask(**given).status_code for _ in range(times)]
+
+
+def test_after_so_much_a_minute_the_next_is_refused_and_says_when_to_come_again(ask, clock):
+    assert statuses(ask) == [200, 200, 429, 429]
+    response = ask()
+    (error,) = response.json()["errors"]
+    assert error["extensions"]["code"] == "RATE_LIMITED"
+    assert 0 < error["extensions"]["retryAfter"] <= 60
+    assert response["Retry-After"] == str(error["extensions"]["retryAfter"])
+    assert "data" not in response.json()
+    clock.forward(minutes=1)
+    assert ask().status_code == 200
+
+
+def test_another_address_is_another_one(ask):
+    statuses(ask)
+    assert ask(address="203.0.114.8").status_code == 200
+
+
+def test_an_account_is_counted_wherever_it_is(ask, account, enter, api):
+    enter(account())
+    bearer = api.client.defaults["HTTP_AUTHORIZATION"]
+    throttle._spent.clear()
+    assert statuses(ask, 3, authorization=bearer) == [200, 200, 429]
+    assert ask(address="203.0.114.8", authorization=bearer).status_code == 429
+    assert ask().status_code == 200
+
+
+def test_a_token_that_is_none_is_an_address(ask):
+    assert statuses(ask, authorization="Bearer x") == [200, 200, 429, 429]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "10.1.2.3", "192.168.0.9", ""])
+def test_the_shops_own_network_is_not_counted(ask, address):
+    assert statuses(ask, address=address) == [200] * 4
+
+
+def test_what_is_kept_costs_nothing(ask, kept):
+    assert statuses(ask, 8) == [200] * 8
+    assert [ask(f"{ASK} # {number}").status_code for number in range(3)] == [200, 429, 429]
+
+
+def test_with_the_older_type_the_status_is_200(ask):
+    statuses(ask)
+    assert ask(accept="application/json").status_code == 200
