@@ -16,7 +16,7 @@ import pytest
 from django.conf import settings as configured
 from django.db import connection
 
-from domain import catalog
+from domain import products
 from storefront.models import ProductVariant
 from tests.commercia.test_workers import free_port, wait_until
 from tests.factories import VariantFactory
@@ -98,7 +98,7 @@ def test_after_a_price_has_changed_no_answer_is_older_than_the_promised_seconds(
     for price in range(1, CHANGES + 1):
         time.sleep(0.3 + 0.11 * price % 0.7)
         ProductVariant.objects.filter(pk=variant.pk).update(price=price)
-        catalog.refresh(variant.product)
+        products.refresh(variant.product)
         committed.append((time.monotonic(), price))
     time.sleep(PROMISED + 0.5)
     end.set()

@@ -14,7 +14,7 @@ from django.db import OperationalError, connections
 from django.test import Client
 from django.utils import timezone
 
-from domain import catalog, catalogue_version, shared_cache
+from domain import catalogue_version, products, shared_cache
 from schema import caching, execution
 from schema.context import Context
 from storefront import models
@@ -202,7 +202,7 @@ def test_no_more_is_remembered_than_the_setting_says(settings):
 
 def change_price(variant, amount):
     models.ProductVariant.objects.filter(pk=variant.pk).update(price=Decimal(amount))
-    catalog.refresh(variant.product)
+    products.refresh(variant.product)
 
 
 def test_a_write_to_the_catalogue_shows(api, mug):
