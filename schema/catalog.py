@@ -56,6 +56,9 @@ _SORTS = {
 }
 Row = TypeVar("Row", bound=Model)
 
+# What `only` names is all of its row that a resolver reads, beside the relations of the other hints: see schema.compiled.
+_OPTION_NAMES = ["option1_name", "option2_name", "option3_name"]
+_OPTIONS = ["option1", "option2", "option3"]
 _VARIANTS = Prefetch("variants", models.ProductVariant.objects.select_related("stock"))
 
 
@@ -84,7 +87,7 @@ class Image(ids.Node):
     width: int = strawberry_django.field(description="Pixels.")
     height: int = strawberry_django.field(description="Pixels.")
 
-    @strawberry_django.field(description="Absolute address of the file.")
+    @strawberry_django.field(only=["file"], description="Absolute address of the file.")
     def url(self: Any, info: Info) -> str:
         return info.context.absolute(self.file.url)
 
@@ -134,16 +137,20 @@ class ProductVariant(ids.Node):
     barcode: str = strawberry_django.field(description="GTIN as printed (EAN, UPC, ISBN); may be empty.")
     weight_grams: int | None = strawberry_django.field(description="Null when unknown.")
     title: str = strawberry_django.field(
+        only=_OPTIONS,
         description='The options chosen: "M / Sand"; empty where there is nothing to choose.'
     )
 
     @strawberry_django.field(
-        prefetch_related=_prices, description="Of one unit, in the shop's currency or that of `@inContext`."
+        only=["price"],
+        prefetch_related=_prices,
+        description="Of one unit, in the shop's currency or that of `@inContext`.",
     )
     def price(self: Any, info: Info) -> Money:
         return _money(currency.price_of(self, info.context.exchange), info)
 
     @strawberry_django.field(
+        only=["compare_at_price"],
         prefetch_related=_prices,
         description="What it cost before, or elsewhere; null when there is nothing to compare.",
     )
@@ -151,14 +158,22 @@ class ProductVariant(ids.Node):
         before = currency.compare_at_price_of(self, info.context.exchange)
         return None if before is None else _money(before, info)
 
-    @strawberry_django.field(select_related=["product"], description="In the order of the product's options.")
+    @strawberry_django.field(
+        only=[*_OPTIONS, *(f"product__{name}" for name in _OPTION_NAMES)],
+        select_related=["product"],
+        description="In the order of the product's options.",
+    )
     def selected_options(self: Any) -> list[SelectedOption]:
         return [
             SelectedOption(name=name, value=value)
             for name, value in zip(self.product.option_names, self.option_values, strict=False)
         ]
 
-    @strawberry_django.field(select_related=["stock"], description="Whether it can be had.")
+    @strawberry_django.field(
+        only=["stock__policy", "stock__on_hand", "stock__reserved"],
+        select_related=["stock"],
+        description="Whether it can be had.",
+    )
     def availability(self: Any) -> stock.Availability:
         return stock.availability(self.stock)
 
@@ -175,16 +190,20 @@ class Product(ids.Node):
     published_at: strawberry.auto = strawberry_django.field(description="Since when it is for sale.")
     variants: list[ProductVariant] = strawberry_django.field(description="In the shop's order; at least one.")
 
-    @strawberry_django.field(prefetch_related=["tags"], description="In alphabetical order.")
+    @strawberry_django.field(only=["pk"], prefetch_related=["tags"], description="In alphabetical order.")
     def tags(self: Any) -> list[str]:
         return [tag.name for tag in self.tags.all()]
 
-    @strawberry_django.field(prefetch_related=["images"], description="The first picture; null when there is none.")
+    @strawberry_django.field(
+        only=["pk"], prefetch_related=["images"], description="The first picture; null when there is none."
+    )
     def featured_image(self: Any) -> Image | None:
         return next(iter(self.images.all()), None)
 
     @strawberry_django.field(
-        prefetch_related=["variants"], description="Up to three; empty where there is nothing to choose."
+        only=_OPTION_NAMES,
+        prefetch_related=["variants"],
+        description="Up to three; empty where there is nothing to choose.",
     )
     def options(self: Any) -> list[ProductOption]:
         columns = zip(*(variant.option_values for variant in self.variants.all()), strict=False)
@@ -194,6 +213,7 @@ class Product(ids.Node):
         ]
 
     @strawberry_django.field(
+        only=["pk"],
         prefetch_related=["variants"],
         description="The variant with this SKU; null when it is another product's.",
     )
@@ -203,6 +223,7 @@ class Product(ids.Node):
         return next((variant for variant in self.variants.all() if variant.sku == sku), None)
 
     @strawberry_django.field(
+        only=["min_price", "max_price"],
         prefetch_related=_priced_variants,
         description="The lowest and the highest price of its variants, in the shop's currency or that of `@inContext`.",
     )
@@ -213,6 +234,7 @@ class Product(ids.Node):
         return PriceRange(min=_money(min(prices), info), max=_money(max(prices), info))
 
     @strawberry_django.field(
+        only=["pk"],
         prefetch_related=["variants", _priced_variants],
         description="The lowest earlier price among its variants; null without one.",
     )
@@ -222,7 +244,9 @@ class Product(ids.Node):
         before = [amount for amount in earlier if amount is not None]
         return _money(min(before), info) if before else None
 
-    @strawberry_django.field(prefetch_related=[_VARIANTS], description="That of its most available variant.")
+    @strawberry_django.field(
+        only=["pk"], prefetch_related=[_VARIANTS], description="That of its most available variant."
+    )
     def availability(self: Any) -> stock.Availability:
         return stock.best_availability([variant.stock for variant in self.variants.all()])
 
