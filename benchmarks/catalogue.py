@@ -2,8 +2,8 @@
 
     DATABASE_URL=postgres://… .venv/bin/python benchmarks/catalogue.py [products]
 
-A tenth of them are shirts. Each hangs on two categories of a tree of three floors, has 1 to 6 variants with stock, 1 to 3
-pictures (rows; no files) and 2 or 3 tags. Products already there are left alone, and numbering goes on after them.
+A tenth of them are shirts. Each hangs on two categories of a tree of three floors, has 1 to 6 variants with stock, 1
+to 3 pictures (rows; no files) and 2 or 3 tags. Products already there are left alone, and numbering goes on after them.
 """
 
 import itertools
@@ -20,7 +20,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "commercia.settings")
 os.environ.setdefault("DEBUG", "true")
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-import django  # noqa: E402 (the settings come first)
+import django
 
 django.setup()
 
@@ -90,7 +90,10 @@ def _fill(numbers: list[int], dice: random.Random, leaves: list[Category], tags:
     variants = (Product.objects.count() and ProductVariant.objects.order_by("-pk").values_list("pk", flat=True)[0]) or 0
     for number in numbers:
         product = make(Product, **_product(number, dice))
-        hung = [dice.choice([leaf for leaf in leaves if leaf.slug.startswith(product.product_type)]), dice.choice(leaves)]
+        hung = [
+            dice.choice([leaf for leaf in leaves if leaf.slug.startswith(product.product_type)]),
+            dice.choice(leaves),
+        ]
         tagged = dice.sample(tags, dice.randint(2, 3))
         for leaf in {leaf.pk: leaf for leaf in hung}.values():
             make(Product.categories.through, product_id=number, category_id=leaf.pk)
@@ -105,8 +108,9 @@ def _fill(numbers: list[int], dice: random.Random, leaves: list[Category], tags:
             size, price = SIZES[position], product.min_price + position
             product.max_price = price
             skus.append(f"{product.product_type[:3].upper()}-{number}-{size}")
-            make(ProductVariant, pk=variants, product_id=number, sku=skus[-1], option1=size, option2=colour, price=price,
-                 position=position, compare_at_price=price + 10 if dice.random() < 0.2 else None)  # fmt: skip
+            before = price + 10 if dice.random() < 0.2 else None
+            make(ProductVariant, pk=variants, product_id=number, sku=skus[-1], option1=size, option2=colour,
+                 position=position, price=price, compare_at_price=before)  # fmt: skip
             make(Stock, variant_id=variants, on_hand=dice.choice([0, 2, 50, 500, 5_000]))
         made.setdefault(SearchDocument, []).append(
             search.document(

@@ -56,7 +56,7 @@ _SORTS = {
 }
 Row = TypeVar("Row", bound=Model)
 
-# What `only` names is all of its row that a resolver reads, beside the relations of the other hints: see schema.compiled.
+# `only` names all of its row that a resolver reads, beside the relations of the other hints: see schema.compiled.
 _OPTION_NAMES = ["option1_name", "option2_name", "option3_name"]
 _OPTIONS = ["option1", "option2", "option3"]
 _VARIANTS = Prefetch("variants", models.ProductVariant.objects.select_related("stock"))
@@ -137,8 +137,7 @@ class ProductVariant(ids.Node):
     barcode: str = strawberry_django.field(description="GTIN as printed (EAN, UPC, ISBN); may be empty.")
     weight_grams: int | None = strawberry_django.field(description="Null when unknown.")
     title: str = strawberry_django.field(
-        only=_OPTIONS,
-        description='The options chosen: "M / Sand"; empty where there is nothing to choose.'
+        only=_OPTIONS, description='The options chosen: "M / Sand"; empty where there is nothing to choose.'
     )
 
     @strawberry_django.field(

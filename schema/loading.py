@@ -9,6 +9,7 @@ from graphql.language import FieldNode
 from strawberry_django.optimizer import OptimizerConfig, optimize
 
 from schema.context import Info
+from schema.rows import Plan
 
 Row = TypeVar("Row", bound=Model)
 
@@ -18,14 +19,16 @@ _CONFIG = OptimizerConfig(enable_only=False)
 
 def load(rows: QuerySet[Row], info: Info) -> QuerySet[Row]:
     """For a field whose type is that of the rows."""
-    if plan := getattr(info, "plan", None):  # Of a compiled query: docs/performance.md.
+    plan: Plan | None = getattr(info, "plan", None)
+    if plan:  # Of a compiled query: docs/performance.md.
         return plan.over(rows)
     return optimize(rows, info, config=_CONFIG)
 
 
 def load_nodes(rows: QuerySet[Row], info: Info) -> QuerySet[Row]:
     """For a field whose type is a connection of the rows, by what is selected of `nodes` and `edges.node`."""
-    if plan := getattr(info, "plan", None):
+    plan: Plan | None = getattr(info, "plan", None)
+    if plan:
         return plan.over(rows)
     raw = info._raw_info
     connection = cast("GraphQLObjectType", get_named_type(raw.return_type))

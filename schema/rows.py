@@ -7,8 +7,7 @@ as it would an instance; what the plan left out is an AttributeError, never a st
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, cached_property, partial
-from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connections
@@ -25,7 +24,7 @@ class Row:
 
     @property
     def pk(self) -> Any:
-        return vars(self)[self._model._meta.pk.attname]  # type: ignore[union-attr]
+        return vars(self)[self._model._meta.pk.attname]
 
 
 class Several(list[Row]):
@@ -51,7 +50,7 @@ class Plan:
 
     def __init__(self, model: type[Model]) -> None:
         self.model = model
-        self._columns: dict[str, None] = {model._meta.pk.attname: None}  # type: ignore[union-attr]
+        self._columns: dict[str, None] = {model._meta.pk.attname: None}
         self._ones: dict[str, Plan] = {}
         self._manys: dict[str, _Many] = {}
 
@@ -82,7 +81,7 @@ class Plan:
     def over(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """The same rows, plain, once they are fetched."""
         rows = rows.all()
-        rows._iterable_class = partial(_iterate, self)  # type: ignore[attr-defined]
+        rows._iterable_class = partial(_iterate, self)  # type: ignore[assignment]
         return rows
 
     def attach(self, rows: Sequence[Row]) -> None:
@@ -125,7 +124,8 @@ class Plan:
 def _iterate(plan: Plan, rows: QuerySet[Any], **_: Any) -> Iterator[Row]:
     """What Django calls to fetch a queryset's rows."""
     # A cursor is made of what the rows are ordered by, which may be no column.
-    further = [name for name in map(_name, rows.query.order_by) if name != "pk" and name not in plan.paths]
+    ordering: Any = rows.query.order_by
+    further = [name for name in map(_name, ordering) if name != "pk" and name not in plan.paths]
     read, end = plan.reader(), len(plan.paths)
     found = []
     for values in rows.values_list(*plan.paths, *further):
@@ -136,7 +136,7 @@ def _iterate(plan: Plan, rows: QuerySet[Any], **_: Any) -> Iterator[Row]:
     return iter(found)
 
 
-def _name(ordering: Any) -> str:
+def _name(ordering: str) -> str:
     return ordering.lstrip("-")
 
 
@@ -145,8 +145,8 @@ class _Many:
 
     def __init__(self, model: type[Model], name: str) -> None:
         self._relation: Any = model._meta.get_field(name)
-        self.plan = Plan(self._relation.related_model)
-        self.rows: QuerySet[Any] = self.plan.model._default_manager.all()
+        self.plan = Plan(cast("type[Model]", self._relation.related_model))
+        self.rows: Any = self.plan.model._default_manager.all()
         # The SQL for so many keys, the parameters before and after them, and what makes Python's values of SQL's.
         self._statements: dict[int, tuple[str, tuple[Any, ...], tuple[Any, ...], Any] | None] = {}
 
@@ -194,7 +194,7 @@ class _Many:
         convert = partial(compiler.apply_converters, converters=converters) if converters else _as_they_are
         return sql, tuple(params[:at]), tuple(params[at + size :]), convert
 
-    def _of(self, keys: Sequence[Any]) -> QuerySet[Any, Any]:
+    def _of(self, keys: Sequence[Any]) -> Any:
         """The key of its owner, then what is read of each row."""
         if not self._relation.many_to_many:
             owner = self._relation.field.attname
@@ -202,9 +202,8 @@ class _Many:
         # By the table between, which knows the owners; its rows come in the order of what they lead to.
         owner, target = self._relation.m2m_field_name(), self._relation.m2m_reverse_field_name()
         between = self._relation.remote_field.through._default_manager.filter(**{f"{owner}__in": keys})
-        order = [
-            f"{'-' * each.startswith('-')}{target}{LOOKUP_SEP}{_name(each)}" for each in self.plan.model._meta.ordering
-        ]
+        ordering: Any = self.plan.model._meta.ordering
+        order = [f"{'-' * each.startswith('-')}{target}{LOOKUP_SEP}{_name(each)}" for each in ordering]
         return between.order_by(*order).values_list(f"{owner}_id", *(f"{target}__{path}" for path in self.plan.paths))
 
 
