@@ -9,6 +9,7 @@ from django.db.models import Model, Prefetch, QuerySet
 
 from domain import catalog, currency, facets, stock
 from domain.errors import NotFound
+from domain.facets import Facet as FacetCounts
 from domain.search import Question, understand
 from schema import ids
 from schema.connections import MAX_PAGE, After, Before, Connection, First, Keyset, Last, Page
@@ -40,7 +41,7 @@ expose(
     catalog.Sort,
     "In which order products come. Prices are the cheapest variant's.",
     name="ProductSort",
-    RELEVANCE="The best match of a search first; without one, as NEWEST.",
+    RELEVANCE="The best match of a search first; without one, and where more than 1,000 products match, as NEWEST.",
     NEWEST="The last published first.",
     PRICE_ASC="The cheapest first.",
     PRICE_DESC="The dearest first.",
@@ -268,8 +269,10 @@ class ProductConnection(Connection[Product]):
     filter: strawberry.Private[catalog.ProductFilter]
     question: strawberry.Private[Question | None]
 
-    @strawberry.field(graphql_type=list[Facet], description="What the list can be narrowed by. Counted when asked for.")
-    def facets(self, info: Info) -> list[facets.Facet]:
+    @strawberry.field(
+        graphql_type=list[Facet], description="What narrows the list; counted in 10,000 products at most."
+    )
+    def facets(self, info: Info) -> list[FacetCounts]:
         return facets.count(filter=self.filter, question=self.question, now=info.context.now)
 
 
@@ -316,7 +319,7 @@ def _decoded(filter: ProductFilter, info: Info) -> catalog.ProductFilter:
         raise bad_user_input(f"At most {MAX_PAGE} values in one part of a filter.")
     price, exchange = filter.price or DecimalRange(), info.context.exchange
     return catalog.ProductFilter(
-        category_ids=_categories(filter, info),
+        category_ids=_categories(filter),
         vendors=tuple(filter.vendor or ()),
         product_types=tuple(filter.product_type or ()),
         tags=tuple(filter.tags or ()),
@@ -328,11 +331,11 @@ def _decoded(filter: ProductFilter, info: Info) -> catalog.ProductFilter:
     )
 
 
-def _categories(filter: ProductFilter, info: Info) -> tuple[int, ...] | None:
+def _categories(filter: ProductFilter) -> tuple[int, ...] | None:
     if filter.category_id is None and filter.category_slug is None:
         return None
-    chosen = _one(models.Category.objects.all(), "Category", filter.category_id, filter.category_slug).first()
-    return tuple(category.pk for category in info.context.categories.with_all_below(chosen)) if chosen else ()
+    chosen = _one(models.Category.objects.all(), "Category", filter.category_id, filter.category_slug)
+    return catalog.keys_with_all_below(chosen)
 
 
 def _known(product_ids: list[strawberry.ID]) -> list[int]:
@@ -378,7 +381,7 @@ class CatalogQuery:
         sort: Annotated[catalog.Sort, strawberry.argument(description="In which order.")] = catalog.Sort.RELEVANCE,
     ) -> ProductConnection:
         question = understand(search) if search and search.strip() else None
-        if sort is catalog.Sort.RELEVANCE and question is None:
+        if sort is catalog.Sort.RELEVANCE and not (question and question.is_ranked):
             sort = catalog.Sort.NEWEST
         wanted = _decoded(filter or ProductFilter(), info)
         page = Page(

@@ -86,6 +86,7 @@ class Product(models.Model):
             models.Index(fields=["-published_at", "id"], name="product_newest"),
             models.Index(fields=["min_price", "id"], name="product_price"),
             models.Index(fields=["title", "id"], name="product_title"),
+            models.Index(fields=["vendor", "-published_at", "id"], name="product_vendor"),
         ]
 
     def __str__(self) -> str:

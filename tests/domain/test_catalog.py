@@ -329,6 +329,9 @@ def test_tree_of_categories_is_walked_down_in_the_shops_order():
     assert set(tree.with_all_below(first)) == {first, upper, lower, leaf}
     assert len(tree.with_all_below(first)) == 4
     assert tree.with_all_below(leaf) == [leaf]
+    for category in (first, leaf):
+        keys = catalog.keys_with_all_below(Category.objects.filter(pk=category.pk))
+        assert sorted(keys) == sorted(each.pk for each in tree.with_all_below(category))
 
 
 def test_tree_of_categories_is_read_in_one_statement(statements):

@@ -1,4 +1,5 @@
 import pytest
+from django.db import connection
 
 from domain import catalog, search
 from storefront.models import Category, Product, Tag
@@ -135,6 +136,53 @@ def test_deleted_product_is_no_longer_found():
     shelve("Linen Shirt")
     Product.objects.all().delete()
     assert find("shirt") == []
+
+
+@pytest.fixture
+def few_are_many(monkeypatch):
+    """Three products are too many to be ranked."""
+    monkeypatch.setattr(search, "MANY", 2)
+
+
+too_many = pytest.mark.usefixtures("few_are_many")
+
+
+@too_many
+def test_word_that_too_many_have_is_looked_for_in_names_only():
+    shelve("Linen Shirt", "Shirt")
+    shelve("Coat", description_html="<p>Goes with a shirt.</p>")
+    found = search.understand("shirt")
+    assert found.is_ranked
+    assert set(find("shirt")) >= {"Linen Shirt", "Shirt"}
+    assert ("Coat" in find("shirt")) == (connection.vendor == "sqlite")  # It ranks everything.
+
+
+@too_many
+def test_names_that_too_many_have_are_all_found_unranked():
+    shelve("Linen Shirt", "Shirt", "Wool Shirt")
+    shelve("Coat", description_html="<p>Goes with a shirt.</p>")
+    assert search.understand("shirt").is_ranked == (connection.vendor == "sqlite")
+    assert set(find("shirt")) >= {"Linen Shirt", "Shirt", "Wool Shirt"}
+
+
+@too_many
+def test_descriptions_count_however_many_there_are_where_no_name_has_the_word():
+    shelve("Coat", "Hat", "Scarf", description_html="<p>Goes with a shirt.</p>")
+    assert sorted(find("shirt")) == ["Coat", "Hat", "Scarf"]
+
+
+def test_word_is_known_as_soon_as_a_product_has_it_in_its_name():
+    shelve("Linen Shirt")
+    product = Product.objects.get()
+    product.title = "Woollen Jumper"
+    product.save()
+    catalog.refresh(product)
+    assert find("jmper") == ["Woollen Jumper"]
+
+
+def test_word_of_any_length_can_be_shelved_and_found():
+    shelve("x" * 300)
+    assert find("x" * 200) == ["x" * 300]
 
 
 JUNK = [
