@@ -13,7 +13,7 @@ import difflib
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,16 +77,14 @@ def _score(sql: str, *params: str) -> RawSQL:
 
 
 def _for_postgresql(words: Sequence[str]) -> Question:
-    query = _query([[word] for word in words])
-    scores = _scores(query)
-    if scores == {}:
-        query = _query(_nearest(words))
-        scores = _scores(query)
+    for choices in _attempts(words):
+        scores = _scores(_query(choices))
+        if scores != {}:
+            break
     if scores is None:
-        of_names = re.sub(r"\*", "*AB", query)
-        scores = _scores(of_names)
+        scores = _scores(_query(choices, weights="AB"))
         if not scores:
-            return _unranked(query if scores == {} else of_names)
+            return _unranked(_query(choices, weights="" if scores == {} else "AB"))
     return Question(
         matches=RawSQL("SELECT unnest(%s::bigint[])", [list(scores)]),
         score=_score("(%s::jsonb ->> storefront_product.id::text)::bigint", json.dumps(scores)),
@@ -98,9 +96,23 @@ _FOUND = """SELECT d.product_id, d.vector FROM storefront_searchdocument d
 WHERE d.vector @@ (to_tsquery('english', %s) || to_tsquery('simple', %s))"""
 
 
-def _query(choices: Sequence[Sequence[str]]) -> str:
-    """For to_tsquery: one of the words of each choice, or a word that begins so."""
-    return " & ".join("(" + " | ".join(f"{word}:*" for word in words) + ")" for words in choices)
+def _attempts(words: Sequence[str]) -> Iterator[list[list[str]]]:
+    """What may be meant, as choices of words for to_tsquery, the likeliest first. Beginnings cost, so those of words
+    that more was typed after come second."""
+    *typed, last = words
+    if typed:
+        yield [*([word] for word in typed), [f"{last}:*"]]
+    yield [[f"{word}:*"] for word in words]
+    yield [[f"{word}:*" for word in meant] for meant in _nearest(words)]
+
+
+def _query(choices: Sequence[Sequence[str]], weights: str = "") -> str:
+    """For to_tsquery: one word of each choice, in the parts of a document that have these weights."""
+
+    def weighed(word: str) -> str:
+        return word + weights if not weights or word.endswith("*") else f"{word}:{weights}"
+
+    return " & ".join("(" + " | ".join(map(weighed, words)) + ")" for words in choices)
 
 
 def _scores(query: str) -> dict[int, int] | None:

@@ -31,6 +31,12 @@ def test_product_is_found_by_the_beginning_of_a_word(text):
     assert find(text) == ["Linen Shirt"]
 
 
+@pytest.mark.parametrize("text", ["linen shi", "lin shirt", "li sh", "shi linen"])
+def test_each_word_may_be_a_beginning(text):
+    shelve("Linen Shirt", "Wool Coat")
+    assert find(text) == ["Linen Shirt"]
+
+
 def test_end_of_a_word_is_not_enough_where_another_begins_so():
     shelve("Linen Shirt", "Nentir")
     assert find("nen") == ["Nentir"]
@@ -163,6 +169,12 @@ def test_names_that_too_many_have_are_all_found_unranked():
     shelve("Coat", description_html="<p>Goes with a shirt.</p>")
     assert search.understand("shirt").is_ranked == (connection.vendor == "sqlite")
     assert set(find("shirt")) >= {"Linen Shirt", "Shirt", "Wool Shirt"}
+
+
+@too_many
+def test_what_several_words_find_is_unranked_too_where_it_is_too_much():
+    shelve("Linen Shirt", "Linen Shirt two", "Shirt of linen")
+    assert len(find("linen shirt")) == 3
 
 
 @too_many
