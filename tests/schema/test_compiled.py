@@ -116,6 +116,41 @@ def test_every_documented_operation_of_the_catalogue_is_among_them():
     assert {file for file, _, _ in DOCUMENTED} == public
 
 
+# ── what the executor is asked for ───────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "{ product { title } }",
+        '{ products(after: "nothing") { nodes { id } } shop { name } }',
+        "{ products(first: 101) { nodes { id } } }",
+    ],
+)
+def test_a_front_ends_mistake_is_told_by_the_executor(both, goods, document):
+    assert "errors" in both(document)
+    assert not both.compiled
+
+
+def test_an_operation_that_asks_for_more_than_the_catalogue_is_executed(both, goods):
+    both('{ product(slug: "shirt-4") { title } cart { code } }')
+    assert not both.compiled
+
+
+def test_a_resolver_that_reads_what_its_hint_does_not_name_is_answered_all_the_same(both, goods, monkeypatch, caplog):
+    definition = schema._schema.type_map["Product"].fields["options"].extensions["strawberry-definition"]
+    monkeypatch.setattr(definition.store, "only", ["pk"])
+    assert both('{ product(slug: "shirt-4") { slug options { name } } }')["data"]["product"]["options"]
+    assert not both.compiled
+    assert "the executor is asked" in caplog.text
+
+
+def test_relations_of_no_rows_are_read_by_no_statement(goods, statements, api):
+    with statements() as counted:
+        assert api('{ product(slug: "none") { variants { image { url } } categories { name } } }')["product"] is None
+    assert len(counted) == 1
+
+
 # ── selections that nobody thought of ────────────────────────────────────────────────────────────────
 
 ARGUMENTS = {
@@ -194,5 +229,5 @@ def test_any_selection_of_the_catalogue_is_answered_as_by_the_executor(both, goo
     if "id" in used:
         variables["id"] = ids.encode("Product", models.Product.objects.get(slug="shirt-3").pk)
     answer = both(document, **variables)
-    # A shop without countries or with conflicting selections refuses both alike; else the compiler has to do it.
+    # What costs too much or says too much is refused before either is asked.
     assert both.compiled or "errors" in answer, json.dumps(answer)
