@@ -1,19 +1,26 @@
 """How many products each further choice would leave: the counts beside a list of products."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from django.db.models import Count, F, QuerySet
+from django.core.exceptions import EmptyResultSet
+from django.db import connection
 
 from domain.catalog import ProductFilter, browse, variants_wanted
 from domain.drafts import MAX_OPTIONS
 from domain.search import Question
-from storefront.models import Product
+from storefront.models import Product, ProductVariant, Tag
 
 MAX_VALUES = 100
+# Products that are counted. Where a list is longer, the counts say how they are spread over so many of them.
+MAX_COUNTED = 10_000
+
+_COLUMNS = ["id", "vendor", "product_type", *(f"option{number}_name" for number in range(1, MAX_OPTIONS + 1))]
+_VARIANT, _TAG = (model._meta.db_table for model in (ProductVariant, Tag))
+_TAGGED = Product.tags.through._meta.db_table
 
 
 class FacetKind(Enum):
@@ -43,49 +50,86 @@ def count(*, filter: ProductFilter, question: Question | None, now: datetime) ->
 
     At most MAX_VALUES values a facet, the most frequent first; facets without a value are left out.
     """
-
-    def products(**without: Any) -> QuerySet[Product]:
-        return browse(filter=replace(filter, **without), question=question, now=now)
-
-    tagged = Product.tags.through.objects.filter(product__in=products(tags=()).values("pk"))
-    facets = [
-        Facet(FacetKind.VENDOR, "Vendor", _values(products(vendors=()), "vendor")),
-        Facet(FacetKind.PRODUCT_TYPE, "Type", _values(products(product_types=()), "product_type")),
-        Facet(FacetKind.TAG, "Tag", _values(tagged, "tag__name")),
-    ]
-    chosen = {option.name for option in filter.options}
-    facets += [facet for facet in _options(products(), filter) if facet.name not in chosen]
-    for name in sorted(chosen):
-        others = replace(filter, options=tuple(option for option in filter.options if option.name != name))
-        facets += [facet for facet in _options(products(options=others.options), others) if facet.name == name]
-    return [facet for facet in facets if facet.values]
+    counts = _Counts(question, now)
+    try:
+        counts.column(FacetKind.VENDOR, "Vendor", "vendor", replace(filter, vendors=()))
+        counts.column(FacetKind.PRODUCT_TYPE, "Type", "product_type", replace(filter, product_types=()))
+        counts.tags(replace(filter, tags=()))
+        chosen = sorted({option.name for option in filter.options})
+        counts.options(filter, where=f"NOT IN ({', '.join(['%s'] * len(chosen))})" if chosen else "<> ''", names=chosen)
+        for name in chosen:
+            others = tuple(option for option in filter.options if option.name != name)
+            counts.options(replace(filter, options=others), where="= %s", names=[name])
+    except EmptyResultSet:  # A part of the filter that nothing can match, and that no facet is counted without.
+        return []
+    return list(counts.told())
 
 
-def _values(rows: QuerySet[Any], column: str) -> list[FacetValue]:
-    counted = (
-        rows.order_by()
-        .exclude(**{column: ""})
-        .values_list(column)
-        .annotate(products=Count("pk"))
-        .order_by("-products", column)
-    )
-    return [FacetValue(value, products) for value, products in counted[:MAX_VALUES]]
+class _Counts:
+    """All counts in one statement, which finds each set of products once, however many facets are counted in it."""
 
+    def __init__(self, question: Question | None, now: datetime) -> None:
+        self._question, self._now = question, now
+        self._sets: dict[ProductFilter, str] = {}
+        self._set_params: list[Any] = []
+        self._counts: list[str] = []
+        self._params: list[Any] = []
 
-def _options(products: QuerySet[Product], filter: ProductFilter) -> Iterator[Facet]:
-    of_each_number = [
-        variants_wanted(filter)
-        .filter(product__in=products.values("pk"))
-        .exclude(**{f"option{number}": ""})
-        .order_by()
-        .values_list(F(f"product__option{number}_name"), F(f"option{number}"))
-        .annotate(products=Count("product", distinct=True))
-        for number in range(1, MAX_OPTIONS + 1)
-    ]
-    counts: dict[str, dict[str, int]] = {}
-    for name, value, number in of_each_number[0].union(*of_each_number[1:], all=True):
-        values = counts.setdefault(name, {})
-        values[value] = values.get(value, 0) + number
-    for name, values in sorted(counts.items()):
-        most = sorted(values.items(), key=lambda item: (-item[1], item[0]))[:MAX_VALUES]
-        yield Facet(FacetKind.OPTION, name, [FacetValue(value, number) for value, number in most])
+    def column(self, kind: FacetKind, name: str, column: str, filter: ProductFilter) -> None:
+        self._count(
+            f"""SELECT '{kind.name}', '{name}', p.{column}, count(*) FROM {self._among(filter)} p
+            WHERE p.{column} <> '' GROUP BY p.{column}"""
+        )
+
+    def tags(self, filter: ProductFilter) -> None:
+        self._count(
+            f"""SELECT '{FacetKind.TAG.name}', 'Tag', t.name, count(*) FROM {self._among(filter)} p
+            JOIN {_TAGGED} h ON h.product_id = p.id JOIN {_TAG} t ON t.id = h.tag_id GROUP BY t.name"""
+        )
+
+    def options(self, filter: ProductFilter, *, where: str, names: Sequence[str]) -> None:
+        """Counts the options whose names are so, among the variants that go with the filter."""
+        variants: str = ""
+        params: Sequence[Any] = ()
+        if filter.options or filter.available is not None:
+            sql, params = variants_wanted(filter).values("pk").query.sql_with_params()
+            variants = f"AND v.id IN ({sql})"
+        for number in range(1, MAX_OPTIONS + 1):
+            name, value = f"p.option{number}_name", f"v.option{number}"
+            self._count(
+                f"""SELECT '{FacetKind.OPTION.name}', {name}, {value}, count(DISTINCT p.id)
+                FROM {self._among(filter)} p JOIN {_VARIANT} v ON v.product_id = p.id
+                WHERE {name} {where} AND {value} <> '' {variants} GROUP BY {name}, {value}""",
+                *names,
+                *params,
+            )
+
+    def _among(self, filter: ProductFilter) -> str:
+        """The name of the set of products that the filter leaves."""
+        name = f"found{list(self._sets).index(filter) if filter in self._sets else len(self._sets)}"
+        if filter not in self._sets:
+            products = browse(filter=filter, question=self._question, now=self._now).order_by().values(*_COLUMNS)
+            sql, params = products[:MAX_COUNTED].query.sql_with_params()
+            self._sets[filter] = f"{name} ({', '.join(_COLUMNS)}) AS ({sql})"
+            self._set_params += params
+        return name
+
+    def _count(self, sql: str, *params: Any) -> None:
+        self._counts.append(sql)
+        self._params += params
+
+    def told(self) -> Iterator[Facet]:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"WITH {', '.join(self._sets.values())} {' UNION ALL '.join(self._counts)}",
+                [*self._set_params, *self._params],
+            )
+            rows = cursor.fetchall()
+        counts: dict[tuple[FacetKind, str], dict[str, int]] = {}
+        for kind, name, value, products in rows:
+            values = counts.setdefault((FacetKind[kind], name), {})
+            values[value] = values.get(value, 0) + products
+        order = list(FacetKind)
+        for kind, name in sorted(counts, key=lambda facet: (order.index(facet[0]), facet[1])):
+            most = sorted(counts[kind, name].items(), key=lambda item: (-item[1], item[0]))[:MAX_VALUES]
+            yield Facet(kind, name, [FacetValue(value, products) for value, products in most])

@@ -1,23 +1,22 @@
 """The public catalogue: the same answer for everyone, so that it can be cached for everyone."""
 
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
 import strawberry
 import strawberry_django
 from django.db.models import Model, Prefetch, QuerySet
-from strawberry.extensions.field_extension import FieldExtension
 
 from domain import catalog, currency, drafts, facets, images, pictures, stock
 from domain.errors import NotFound
+from domain.facets import Facet as FacetCounts
 from domain.search import Question, understand
 from schema import ids
 from schema.connections import MAX_PAGE, After, Before, Connection, First, Keyset, Last, Page
 from schema.context import Info
 from schema.enums import expose
 from schema.errors import bad_user_input
-from schema.loading import load, load_nodes
+from schema.loading import Without, load, load_nodes
 from schema.public import PUBLIC
 from schema.scalars import Money
 from storefront import models
@@ -50,7 +49,7 @@ expose(
     catalog.Sort,
     "In which order products come. Prices are the cheapest variant's.",
     name="ProductSort",
-    RELEVANCE="The best match of a search first; without one, as NEWEST.",
+    RELEVANCE="The best match of a search first; without one, and where more than 1,000 products match, as NEWEST.",
     NEWEST="The last published first.",
     PRICE_ASC="The cheapest first.",
     PRICE_DESC="The dearest first.",
@@ -66,6 +65,9 @@ _SORTS = {
 }
 Row = TypeVar("Row", bound=Model)
 
+# `only` names all of its row that a resolver reads, beside the relations of the other hints: see schema.compiled.
+_OPTION_NAMES = ["option1_name", "option2_name", "option3_name"]
+_OPTIONS = ["option1", "option2", "option3"]
 _VARIANTS = Prefetch("variants", models.ProductVariant.objects.select_related("stock"))
 
 
@@ -85,13 +87,6 @@ def _on_sale(product: models.Product) -> list[models.ProductVariant]:
     return [variant for variant in product.variants.all() if not variant.is_withdrawn]
 
 
-class OnSale(FieldExtension):
-    """Leaves out variants that are withdrawn, after they were loaded with all that is asked for of the others."""
-
-    def resolve(self, next_: Callable[..., Any], source: Any, info: Info, **given: Any) -> Any:
-        return [variant for variant in next_(source, info, **given) if not variant.is_withdrawn]
-
-
 def _money(amount: Decimal, info: Info) -> Money:
     return Money.of(amount, info.context.exchange.currency)
 
@@ -106,9 +101,10 @@ class Image(ids.Node):
     height: int = strawberry_django.field(description="Pixels of the original; every size has its proportions.")
 
     @strawberry_django.field(
+        only=["file", "upload", "rendered_at"],
         description="Absolute address of a file without metadata, WebP; for some seconds after a picture was put in, "
         "that of DETAIL for every size. What was imported by an earlier version is as it was, until "
-        "`manage.py render_images` has run."
+        "`manage.py render_images` has run.",
     )
     def url(
         self: Any,
@@ -163,16 +159,19 @@ class ProductVariant(ids.Node):
     barcode: str = strawberry_django.field(description="GTIN as printed (EAN, UPC, ISBN); may be empty.")
     weight_grams: int | None = strawberry_django.field(description="Null when unknown.")
     title: str = strawberry_django.field(
-        description='The options chosen: "M / Sand"; empty where there is nothing to choose.'
+        only=_OPTIONS, description='The options chosen: "M / Sand"; empty where there is nothing to choose.'
     )
 
     @strawberry_django.field(
-        prefetch_related=_prices, description="Of one unit, in the shop's currency or that of `@inContext`."
+        only=["price"],
+        prefetch_related=_prices,
+        description="Of one unit, in the shop's currency or that of `@inContext`.",
     )
     def price(self: Any, info: Info) -> Money:
         return _money(currency.price_of(self, info.context.exchange), info)
 
     @strawberry_django.field(
+        only=["compare_at_price"],
         prefetch_related=_prices,
         description="What it cost before, or elsewhere; null when there is nothing to compare.",
     )
@@ -180,14 +179,22 @@ class ProductVariant(ids.Node):
         before = currency.compare_at_price_of(self, info.context.exchange)
         return None if before is None else _money(before, info)
 
-    @strawberry_django.field(select_related=["product"], description="In the order of the product's options.")
+    @strawberry_django.field(
+        only=[*_OPTIONS, *(f"product__{name}" for name in _OPTION_NAMES)],
+        select_related=["product"],
+        description="In the order of the product's options.",
+    )
     def selected_options(self: Any) -> list[SelectedOption]:
         return [
             SelectedOption(name=name, value=value)
             for name, value in zip(self.product.option_names, self.option_values, strict=False)
         ]
 
-    @strawberry_django.field(select_related=["stock"], description="Whether it can be had.")
+    @strawberry_django.field(
+        only=["stock__policy", "stock__on_hand", "stock__reserved"],
+        select_related=["stock"],
+        description="Whether it can be had.",
+    )
     def availability(self: Any) -> stock.Availability:
         return stock.availability(self.stock)
 
@@ -203,19 +210,23 @@ class Product(ids.Node):
     images: list[Image] = strawberry_django.field(description="In the shop's order.")
     published_at: strawberry.auto = strawberry_django.field(description="Since when it is for sale.")
     variants: list[ProductVariant] = strawberry_django.field(
-        extensions=[OnSale()], description="In the shop's order; at least one."
+        extensions=[Without("is_withdrawn")], description="In the shop's order; at least one."
     )
 
-    @strawberry_django.field(prefetch_related=["tags"], description="In alphabetical order.")
+    @strawberry_django.field(only=["pk"], prefetch_related=["tags"], description="In alphabetical order.")
     def tags(self: Any) -> list[str]:
         return [tag.name for tag in self.tags.all()]
 
-    @strawberry_django.field(prefetch_related=["images"], description="The first picture; null when there is none.")
+    @strawberry_django.field(
+        only=["pk"], prefetch_related=["images"], description="The first picture; null when there is none."
+    )
     def featured_image(self: Any) -> Image | None:
         return next(iter(self.images.all()), None)
 
     @strawberry_django.field(
-        prefetch_related=["variants"], description="Up to three; empty where there is nothing to choose."
+        only=_OPTION_NAMES,
+        prefetch_related=["variants"],
+        description="Up to three; empty where there is nothing to choose.",
     )
     def options(self: Any) -> list[ProductOption]:
         columns = zip(*(variant.option_values for variant in _on_sale(self)), strict=False)
@@ -226,6 +237,7 @@ class Product(ids.Node):
 
     @strawberry_django.field(
         graphql_type=ProductVariant | None,
+        only=["pk"],
         prefetch_related=["variants"],
         description="The variant with this SKU; null when it is another product's, or withdrawn.",
     )
@@ -235,6 +247,7 @@ class Product(ids.Node):
         return next((variant for variant in _on_sale(self) if variant.sku == sku), None)
 
     @strawberry_django.field(
+        only=["min_price", "max_price"],
         prefetch_related=_priced_variants,
         description="The lowest and the highest price of its variants, in the shop's currency or that of `@inContext`.",
     )
@@ -245,6 +258,7 @@ class Product(ids.Node):
         return PriceRange(min=_money(min(prices), info), max=_money(max(prices), info))
 
     @strawberry_django.field(
+        only=["pk"],
         prefetch_related=["variants", _priced_variants],
         description="The lowest earlier price among its variants; null without one.",
     )
@@ -254,7 +268,9 @@ class Product(ids.Node):
         before = [amount for amount in earlier if amount is not None]
         return _money(min(before), info) if before else None
 
-    @strawberry_django.field(prefetch_related=[_VARIANTS], description="That of its most available variant.")
+    @strawberry_django.field(
+        only=["pk"], prefetch_related=[_VARIANTS], description="That of its most available variant."
+    )
     def availability(self: Any) -> stock.Availability:
         return stock.best_availability([variant.stock for variant in _on_sale(self)])
 
@@ -277,8 +293,10 @@ class ProductConnection(Connection[Product]):
     filter: strawberry.Private[catalog.ProductFilter]
     question: strawberry.Private[Question | None]
 
-    @strawberry.field(graphql_type=list[Facet], description="What the list can be narrowed by. Counted when asked for.")
-    def facets(self, info: Info) -> list[facets.Facet]:
+    @strawberry.field(
+        graphql_type=list[Facet], description="What narrows the list; counted in 10,000 products at most."
+    )
+    def facets(self, info: Info) -> list[FacetCounts]:
         return facets.count(filter=self.filter, question=self.question, now=info.context.now)
 
 
@@ -325,7 +343,7 @@ def decoded(filter: ProductFilter, info: Info) -> catalog.ProductFilter:
         raise bad_user_input(f"At most {MAX_PAGE} values in one part of a filter.")
     price, exchange = filter.price or DecimalRange(), info.context.exchange
     return catalog.ProductFilter(
-        category_ids=_categories(filter, info),
+        category_ids=_categories(filter),
         vendors=tuple(filter.vendor or ()),
         product_types=tuple(filter.product_type or ()),
         tags=tuple(filter.tags or ()),
@@ -337,11 +355,11 @@ def decoded(filter: ProductFilter, info: Info) -> catalog.ProductFilter:
     )
 
 
-def _categories(filter: ProductFilter, info: Info) -> tuple[int, ...] | None:
+def _categories(filter: ProductFilter) -> tuple[int, ...] | None:
     if filter.category_id is None and filter.category_slug is None:
         return None
-    chosen = one(models.Category.objects.all(), "Category", filter.category_id, filter.category_slug).first()
-    return tuple(category.pk for category in info.context.categories.with_all_below(chosen)) if chosen else ()
+    chosen = one(models.Category.objects.all(), "Category", filter.category_id, filter.category_slug)
+    return catalog.keys_with_all_below(chosen)
 
 
 def _known(product_ids: list[strawberry.ID]) -> list[int]:
@@ -388,7 +406,7 @@ class CatalogQuery:
         sort: Annotated[catalog.Sort, strawberry.argument(description="In which order.")] = catalog.Sort.RELEVANCE,
     ) -> ProductConnection:
         question = understand(search) if search and search.strip() else None
-        if sort is catalog.Sort.RELEVANCE and question is None:
+        if sort is catalog.Sort.RELEVANCE and not (question and question.is_ranked):
             sort = catalog.Sort.NEWEST
         wanted = decoded(filter or ProductFilter(), info)
         page = Page(

@@ -22,6 +22,7 @@ _signer = signing.Signer(salt="commercia.cursor")
 
 MAX_PAGE = 100
 DEFAULT_PAGE = 24
+MAX_COUNTED = 10_000
 
 First = Annotated[
     int | None,
@@ -136,6 +137,11 @@ class Page:
     def cursor(self, row: Model) -> str:
         return self._keyset.cursor(row)
 
+    @cached_property
+    def count(self) -> int:
+        """How many rows the whole list has, and one more than MAX_COUNTED at most: a count reads every row."""
+        return self.all_rows.order_by()[: MAX_COUNTED + 1].count()
+
     @property
     def info(self) -> PageInfo:
         more, rows = len(self._fetched) > self._size, self.rows
@@ -163,6 +169,13 @@ class Connection(Generic[Node]):
     def page_info(self) -> PageInfo:
         return self.page.info
 
-    @strawberry.field(description="How many items the whole list has. Counted when asked for.")
+    @strawberry.field(
+        description=f"How many items the whole list has, as far as they are counted: to {MAX_COUNTED:,}. "
+        "Counted when asked for."
+    )
     def total_count(self) -> int:
-        return self.page.all_rows.count()
+        return min(self.page.count, MAX_COUNTED)
+
+    @strawberry.field(description='Whether there are more than `totalCount` says: "more than 10,000".')
+    def total_count_exceeded(self) -> bool:
+        return self.page.count > MAX_COUNTED

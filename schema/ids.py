@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import strawberry
+import strawberry_django
 from django.db.models import Model
 from graphql import GraphQLAbstractType, GraphQLResolveInfo, GraphQLSchema
 
@@ -59,7 +60,7 @@ def uuid(value: str, type_name: str, *, field: Sequence[str] = ()) -> UUID:
 
 @strawberry.interface(description="Something with an id that is unique in the whole shop, for a client's cache.")
 class Node:
-    @strawberry.field(description="Opaque; stays the same for as long as the thing exists.")
+    @strawberry_django.field(only=["pk"], description="Opaque; stays the same for as long as the thing exists.")
     def id(self: Any, info: strawberry.Info) -> strawberry.ID:
         return encode(info._raw_info.parent_type.name.removeprefix(_OF_STAFF), self.pk)
 

@@ -1,14 +1,17 @@
 """Rows with all that a request selects of them, in a number of statements that does not grow with the rows."""
 
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar, cast
 
 from django.db.models import Model, QuerySet
-from graphql import GraphQLObjectType, GraphQLResolveInfo, get_named_type
+from graphql import FragmentDefinitionNode, GraphQLObjectType, GraphQLSchema, get_named_type
 from graphql.execution.collect_fields import collect_sub_fields
 from graphql.language import FieldNode
+from strawberry.extensions.field_extension import FieldExtension
 from strawberry_django.optimizer import OptimizerConfig, optimize
 
 from schema.context import Info
+from schema.rows import Plan
 
 Row = TypeVar("Row", bound=Model)
 
@@ -18,18 +21,40 @@ _CONFIG = OptimizerConfig(enable_only=False)
 
 def load(rows: QuerySet[Row], info: Info) -> QuerySet[Row]:
     """For a field whose type is that of the rows."""
+    plan: Plan | None = getattr(info, "plan", None)
+    if plan:  # Of a compiled query: docs/performance.md.
+        return plan.over(rows)
     return optimize(rows, info, config=_CONFIG)
 
 
 def load_nodes(rows: QuerySet[Row], info: Info) -> QuerySet[Row]:
     """For a field whose type is a connection of the rows, by what is selected of `nodes` and `edges.node`."""
-    return optimize(rows, _of_nodes(info._raw_info), config=_CONFIG)
+    plan: Plan | None = getattr(info, "plan", None)
+    if plan:
+        return plan.over(rows)
+    raw = info._raw_info
+    connection = cast("GraphQLObjectType", get_named_type(raw.return_type))
+    type_, nodes = nodes_of(raw.schema, raw.fragments, raw.variable_values, connection, raw.field_nodes)
+    return optimize(rows, raw._replace(field_nodes=nodes, return_type=type_), config=_CONFIG)
 
 
 def load_as(rows: QuerySet[Row], info: Info, type_name: str) -> QuerySet[Row]:
     """For a field whose type is an interface that this one implements."""
     concrete = cast("GraphQLObjectType", info._raw_info.schema.type_map[type_name])
     return optimize(rows, info._raw_info._replace(return_type=concrete), config=_CONFIG)
+
+
+class Without(FieldExtension):
+    """Leaves out rows whose flag is set, after they were loaded with all that is asked for of the others."""
+
+    def __init__(self, flag: str) -> None:
+        self.flag = flag
+
+    def resolve(self, next_: Callable[..., Any], source: Any, info: Info, **given: Any) -> Any:
+        return self.kept(next_(source, info, **given))
+
+    def kept(self, rows: Iterable[Any]) -> list[Any]:
+        return [row for row in rows if not getattr(row, self.flag)]
 
 
 class Together(Generic[Row]):
@@ -46,15 +71,20 @@ class Together(Generic[Row]):
         return self._loaded[alias][key]
 
 
-def _of_nodes(info: GraphQLResolveInfo) -> GraphQLResolveInfo:
-    """The info as it would be if the connection's field were a plain list of its nodes."""
-    connection = cast("GraphQLObjectType", get_named_type(info.return_type))
+def nodes_of(
+    schema: GraphQLSchema,
+    fragments: dict[str, FragmentDefinitionNode],
+    variables: dict[str, Any],
+    connection: GraphQLObjectType,
+    field_nodes: list[FieldNode],
+) -> tuple[Any, list[FieldNode]]:
+    """The type and the selections that a connection's field would have, were it a plain list of its nodes."""
     edge = cast("GraphQLObjectType", get_named_type(connection.fields["edges"].type))
 
     def below(parent: GraphQLObjectType, fields: list[FieldNode], name: str) -> list[FieldNode]:
-        selected = collect_sub_fields(info.schema, info.fragments, info.variable_values, parent, fields)
+        selected = collect_sub_fields(schema, fragments, variables, parent, fields)
         return [node for nodes in selected.values() for node in nodes if node.name.value == name]
 
-    edges = below(connection, info.field_nodes, "edges")
-    nodes = below(connection, info.field_nodes, "nodes") + below(edge, edges, "node")
-    return info._replace(field_nodes=nodes, return_type=connection.fields["nodes"].type)
+    edges = below(connection, field_nodes, "edges")
+    nodes = below(connection, field_nodes, "nodes") + below(edge, edges, "node")
+    return connection.fields["nodes"].type, nodes

@@ -93,6 +93,7 @@ class Product(Versioned):
             models.Index(fields=["min_price", "id"], name="product_price"),
             models.Index(fields=["title", "id"], name="product_title"),
             models.Index(fields=["-updated_at", "id"], name="product_changed"),
+            models.Index(fields=["vendor", "-published_at", "id"], name="product_vendor"),
         ]
 
     def __str__(self) -> str:

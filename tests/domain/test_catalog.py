@@ -7,7 +7,7 @@ import pytest
 from domain import catalog, facets, search
 from domain.catalog import OptionFilter, ProductFilter
 from domain.facets import FacetKind
-from storefront.models import StockPolicy, Tag
+from storefront.models import Category, StockPolicy, Tag
 from tests.factories import NOW, CategoryFactory, ProductFactory, VariantFactory
 
 pytestmark = pytest.mark.django_db
@@ -74,6 +74,9 @@ def test_tree_of_categories_is_walked_down_in_the_shops_order():
     assert set(tree.with_all_below(first)) == {first, upper, lower, leaf}
     assert len(tree.with_all_below(first)) == 4
     assert tree.with_all_below(leaf) == [leaf]
+    for category in (first, leaf):
+        keys = catalog.keys_with_all_below(Category.objects.filter(pk=category.pk))
+        assert sorted(keys) == sorted(each.pk for each in tree.with_all_below(category))
 
 
 def test_tree_of_categories_is_read_in_one_statement(statements):

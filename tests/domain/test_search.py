@@ -1,4 +1,5 @@
 import pytest
+from django.db import connection
 
 from domain import catalog, products, search
 from storefront.models import Category, Product, Tag
@@ -26,6 +27,12 @@ def test_product_is_found_by_a_word_of_its_title(text):
 
 @pytest.mark.parametrize("text", ["li", "lin", "line", "linen", "shi"])
 def test_product_is_found_by_the_beginning_of_a_word(text):
+    shelve("Linen Shirt", "Wool Coat")
+    assert find(text) == ["Linen Shirt"]
+
+
+@pytest.mark.parametrize("text", ["linen shi", "lin shirt", "li sh", "shi linen"])
+def test_each_word_may_be_a_beginning(text):
     shelve("Linen Shirt", "Wool Coat")
     assert find(text) == ["Linen Shirt"]
 
@@ -135,6 +142,59 @@ def test_deleted_product_is_no_longer_found():
     shelve("Linen Shirt")
     Product.objects.all().delete()
     assert find("shirt") == []
+
+
+@pytest.fixture
+def few_are_many(monkeypatch):
+    """Three products are too many to be ranked."""
+    monkeypatch.setattr(search, "MANY", 2)
+
+
+too_many = pytest.mark.usefixtures("few_are_many")
+
+
+@too_many
+def test_word_that_too_many_have_is_looked_for_in_names_only():
+    shelve("Linen Shirt", "Shirt")
+    shelve("Coat", description_html="<p>Goes with a shirt.</p>")
+    found = search.understand("shirt")
+    assert found.is_ranked
+    assert set(find("shirt")) >= {"Linen Shirt", "Shirt"}
+    assert ("Coat" in find("shirt")) == (connection.vendor == "sqlite")  # It ranks everything.
+
+
+@too_many
+def test_names_that_too_many_have_are_all_found_unranked():
+    shelve("Linen Shirt", "Shirt", "Wool Shirt")
+    shelve("Coat", description_html="<p>Goes with a shirt.</p>")
+    assert search.understand("shirt").is_ranked == (connection.vendor == "sqlite")
+    assert set(find("shirt")) >= {"Linen Shirt", "Shirt", "Wool Shirt"}
+
+
+@too_many
+def test_what_several_words_find_is_unranked_too_where_it_is_too_much():
+    shelve("Linen Shirt", "Linen Shirt two", "Shirt of linen")
+    assert len(find("linen shirt")) == 3
+
+
+@too_many
+def test_descriptions_count_however_many_there_are_where_no_name_has_the_word():
+    shelve("Coat", "Hat", "Scarf", description_html="<p>Goes with a shirt.</p>")
+    assert sorted(find("shirt")) == ["Coat", "Hat", "Scarf"]
+
+
+def test_word_is_known_as_soon_as_a_product_has_it_in_its_name():
+    shelve("Linen Shirt")
+    product = Product.objects.get()
+    product.title = "Woollen Jumper"
+    product.save()
+    catalog.refresh(product)
+    assert find("jmper") == ["Woollen Jumper"]
+
+
+def test_word_of_any_length_can_be_shelved_and_found():
+    shelve("x" * 300)
+    assert find("x" * 200) == ["x" * 300]
 
 
 JUNK = [

@@ -767,3 +767,37 @@ def test_the_shop_says_what_an_address_needs(api):
     assert {"code": "CA", "name": "California"} in california["regions"]
     assert len(california["postalCodePatterns"]) == 2
     assert api(document, country="BR")["shop"]["addressRules"] is None
+
+
+def test_a_count_ends_where_it_would_take_long_and_says_so(api, monkeypatch):
+    monkeypatch.setattr("schema.connections.MAX_COUNTED", 2)
+    document = "{ products { totalCount totalCountExceeded nodes { id } } }"
+    for expected in ((1, False), (2, False), (2, True)):
+        sold()
+        found = api(document)["products"]
+        assert (found["totalCount"], found["totalCountExceeded"]) == expected
+    assert len(found["nodes"]) == 3
+
+
+def test_a_search_too_common_to_be_ranked_is_paged_as_any_list(api, monkeypatch):
+    monkeypatch.setattr("domain.search.MANY", 1)
+    for number in range(3):
+        sold(f"Linen shirt {number}", product__published_at=LONG_AGO + timedelta(days=number))
+    sold("Wool coat")
+    first = api(LIST, search="shirt", first=2)["products"]
+    second = api(LIST, search="shirt", first=2, after=first["pageInfo"]["endCursor"])["products"]
+    seen = [node["title"] for page in (first, second) for node in page["nodes"]]
+    assert sorted(seen) == [f"Linen shirt {number}" for number in range(3)]
+    assert (first["totalCount"], first["pageInfo"]["hasNextPage"], second["pageInfo"]["hasNextPage"]) == (
+        3,
+        True,
+        False,
+    )
+
+
+def test_facets_of_more_products_than_are_counted_say_how_the_first_ones_are_spread(api, monkeypatch):
+    monkeypatch.setattr("domain.facets.MAX_COUNTED", 2)
+    for _ in range(3):
+        sold()
+    (vendors, *_) = api(FACETS)["products"]["facets"]
+    assert vendors == {"kind": "VENDOR", "name": "Vendor", "values": [{"value": "Harrow", "count": 2}]}
