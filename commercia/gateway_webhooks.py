@@ -18,11 +18,12 @@ def receive(request: HttpRequest, provider: str) -> HttpResponse:
     known = {each.value.lower(): each for each in gateways.enabled()}
     if provider not in known:
         raise Http404
+    now = timezone.now()
     try:
-        event = gateways.by_provider(known[provider]).read_event(request.headers, request.body)
+        event = gateways.by_provider(known[provider]).read_event(request.headers, request.body, now=now)
     except gateways.BadSignature:
         return HttpResponse("The signature is not good.", status=400, content_type="text/plain")
     except gateways.GatewayUnavailable:  # Only the gateway can tell, and it does not answer: it is to send it again.
         return HttpResponse(status=503)
-    payments.receive(provider=known[provider], event=event, now=timezone.now())
+    payments.receive(provider=known[provider], event=event, now=now)
     return HttpResponse(status=200)

@@ -64,6 +64,7 @@ def charge_of(payment: Payment) -> Charge:
         currency=payment.currency,
         reference=payment.reference,
         redirect_url=payment.redirect_url,
+        asked_at=payment.asked_at,
     )
 
 

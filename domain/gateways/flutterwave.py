@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -61,7 +62,7 @@ class FlutterwaveGateway:
         stand = (it for it in _Talk().refunds(charge) if _refund_outcome(it).state != PaymentState.FAILED)
         return sum((Decimal(it["amount_refunded"]) for it in stand), Decimal(0))
 
-    def read_event(self, headers: Mapping[str, str], body: bytes) -> Event:
+    def read_event(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Event:  # noqa: ARG002
         """By the secret itself or by a signature with it, as the dashboard is set.
 
         https://developer.flutterwave.com/v3.0/docs/webhooks. Its events have no ids: what says the same is the same.

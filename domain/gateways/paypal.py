@@ -7,7 +7,7 @@ import base64
 import json
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -99,7 +99,7 @@ class PayPalGateway:
         stand = [it for it in refunds if _REFUND_STATES.get(it["status"]) != PaymentState.FAILED]
         return sum((Decimal(it["amount"]["value"]) for it in stand), Decimal(0))
 
-    def read_event(self, headers: Mapping[str, str], body: bytes) -> Event:
+    def read_event(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Event:
         """PayPal itself says whether it has signed this.
 
         https://developer.paypal.com/docs/api/webhooks/v1/#verify-webhook-signature_post
@@ -107,7 +107,7 @@ class PayPalGateway:
         signed = {name: headers.get(header, "") for name, header in _SIGNED.items()}
         try:
             event = json.loads(body)
-            age = datetime.now(UTC) - datetime.fromisoformat(signed["transmission_time"])
+            age = now - datetime.fromisoformat(signed["transmission_time"])
             about = event["resource"]
             read = Event(
                 id=str(event["id"]),

@@ -1,5 +1,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
@@ -14,7 +15,7 @@ class Charge:
     `amount` is in `currency`'s main unit. `method` is a token that the gateway's own client library made out
     of a card or a wallet; `return_url` is where the buyer goes on after confirming elsewhere. `reference` is what
     the gateway calls it and `redirect_url` where it has the buyer confirm, if it has answered before. `number` and
-    `email` are the order's, for what the buyer reads there.
+    `email` are the order's, for what the buyer reads there; `asked_at` is when it is asked.
     """
 
     key: UUID
@@ -26,6 +27,7 @@ class Charge:
     redirect_url: str = ""
     number: str = ""
     email: str = ""
+    asked_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,6 @@ class Gateway(Protocol):
         """What the gateway's own books say was given back of a charge, in its currency."""
         ...
 
-    def read_event(self, headers: Mapping[str, str], body: bytes) -> Event:
+    def read_event(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Event:
         """What the gateway sent to us. Raises BadSignature."""
         ...

@@ -7,6 +7,7 @@ again and by whoever looks for it, takes no money; only confirming does.
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -102,7 +103,7 @@ class StripeGateway:
         gone = (it.amount for it in _refunds(charge) if _REFUND_STATES.get(it.status or "") != PaymentState.FAILED)
         return Decimal(sum(gone)).scaleb(-_exponent(charge.currency))
 
-    def read_event(self, headers: Mapping[str, str], body: bytes) -> Event:
+    def read_event(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Event:  # noqa: ARG002
         try:
             event = stripe.Webhook.construct_event(
                 body, headers.get("Stripe-Signature", ""), settings.STRIPE_WEBHOOK_SECRET

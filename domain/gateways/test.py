@@ -4,11 +4,11 @@ The token, or else the amount, says how it answers.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
-from django.utils import timezone
 
 from domain import outbox
 from domain.gateways.protocol import BadSignature, Charge, Event, GatewayUnavailable, Outcome, Return
@@ -63,8 +63,8 @@ class TestGateway:
             booked.refresh_from_db()
         if wish == "late":
             raise GatewayUnavailable
-        if wish in _TELLS:
-            _tell(booked, _TELLS[wish])
+        if wish in _TELLS and charge.asked_at:
+            _tell(booked, _TELLS[wish], now=charge.asked_at)
             return Outcome(state=PaymentState.PENDING, reference=_outcome(booked, charge).reference)
         return _outcome(booked, charge)
 
@@ -93,14 +93,14 @@ class TestGateway:
     def given_back(self, charge: Charge) -> Decimal:
         return TestCharge.objects.get(key=charge.key).refunded
 
-    def read_event(self, headers: Mapping[str, str], body: bytes) -> Event:  # noqa: ARG002 (its own come by the outbox)
+    def read_event(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Event:  # noqa: ARG002 (its own come by the outbox)
         raise BadSignature
 
 
 @transaction.atomic(durable=True)
-def _tell(booked: TestCharge, kinds: Sequence[str]) -> None:
+def _tell(booked: TestCharge, kinds: Sequence[str], *, now: datetime) -> None:
     for kind in kinds:
-        outbox.put(EVENT, {"id": f"{booked.key}-{kind}", "kind": kind, "payment": str(booked.key)}, now=timezone.now())
+        outbox.put(EVENT, {"id": f"{booked.key}-{kind}", "kind": kind, "payment": str(booked.key)}, now=now)
 
 
 def _reference(wanted: Return) -> str:
