@@ -12,7 +12,8 @@ from domain import catalog, products
 from domain.drafts import KEEP, ProductDraft, Revision, VariantDraft
 from domain.search import understand
 from schema import ids, staff
-from schema.catalog import Category, Id, Image, ProductFilter, Slug, decoded, one
+from schema.catalog import Category, Image
+from schema.choosing import Id, ProductFilter, Slug, decoded, one
 from schema.connections import After, Before, Connection, First, Keyset, Last, Page
 from schema.context import Info
 from schema.enums import expose

@@ -188,7 +188,7 @@ def test_word_is_known_as_soon_as_a_product_has_it_in_its_name():
     product = Product.objects.get()
     product.title = "Woollen Jumper"
     product.save()
-    catalog.refresh(product)
+    products.refresh(product)
     assert find("jmper") == ["Woollen Jumper"]
 
 
