@@ -2,9 +2,9 @@
 
 from django.contrib import admin
 
-from storefront.admin import accounts, background, catalog, imports, orders, terms
+from storefront.admin import accounts, background, catalog, changes, imports, orders, terms
 
-__all__ = ["accounts", "background", "catalog", "imports", "orders", "terms"]
+__all__ = ["accounts", "background", "catalog", "changes", "imports", "orders", "terms"]
 
 admin.site.index_title = "Today"
 admin.site.index_template = "admin/front_page.html"

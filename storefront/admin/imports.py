@@ -16,18 +16,24 @@ from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_POST
+from unfold import widgets
 
 from domain import imports
 from domain.errors import InvalidInput
 from storefront import models
 from storefront.admin.read_only import ReadOnlyAdmin
+from storefront.templatetags import display
 
 
 class ImportForm(forms.Form):
-    kind = forms.ChoiceField(label="What it holds")
-    file = forms.FileField(widget=forms.FileInput({"accept": ".csv,text/csv"}))
+    kind = forms.ChoiceField(label="What it holds", widget=widgets.UnfoldAdminSelectWidget)
+    file = forms.FileField(widget=widgets.UnfoldAdminFileFieldWidget({"accept": ".csv,text/csv"}))
     dry_run = forms.BooleanField(
-        label="Only look at it: nothing is changed before you say so", initial=True, required=False
+        label="Only look at it",
+        initial=True,
+        required=False,
+        widget=widgets.UnfoldBooleanSwitchWidget,
+        help_text="Nothing is changed before you say so.",
     )
 
     def __init__(self, request: HttpRequest, *arguments: Any) -> None:
@@ -35,6 +41,7 @@ class ImportForm(forms.Form):
         allowed = _kinds(request)
         kind = cast("forms.ChoiceField", self.fields["kind"])
         kind.choices = [choice for choice in models.ImportKind.choices if choice[0] in allowed]
+        kind.initial = request.GET.get("kind")
         self.fields["file"].help_text = f"A CSV in UTF-8, of {filesizeformat(settings.IMPORT_MAX_BYTES)} at most."
 
 
@@ -42,21 +49,26 @@ def _kinds(request: HttpRequest) -> list[str]:
     return imports.kinds(request.user) if isinstance(request.user, models.User) else []
 
 
+def _figures(row: models.Import) -> dict[str, str]:
+    """How far it is, and what became of what is in the file; while it is only looked at, what would."""
+    counts = {"New": row.created, "Changed": row.updated, "As they were": row.unchanged, "Lines failed": row.failed}
+    counts |= {"Pictures left out": row.pictures_left} if row.pictures_left else {}
+    return {"Lines done": _progress(row)} | {name: f"{count:,}" for name, count in counts.items()}
+
+
+def _progress(row: models.Import) -> str:
+    return f"{row.done:,} of {row.total:,}"
+
+
 @admin.register(models.Import)
 class ImportAdmin(ReadOnlyAdmin):
-    list_display = ["created_at", "kind", "file_name", "state", "progress", "created", "updated", "failed", "actor"]
+    list_display = ["file", "holds", "how_it_stands", "progress", "created", "updated", "lines_failed", "sent", "by"]
     list_filter = ["kind", "state"]
     list_select_related = ["actor"]
     search_fields = ["file_name"]
+    show_add_link = False
+    fields = ()
     change_form_template = "admin/import.html"
-    readonly_fields = ["progress"]
-    fields = [
-        ("kind", "file_name"),
-        ("state", "progress"),
-        ("created", "updated", "unchanged"),
-        ("failed", "pictures_left"),
-        ("actor", "created_at", "finished_at"),
-    ]
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return bool(_kinds(request))
@@ -74,9 +86,33 @@ class ImportAdmin(ReadOnlyAdmin):
         run = self.admin_site.admin_view(require_POST(self.run_view))
         return [path("<int:key>/run/", run, name="storefront_import_run"), *super().get_urls()]
 
+    @admin.display(description="file", ordering="file_name")
+    def file(self, row: models.Import) -> str:
+        return row.file_name or "a file"
+
+    @admin.display(description="holds", ordering="kind")
+    def holds(self, row: models.Import) -> str:
+        return row.kind.lower()
+
+    @admin.display(description="state", ordering="state")
+    def how_it_stands(self, row: models.Import) -> str:
+        return display.import_state(row)
+
+    @admin.display(description="failed", ordering="failed")
+    def lines_failed(self, row: models.Import) -> str:
+        return display.badge(f"{row.failed:,} failed", "bad") if row.failed else "none failed"
+
+    @admin.display(description="by", ordering="actor")
+    def by(self, row: models.Import) -> str:
+        return str(row.actor or "nobody any more")
+
+    @admin.display(description="sent", ordering="created_at")
+    def sent(self, row: models.Import) -> str:
+        return display.moment(row.created_at)
+
     @admin.display(description="lines done")
     def progress(self, row: models.Import) -> str:
-        return f"{row.done:,} of {row.total:,}"
+        return _progress(row)
 
     @method_decorator(csrf_exempt)  # `_upload` checks it: nothing is read before it is known who sends how much.
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
@@ -110,7 +146,7 @@ class ImportAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         row = self.get_object(request, object_id)
-        shown = {"report": row.rows.all() if row else [], "most": imports.MAX_ROWS}
+        shown = {"report": row.rows.all(), "most": imports.MAX_ROWS, "figures": _figures(row)} if row else {}
         return super().change_view(request, object_id, form_url, shown)
 
     def run_view(self, request: HttpRequest, key: int) -> HttpResponse:

@@ -22,6 +22,7 @@ _GROUPS: dict[str, list[tuple[Any, str, str, str]]] = {
         (models.Category, "Categories", "account_tree", ""),
         (models.Tag, "Tags", "label", ""),
         (models.VariantPrice, "Prices in other currencies", "currency_exchange", ""),
+        (models.Import, "Files in and out", "swap_vert", ""),
     ],
     "Stock": [
         (models.Stock, "Low stock", "production_quantity_limits", "left=low"),
@@ -40,6 +41,7 @@ _GROUPS: dict[str, list[tuple[Any, str, str, str]]] = {
         (models.Currency, "Currencies", "euro", ""),
     ],
     "System": [
+        (models.Change, "What was changed", "manage_history", ""),
         (models.OutboxMessage, "Dead letters", "mail_off", "given_up_at__isempty=0"),
         (models.OutboxMessage, "Background work", "pending_actions", ""),
         (models.WebhookEndpoint, "Webhooks", "webhook", ""),

@@ -76,6 +76,32 @@ def icon(event: models.OrderEvent) -> str:
     return _ICONS[event.kind]
 
 
+# In a word, where the choice's name is a sentence.
+_IMPORTS = {
+    models.ImportState.CHECKING: ("being looked at", "waiting"),
+    models.ImportState.CHECKED: ("looked at", "todo"),
+    models.ImportState.RUNNING: ("being taken", "waiting"),
+    models.ImportState.DONE: ("taken", "good"),
+}
+
+
+@register.filter
+def import_state(row: models.Import) -> str:
+    return badge(*_IMPORTS[models.ImportState(row.state)])
+
+
+_ACTIONS: dict[str, str] = {
+    models.ChangeAction.CREATED: "good",
+    models.ChangeAction.UPDATED: "todo",
+    models.ChangeAction.DELETED: "bad",
+}
+
+
+@register.filter
+def change_action(change: models.Change) -> str:
+    return badge(change.get_action_display(), _ACTIONS[change.action])
+
+
 def thumbnail(image: models.Image | None) -> str:
     if image is None:
         return format_html('<span class="shop-thumbnail material-symbols-outlined">{}</span>', "image")

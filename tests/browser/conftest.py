@@ -4,6 +4,8 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
+from tests.browser.page import Page
+
 
 @pytest.fixture
 def browser(tmp_path):
@@ -31,3 +33,8 @@ def browser(tmp_path):
     driver = webdriver.Chrome(options=options, service=Service(driver_of_it))
     yield driver
     driver.quit()
+
+
+@pytest.fixture
+def page(browser, live_server):
+    return Page(browser, live_server.url)

@@ -4,18 +4,13 @@ from decimal import Decimal
 
 import pytest
 from django.contrib.auth.models import Permission
-from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support import expected_conditions as that
-from selenium.webdriver.support.wait import WebDriverWait
 
 from storefront import models
+from tests.browser.page import PASSWORD, PHONE
 from tests.factories import VariantFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-PASSWORD = "demo-shop-1234"
-WIDE, PHONE = (1400, 900), (390, 844)
 
 
 @pytest.fixture
@@ -32,46 +27,7 @@ def clerk(db):
     return user
 
 
-class Page:
-    """What a person does with a browser: reads, clicks, types."""
-
-    def __init__(self, browser, address):
-        self.browser, self.address = browser, address
-
-    def open(self, path, *, size=WIDE):
-        width, height = size
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == PHONE}
-        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        self.browser.get(self.address + path)
-
-    def find(self, how, what):
-        return WebDriverWait(self.browser, 20).until(that.element_to_be_clickable((how, what)))
-
-    def double_click(self, button):
-        ActionChains(self.browser).double_click(self.button(button)).perform()
-
-    def button(self, text):
-        return self.find(By.XPATH, f"//button[normalize-space()='{text}']")
-
-    def follow(self, part):
-        self.find(By.CSS_SELECTOR, f"#main a[href*='{part}']").click()
-
-    def type(self, field, text):
-        self.find(By.NAME, field).send_keys(text)
-
-    def reads(self, text):
-        WebDriverWait(self.browser, 20).until(that.text_to_be_present_in_element((By.ID, "main"), text))
-
-    def fits(self):
-        return self.browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
-
-    def complaints(self):
-        return [entry["message"] for entry in self.browser.get_log("browser") if entry["level"] == "SEVERE"]
-
-
-def test_a_clerk_ships_an_order_and_gives_some_of_its_money_back(browser, live_server, clerk, order, delivered):
-    page = Page(browser, live_server.url)
-
+def test_a_clerk_ships_an_order_and_gives_some_of_its_money_back(page, clerk, order, delivered):
     # Clara comes in, and sees what waits.
     page.open("/admin/")
     page.type("username", "Clara@example.com")

@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from domain import cart as carts
-from domain import checkout, imports, orders, payments, refunds, sessions
+from domain import changes, checkout, imports, orders, payments, refunds, sessions
 from storefront import models
 from tests.factories import (
     ADDRESS,
@@ -47,6 +47,7 @@ READ_ONLY = [
     models.WebhookDelivery,
     models.Refund,
     models.GatewayEvent,
+    models.Change,
 ]
 
 
@@ -78,6 +79,8 @@ def shop(ready_cart):
     models.GatewayEvent.objects.create(
         provider=models.PaymentProvider.STRIPE, event_id="evt_1", kind="charge.refunded", received_at=NOW
     )
+    renamed = {"title": ("Blouse", "Shirt")}
+    changes.change(product, models.ChangeAction.UPDATED, renamed, actor=None, now=NOW).save()
     counts = ContentFile(b"SKU,Counted\nnone,1\n", "counts.csv")
     imports.begin(kind=models.ImportKind.STOCK, file=counts, dry_run=True, actor=None, now=NOW)
     customer = UserFactory()
@@ -148,6 +151,7 @@ def test_a_list_costs_no_more_statements_for_more_rows(client, owner, shop, stat
         TaxRateFactory(tax_class=TaxClassFactory())
         VariantPriceFactory(variant=VariantFactory(), currency=CurrencyFactory(code=f"XA{number}"), price=1)
         DiscountFactory().products.add(ProductFactory())
+        changes.change(shop, models.ChangeAction.UPDATED, {}, actor=UserFactory(), now=NOW).save()
     assert cost() == before
 
 
@@ -594,3 +598,24 @@ def test_who_may_only_look_does_not_see_the_secret(client):
     client.force_login(user)
     endpoint = models.WebhookEndpoint.objects.create(url="https://erp.example/", topics=[])
     assert client.get(page(models.WebhookEndpoint, "change", endpoint.pk)).status_code == 403
+
+
+def test_what_was_changed_is_read_as_a_person_writes_it(client, owner):
+    product = ProductFactory(title="Shirt")
+    fields = {
+        "published_at": (None, NOW),
+        "options": (["S", "M"], []),
+        "is_active": (True, False),
+        "description_html": ("<b>a</b>", ""),
+    }
+    row = changes.change(product, models.ChangeAction.UPDATED, fields, actor=owner, now=NOW)
+    row.save()
+    response = client.get(page(models.Change, "change", row.pk))
+    assert response.context["fields"] == [
+        ("description html", "<b>a</b>", "–"),
+        ("is active", "yes", "no"),
+        ("options", "S, M", "–"),
+        ("published at", "–", "15 Jan 2030, 12:00"),
+    ]
+    assert "&lt;b&gt;a&lt;/b&gt;" in response.text
+    assert "Olive Owner" in response.text or owner.email in response.text

@@ -163,3 +163,20 @@ def test_lists_lead_to_what_goes_out_and_in(client, owner):
     assert "/exports/products.csv" in client.get("/admin/storefront/product/").text
     assert "/exports/stock.csv" in client.get("/admin/storefront/stock/").text
     assert ADD in client.get("/admin/storefront/product/").text
+
+
+def test_the_list_of_stock_leads_to_counts(client, owner):
+    assert f'href="{ADD}?kind=STOCK"' in client.get("/admin/storefront/stock/").text
+    assert '<option value="STOCK" selected>' in client.get(f"{ADD}?kind=STOCK").text
+
+
+def test_nobody_is_led_where_they_may_not_go(client):
+    client.force_login(clerk("view_product", "change_stock"))
+    text = client.get("/admin/storefront/product/").text
+    assert "/exports/" not in text
+    assert ADD not in text
+    assert LIST in text, "they may count"
+    client.force_login(clerk("view_stock"))
+    text = client.get("/admin/storefront/stock/").text
+    assert "/exports/" not in text
+    assert LIST not in text
