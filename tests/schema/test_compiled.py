@@ -14,6 +14,7 @@ from schema.examples import OPERATIONS
 from schema.root import schema
 from storefront import models
 from tests.factories import (
+    LONG_AGO,
     CategoryFactory,
     CurrencyFactory,
     ImageFactory,
@@ -48,6 +49,9 @@ def goods():
         product.tags.set([models.Tag.objects.get_or_create(name=name)[0] for name in ("new", "summer")[: number % 3]])
         product.categories.set([root, leaf][: number % 3])
         pictures = ImageFactory.create_batch(number % 3, product=product, alt=f"Picture {number}")
+        for picture in pictures[:1]:  # Rendered in every size.
+            upload = models.ImageUpload.objects.create(key=f"key-{number}", created_at=LONG_AGO)
+            models.Image.objects.filter(pk=picture.pk).update(upload=upload, rendered_at=LONG_AGO)
         for each in range(number):
             variant = VariantFactory(
                 product=product,
@@ -167,6 +171,7 @@ ARGUMENTS = {
         'filter: { options: [{ name: "Size", values: ["1"] }] }', "filter: { ids: [] }",
     ],
     "category": ['slug: "tops"', 'slug: "none"', 'slug: "clothes"'],
+    "url": ["size: CARD", "size: THUMBNAIL", "size: $size"],
     "variant": ['sku: "SHIRT-4-1"', "sku: $sku", 'sku: "none"'],
     "addressRules": ['countryCode: "DE"', 'countryCode: "US", region: "CA"', 'countryCode: "XX"'],
 }  # fmt: skip
@@ -176,6 +181,7 @@ VARIABLES = {
     "first": ("Int", 2),
     "sku": ("String!", "SHIRT-3-1"),
     "filter": ("ProductFilter", {"price": {"gte": "5"}, "tags": ["new"]}),
+    "size": ("ImageSize!", "THUMBNAIL"),
     "yes": ("Boolean!", True),
     "no": ("Boolean!", False),
 }
