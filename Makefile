@@ -10,7 +10,7 @@ BIN := .venv/bin
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python3.14; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help run reset-demo test browser check format lock erd graphiql audits apollo nginx clean
+.PHONY: help run reset-demo test browser check format lock erd graphiql audits apollo nginx benchmark clean
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 20
@@ -81,6 +81,9 @@ nginx: .venv/app.stamp .env ## what nginx keeps with deploy/nginx/commercia.conf
 erd: .venv/dev.stamp .env ## docs/erd.svg from the models (needs Graphviz)
 	@$(BIN)/python manage.py graph_models storefront --dot --rankdir LR --hide-edge-labels --color-code-deletions \
 		--exclude-models AbstractBaseUser,PermissionsMixin,Group,Permission | dot -Tsvg > docs/erd.svg
+
+benchmark: .venv/app.stamp .env ## docs/benchmarks.md, beside Vendure; ARGS="--seconds 1 --rounds 1" to try (benchmarks/run.py)
+	@$(BIN)/python -m benchmarks.run $(ARGS)
 
 graphiql: ## storefront/static/graphiql from its npm packages (needs Node)
 	@cd storefront/graphiql && npm ci --no-audit --no-fund && node build.mjs && rm -rf node_modules

@@ -1,0 +1,37 @@
+"""What `make benchmark` asks and how it judges; that it runs is shown by running it."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+from graphql import parse, validate
+
+from benchmarks import load, report
+from schema.root import schema
+
+OPERATIONS = sorted((Path(__file__).parent.parent.parent / "benchmarks/operations").glob("*.graphql"))
+
+
+@pytest.mark.parametrize("path", OPERATIONS, ids=lambda path: path.stem)
+def test_the_schema_knows_what_is_asked(path):
+    assert validate(schema._schema, parse(path.read_text())) == []
+
+
+def test_each_request_carries_one_operation_alone():
+    place = load.documents(next(path for path in OPERATIONS if path.stem == "w4-buy"))["Place"]
+    assert [part.name.value for part in parse(place).definitions] == ["Place"]
+
+
+def test_the_page_tells_medians_and_which_promise_is_not_held(tmp_path):
+    found = report.Found()
+    options = argparse.Namespace(rounds=3, seconds=10, products=1_000, many=100_000, vendure=True)
+    found.conditions = report.Conditions(options, cores=2, postgres="15", vendure="Vendure", day="2026-01-01")
+    for who, rates in {"missed": [90, 500, 600], "vendure": [100, 200, 300]}.items():
+        found.results["W2", who] = [load.Result(rate, 1, 2, {}) for rate in rates]
+        found.results["W3", who] = [load.Result(rate, 1, 2, {}) for rate in rates]
+    report.write(found, tmp_path / "benchmarks.md")
+    page = (tmp_path / "benchmarks.md").read_text()
+    assert "| W2 product page | 200 | 500 |" in page
+    assert "| W2 missed, to Vendure | 2.5 | 2.5 | yes |" in page
+    assert "| W3, to Vendure | 6 | 2.5 | **no** |" in page
+    assert ">500</text>" in (tmp_path / "benchmarks.svg").read_text()
