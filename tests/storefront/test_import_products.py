@@ -571,6 +571,7 @@ def test_a_dry_run_says_the_same_and_writes_nothing(take, tmp_path):
     told = take(*rows, dry_run=True, images=folder)
     assert told.out.rstrip().endswith("(Dry run.)")
     assert (told.counts, told.code) == (take(*rows).counts, 1)
+    models.StockMovement.objects.all().delete()
     models.Product.objects.all().delete()
     assert take(MUG, dry_run=True).code == 0
     assert not models.Product.objects.exists()
