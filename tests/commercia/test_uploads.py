@@ -43,7 +43,9 @@ def post(address):
 
     def send(fields, content=None, name="../../x.png"):
         file = {} if content is None else {"file": (name, content, "text/html")}
-        answer = urllib3.request("POST", f"{address}/uploads/", fields={**fields, **file}, retries=False)
+        # A connection that was kept alive would keep the server's to the database.
+        with urllib3.PoolManager() as http:
+            answer = http.request("POST", f"{address}/uploads/", fields={**fields, **file}, retries=False)
         return answer.status, answer.data.decode()
 
     return send

@@ -24,10 +24,11 @@ from tests.pictures import drawn
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def posted(form, content, **fields):
+def posted(form, content):
     """What a browser does with a form: the fields first, and then the file, by its own name."""
     file = {"file": ("../../x.png", content, "text/html")}
-    return urllib3.request("POST", form.url, fields={**form.fields, **fields, **file}, retries=False)
+    with urllib3.PoolManager() as http:
+        return http.request("POST", form.url, fields={**form.fields, **file}, retries=False)
 
 
 def new_upload(size=10_000):

@@ -69,7 +69,10 @@ def uploaded(files, do, address):
         assert payload["userErrors"] == []
         fields = {field["name"]: field["value"] for field in payload["fields"]}
         url = payload["url"].replace("http://testserver", address)
-        answer = urllib3.request("POST", url, fields={**fields, "file": ("../../x.png", content)}, retries=False)
+        # A connection that was kept alive would keep the server's to the database.
+        with urllib3.PoolManager() as http:
+            file = ("../../x.png", content)
+            answer = http.request("POST", url, fields={**fields, "file": file}, retries=False)
         assert answer.status == 204
         return payload["key"]
 
