@@ -18,10 +18,6 @@ _LEFT_ALONE = 5.0
 _away_until = 0.0
 
 
-def is_there() -> bool:
-    return bool(settings.REDIS_URL) and time.monotonic() >= _away_until
-
-
 def get(key: str) -> Any:
     """What was kept; None when there is nothing."""
     return _asked(lambda: cache.get(key), None)
@@ -53,15 +49,9 @@ def count(key: str, number: int, *, seconds: int) -> int | None:
     return _asked(counted, None)
 
 
-def ask_again() -> None:
-    """Leaves it alone no longer."""
-    global _away_until  # noqa: PLW0603
-    _away_until = 0.0
-
-
 def _asked(ask: Callable[[], Found], otherwise: Found) -> Found:
     global _away_until  # noqa: PLW0603 (one Redis, one word on whether it answers)
-    if not is_there():
+    if not settings.REDIS_URL or time.monotonic() < _away_until:
         return otherwise
     try:
         return ask()

@@ -110,7 +110,7 @@ _spent = _Spent()
 def spend(units: int, *, by: str, now: datetime) -> None:
     """Takes units from what a viewer or an address may cost a minute. Raises RateLimited if they are used up.
 
-    Counted in Redis, or by each process for itself: never by a statement, and rather too low than too late.
+    Counted in Redis, or by each process for itself: never by a statement.
     """
     limit = Limit(seconds=60, address=settings.MAX_COST_PER_MINUTE)
     if not limit.address:

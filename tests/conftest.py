@@ -173,11 +173,11 @@ def _own_cache(settings):
 
 
 @pytest.fixture(autouse=True)
-def _no_answers_kept(settings):
+def _no_answers_kept(settings, monkeypatch):
     """Each test reads what it has written; those about caching have `kept`."""
     settings.CATALOG_CACHE_MEGABYTES = 0
     persisted.forget()
-    shared_cache.ask_again()
+    monkeypatch.setattr(shared_cache, "_away_until", 0.0)
 
 
 @pytest.fixture
