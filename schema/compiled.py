@@ -113,7 +113,7 @@ def answer(
         return None
 
 
-@lru_cache(maxsize=1_000)
+@lru_cache(maxsize=300)
 def _flags(document: DocumentNode) -> tuple[str, ...]:
     """The variables that decide what is selected at all."""
     found = _Flags()
