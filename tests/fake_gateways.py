@@ -2,7 +2,8 @@
 that are refused, answers that are lost or late. Each keeps books of its own, to be compared with ours.
 
 A buyer does the same at each: they `agree`, so that the shop can finish, or `pay` without coming back. What the gateway
-would send us of it is `event_of(payment, kind)`.
+would send us of it is `event_of(payment, kind)`: body and headers, of paid, refunded or opened. `books()` has of each
+payment that took money, by our id, what was taken and given back.
 """
 
 import base64
@@ -113,14 +114,6 @@ class FakeGateway:
             if key:
                 self._answered[key] = (path, raw), answer
             return answer
-
-    def books(self):
-        """Of each payment that took money, by our id: taken and given back."""
-        raise NotImplementedError
-
-    def event_of(self, payment, kind="paid", **given):
-        """Body and headers of a webhook. `kind`: paid, refunded, opened."""
-        raise NotImplementedError
 
 
 class FakeStripe(FakeGateway):
