@@ -1,10 +1,18 @@
 import shutil
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
 from tests.browser.page import Page
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _static_root():
+    """The live server is made before a test can set anything, and whitenoise minds a folder that is not there."""
+    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
 
 
 @pytest.fixture
