@@ -9,6 +9,7 @@ from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
+from domain import stock
 from domain.money import ZERO, quantize
 from storefront.models import (
     ClockRun,
@@ -22,7 +23,6 @@ from storefront.models import (
     PaymentState,
     Refund,
     Stock,
-    StockPolicy,
 )
 
 _SOLD = [OrderState.PAID, OrderState.SHIPPED, OrderState.DELIVERED]
@@ -85,10 +85,9 @@ def events_about_nothing(*, now: datetime) -> QuerySet[GatewayEvent]:
 
 
 def running_low() -> QuerySet[Stock]:
-    """The stock of what is counted and nearly gone, or gone: the least first."""
-    low = Q(on_hand__lte=F("reserved") + settings.SHOP_LOW_STOCK)
-    counted = Stock.objects.exclude(policy=StockPolicy.UNTRACKED).filter(low).select_related("variant__product")
-    return counted.order_by(F("on_hand") - F("reserved"), "pk")
+    """The stock of what is counted, not withdrawn, and nearly gone, or gone: the least first."""
+    low = Stock.objects.filter(variant__in=stock.low(at_most=settings.SHOP_LOW_STOCK).values("pk"))
+    return low.select_related("variant__product").order_by(F("on_hand") - F("reserved"), "pk")
 
 
 def dead_letters() -> QuerySet[OutboxMessage]:

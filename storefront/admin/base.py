@@ -49,12 +49,17 @@ class ModelAdmin(unfold.ModelAdmin[Row]):
             with _told(row, request):
                 row.save()
         for row in formset.deleted_objects:
-            row.delete()
+            with _told(row, request):
+                row.delete()
         formset.save_m2m()
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         with _told(obj, request):
             super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        for row in queryset:
+            self.delete_model(request, row)
 
 
 @contextmanager

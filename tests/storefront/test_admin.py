@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from domain import cart as carts
-from domain import changes, checkout, imports, orders, payments, refunds, sessions
+from domain import changes, checkout, dashboard, imports, orders, payments, refunds, sessions
 from storefront import models
 from tests.factories import (
     ADDRESS,
@@ -619,3 +619,32 @@ def test_what_was_changed_is_read_as_a_person_writes_it(client, owner):
     ]
     assert "&lt;b&gt;a&lt;/b&gt;" in response.text
     assert "Olive Owner" in response.text or owner.email in response.text
+
+
+def test_what_is_written_here_is_told_as_what_is_written_over_graphql(client, owner, shop):
+    address = page(models.Product, "change", shop.pk)
+    fields, version = filled(client.get(address)), shop.version
+    price = next(name for name in fields if name.startswith("variants-") and name.endswith("-price"))
+    client.post(address, fields | {"title": "Renamed", price: "77.00"})
+    client.post(page(models.TaxClass, "add"), {"name": "Books"})
+    books = models.TaxClass.objects.get(name="Books")
+    client.post(page(models.TaxClass, "changelist"), {
+        "action": "delete_selected", "_selected_action": [books.pk], "post": "yes",
+    })  # fmt: skip
+    shop.refresh_from_db()
+    assert (shop.title, shop.version > version) == ("Renamed", True)
+    told = {(row.kind, row.action): row for row in models.Change.objects.filter(actor=owner)}
+    assert told.keys() == {
+        ("Product", "UPDATED"), ("ProductVariant", "UPDATED"), ("TaxClass", "CREATED"), ("TaxClass", "DELETED"),
+    }  # fmt: skip
+    assert told["Product", "UPDATED"].fields["title"][1] == "Renamed"
+    assert told["ProductVariant", "UPDATED"].fields.keys() == {"price"}
+    assert told["TaxClass", "DELETED"].key == str(books.pk)
+
+
+def test_what_is_withdrawn_is_not_low_on_stock(shop):
+    variant = shop.variants.first()
+    models.Stock.objects.filter(pk=variant.pk).update(on_hand=0, reserved=0, policy="DENY")
+    assert dashboard.running_low().filter(pk=variant.pk).exists()
+    models.ProductVariant.objects.filter(pk=variant.pk).update(is_withdrawn=True)
+    assert not dashboard.running_low().filter(pk=variant.pk).exists()
