@@ -29,7 +29,7 @@ from django.core.management import call_command  # noqa: E402
 from django.db import connection, transaction  # noqa: E402
 
 from domain import search  # noqa: E402
-from storefront.models import Category, Image, Product, ProductVariant, SearchDocument, Stock, Tag  # noqa: E402
+from storefront.models import Category, Image, Product, ProductVariant, Stock, Tag  # noqa: E402
 
 BEGAN = datetime(2024, 1, 1, tzinfo=UTC)
 KINDS = ["shirt", "trousers", "jacket", "dress", "mug", "lamp", "rug", "bowl", "bag", "chair"]
@@ -46,6 +46,13 @@ BATCH = 2_000
 def main(wanted: int) -> None:
     call_command("migrate", verbosity=0)
     settings.DEBUG = False  # Django would remember every statement.
+    fill(wanted)
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE" if connection.vendor == "postgresql" else "ANALYZE")
+
+
+def fill(wanted: int) -> None:
+    """Adds so many products."""
     dice = random.Random(1)  # noqa: S311 (nothing is kept secret by it)
     leaves = list(_categories())
     tags = [Tag.objects.get_or_create(name=name)[0] for name in TAGS]
@@ -53,10 +60,9 @@ def main(wanted: int) -> None:
     for numbers in _batches(range(first, first + wanted)):
         with transaction.atomic():
             _fill(numbers, dice, leaves, tags)
+            search.index(Product.objects.filter(pk__in=numbers))
         print(f"\r{numbers[-1] - first + 1:,} products", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    with connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE" if connection.vendor == "postgresql" else "ANALYZE")
 
 
 def _categories() -> Iterator[Category]:
@@ -94,29 +100,23 @@ def _fill(numbers: list[int], dice: random.Random, leaves: list[Category], tags:
             dice.choice([leaf for leaf in leaves if leaf.slug.startswith(product.product_type)]),
             dice.choice(leaves),
         ]
-        tagged = dice.sample(tags, dice.randint(2, 3))
         for leaf in {leaf.pk: leaf for leaf in hung}.values():
             make(Product.categories.through, product_id=number, category_id=leaf.pk)
-        for tag in tagged:
+        for tag in dice.sample(tags, dice.randint(2, 3)):
             make(Product.tags.through, product_id=number, tag_id=tag.pk)
         for position in range(dice.randint(1, 3)):
             make(Image, product_id=number, file=f"products/{number}-{position}.jpeg", alt=product.title, width=1200,
                  height=900, position=position)  # fmt: skip
-        colour, skus = dice.choice(COLOURS), []
+        colour = dice.choice(COLOURS)
         for position in range(dice.randint(1, len(SIZES))):
             variants += 1
             size, price = SIZES[position], product.min_price + position
             product.max_price = price
-            skus.append(f"{product.product_type[:3].upper()}-{number}-{size}")
+            sku = f"{product.product_type[:3].upper()}-{number}-{size}"
             before = price + 10 if dice.random() < 0.2 else None
-            make(ProductVariant, pk=variants, product_id=number, sku=skus[-1], option1=size, option2=colour,
+            make(ProductVariant, pk=variants, product_id=number, sku=sku, option1=size, option2=colour,
                  position=position, price=price, compare_at_price=before)  # fmt: skip
             make(Stock, variant_id=variants, on_hand=dice.choice([0, 2, 50, 500, 5_000]))
-        made.setdefault(SearchDocument, []).append(
-            search.document(
-                product, skus=skus, tags=[tag.name for tag in tagged], categories=[leaf.name for leaf in hung]
-            )
-        )
     for model, rows in made.items():
         model.objects.bulk_create(rows, batch_size=BATCH)
     if connection.vendor == "postgresql":

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from graphql import parse, validate
 
-from benchmarks import load, report
+from benchmarks import catalogue, load, report
 from schema.root import schema
+from storefront.models import Product, SearchDocument
 
 OPERATIONS = sorted((Path(__file__).parent.parent.parent / "benchmarks/operations").glob("*.graphql"))
 
@@ -15,6 +16,13 @@ OPERATIONS = sorted((Path(__file__).parent.parent.parent / "benchmarks/operation
 @pytest.mark.parametrize("path", OPERATIONS, ids=lambda path: path.stem)
 def test_the_schema_knows_what_is_asked(path):
     assert validate(schema._schema, parse(path.read_text())) == []
+
+
+@pytest.mark.django_db
+def test_the_catalogue_has_as_many_products_as_are_asked_for_and_each_can_be_found():
+    catalogue.fill(3)
+    catalogue.fill(2)
+    assert Product.objects.count() == SearchDocument.objects.count() == 5
 
 
 def test_each_request_carries_one_operation_alone():
