@@ -1,12 +1,13 @@
 """What a cart needs to become an order: e-mail, addresses, a way of shipping; and what it may have: codes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import BigIntegerField, QuerySet
 
 from domain import cart as carts
 from domain import contact, currency, promotions, quotes, stock
@@ -16,6 +17,13 @@ from domain.promotions import DiscountRefused, Refusal
 from domain.shipping import ShippingUnavailable
 from storefront.models import Address, Cart, CartLine, Checkout, Discount
 from storefront.models.promotions import normal_code
+
+# What else is read with the changed cart, for whoever shows it.
+Load = Callable[[QuerySet[Cart]], QuerySet[Cart]]
+
+
+def _alone(carts: QuerySet[Cart]) -> QuerySet[Cart]:
+    return carts
 
 
 class CartEmpty(DomainError):
@@ -51,6 +59,7 @@ def update(
     shipping_method_id: int | None = None,
     discount_codes: Sequence[str] | None = None,
     currency_code: str | None = None,
+    load: Load = _alone,
     now: datetime,
 ) -> Cart:
     """Notes what the buyer gave; what is None stays as it was. May be called again and again.
@@ -60,41 +69,52 @@ def update(
     whatever else ceases to fit is told by `problems`.
     """
     cart = carts.open_existing(key)
-    checkout = Checkout.objects.filter(cart=cart).first() or Checkout(
-        cart=cart, email=cart.user.address if cart.user else ""
-    )
-    if email is not None:
-        checkout.email = contact.email(email)
-    if shipping_address is not None:
-        checkout.shipping_address = contact.address(shipping_address, field=["shipping_address"])
-    if billing_address is not None:
-        checkout.billing_address = contact.address(billing_address, field=["billing_address"])
-    given = {"email": email, "shipping_address": shipping_address, "billing_address": billing_address}
-    noted = [name for name, value in given.items() if value is not None]
-    if checkout._state.adding:
-        checkout.save(force_insert=True)
-    elif noted:
-        checkout.save(update_fields=noted)
+    moved = _note(cart, email, shipping_address, billing_address, shipping_method_id)
     if currency_code is not None:
         _change_currency(cart, currency_code)
     places = _places(discount_codes or ())
     if discount_codes is not None:
         _set_codes(cart, places)
-    moved = shipping_address is not None and checkout.shipping_method_id is not None
+    carts.touch(cart, now)
     if shipping_method_id is not None or moved or places:
-        quote = _quote(cart, now=now)
+        changed = load(quotes.loaded(_row(cart))).get()
+        quote = quotes.quote(changed, now=now)
         refused = [each.at(places[each.discount_code]) for each in quote.refused if each.discount_code in places]
         raise_all([*refused, *_unavailable(quote, shipping_method_id)])
-        if shipping_method_id is not None or (moved and quote.offer is None):
-            checkout.shipping_method_id = shipping_method_id
-            checkout.save(update_fields=["shipping_method"])
-    carts.touch(cart, now)
-    return cart
+        if quote.offer or not moved:
+            return changed
+        Checkout.objects.filter(cart=cart).update(shipping_method=None)
+    return load(_row(cart)).get()
 
 
-def _quote(cart: Cart, *, now: datetime) -> quotes.Quote:
-    """What the cart costs with what has just been changed."""
-    return quotes.quote(quotes.loaded(Cart.objects.filter(pk=cart.pk)).get(), now=now)
+def _note(
+    cart: Cart, email: str | None, shipping: Address | None, billing: Address | None, shipping_method_id: int | None
+) -> bool:
+    """Writes what is not None; says whether the parcel goes elsewhere than when its shipping method was chosen."""
+    checkout = Checkout.objects.filter(cart=cart).first()
+    if checkout is None:
+        checkout = Checkout(cart=cart, email=cart.user.address if cart.user else "")
+    moved = shipping is not None and checkout.shipping_method_id is not None
+    noted: dict[str, Any] = {}
+    if email is not None:
+        noted["email"] = contact.email(email)
+    if shipping is not None:
+        noted["shipping_address"] = contact.address(shipping, field=["shipping_address"])
+    if billing is not None:
+        noted["billing_address"] = contact.address(billing, field=["billing_address"])
+    if shipping_method_id is not None:
+        noted["shipping_method_id"] = min(shipping_method_id, BigIntegerField.MAX_BIGINT)  # No method has that key.
+    for name, value in noted.items():
+        setattr(checkout, name, value)
+    if checkout._state.adding:
+        checkout.save(force_insert=True)
+    elif noted:
+        checkout.save(update_fields=noted)
+    return moved
+
+
+def _row(cart: Cart) -> QuerySet[Cart]:
+    return Cart.objects.filter(pk=cart.pk)
 
 
 def _change_currency(cart: Cart, code: str) -> None:
@@ -128,14 +148,14 @@ def _set_codes(cart: Cart, places: Mapping[str, Sequence[str]]) -> None:
 
 
 def _unavailable(quote: quotes.Quote, shipping_method_id: int | None) -> list[DomainError]:
-    if shipping_method_id is None or shipping_method_id in {offer.method.pk for offer in quote.offers}:
+    if shipping_method_id is None or quote.offer is not None:
         return []
     why = "Not offered for this address and cart." if quote.parcel else "It needs an address first."
     return [ShippingUnavailable(why, offers=quote.offers, field=["shipping_option_id"])]
 
 
 @transaction.atomic(durable=True)
-def apply_code(*, key: carts.CartKey, code: str, now: datetime) -> Cart:
+def apply_code(*, key: carts.CartKey, code: str, load: Load = _alone, now: datetime) -> Cart:
     """Has the cart hold one more discount code; one that it holds already changes nothing.
 
     Raises DiscountRefused if that code does not count, whatever the others do; NotFound, CartLocked.
@@ -143,16 +163,17 @@ def apply_code(*, key: carts.CartKey, code: str, now: datetime) -> Cart:
     cart = carts.open_existing(key)
     code, held = normal_code(code), list(cart.discounts.all())
     if code in {discount.code for discount in held}:
-        return cart
+        return load(_row(cart)).get()
     discount = promotions.found([code]).get(code)
     if discount is None or len(held) >= settings.MAX_DISCOUNT_CODES:
         reason = Refusal.TOO_MANY if discount else Refusal.UNKNOWN
         raise DiscountRefused(code, reason, field=["code"])
     cart.discounts.add(discount)
-    quote = _quote(cart, now=now)
-    raise_all([refused.at(["code"]) for refused in quote.refused if refused.discount_code == code])
     carts.touch(cart, now)
-    return cart
+    changed = load(quotes.loaded(_row(cart))).get()
+    refused = quotes.quote(changed, now=now).refused
+    raise_all([each.at(["code"]) for each in refused if each.discount_code == code])
+    return changed
 
 
 @transaction.atomic(durable=True)

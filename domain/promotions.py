@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q
 
 from domain import locks
 from domain.catalog import CategoryTree
@@ -72,25 +72,21 @@ def found(codes: Iterable[str]) -> dict[str, Discount]:
     return {discount.code: discount for discount in Discount.objects.filter(code__in=wanted, is_active=True)}
 
 
-def terms() -> QuerySet[Discount]:
-    """Discounts that know whether they are choosy about goods; not about which, of which there may be thousands."""
-    products, categories = (
-        Exists(chosen.objects.filter(discount=OuterRef("pk")))
-        for chosen in (Discount.products.through, Discount.categories.through)
-    )
-    return Discount.objects.annotate(is_choosy=products | categories)
-
-
 def lock_of(cart: Cart) -> None:
     """Takes the right to count uses of the cart's codes, by primary key, until the transaction ends."""
     locks.discounts(Discount.objects.filter(carts=cart))
 
 
-def coverage(discounts: Collection[Any], lines: Collection[CartLine]) -> dict[int, frozenset[str]]:
-    """The SKUs of the lines that each of the discounts (as `terms` gives them) covers, by its key."""
+def coverage(discounts: Collection[Discount], lines: Collection[CartLine]) -> dict[int, frozenset[str]]:
+    """The SKUs of the lines that each of the discounts covers, by its key."""
     everything = frozenset(line.variant.sku for line in lines)
     covered = {discount.pk: everything for discount in discounts}
-    choosy = [discount.pk for discount in discounts if discount.is_choosy]
+    # Whether they are choosy about goods; not about which, of which there may be thousands.
+    by_product, by_category = (
+        Exists(chosen.objects.filter(discount=OuterRef("pk")))
+        for chosen in (Discount.products.through, Discount.categories.through)
+    )
+    choosy = list(Discount.objects.filter(by_product | by_category, pk__in=covered).values_list("pk", flat=True))
     if choosy:
         chosen = _chosen(choosy, {line.variant.product_id for line in lines})
         for pk in choosy:

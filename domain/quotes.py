@@ -17,7 +17,7 @@ from storefront.models import Cart, CartLine, CartState, Discount, ShippingMetho
 RELATED = ("currency", "user", "checkout__shipping_method__zone")
 PREFETCHED = (
     Prefetch("lines", CartLine.objects.select_related("variant__product", "variant__stock")),
-    Prefetch("discounts", promotions.terms()),
+    "discounts",
 )
 
 
@@ -49,7 +49,14 @@ def loaded(carts: QuerySet[Cart]) -> QuerySet[Cart]:
 
 
 def quote(cart: Cart, *, now: datetime) -> Quote:
-    """Works out a cart that was `loaded`."""
+    """What a cart that was `loaded` costs; worked out once, and true as long as nothing of it is changed."""
+    if "_quote" not in vars(cart):
+        vars(cart)["_quote"] = _worked_out(cart, now=now)
+    found: Quote = vars(cart)["_quote"]
+    return found
+
+
+def _worked_out(cart: Cart, *, now: datetime) -> Quote:
     lines = list(cart.lines.all())
     checkout = getattr(cart, "checkout", None)
     address = checkout.shipping_address if checkout else None

@@ -2,11 +2,11 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import strawberry
 import strawberry_django
+from django.db.models import QuerySet
 
 from domain import cart as carts
 from domain import checkout as checkouts
@@ -17,7 +17,7 @@ from schema.catalog import ProductVariant
 from schema.context import Info
 from schema.enums import expose
 from schema.errors import Refusals, UserError, telling_limits, user_errors
-from schema.loading import load
+from schema.loading import load, load_below
 from schema.pricing import PriceStep
 from schema.scalars import Money
 from storefront import models
@@ -39,13 +39,11 @@ _QUOTED: dict[str, Any] = {"select_related": quotes.RELATED, "prefetch_related":
 
 
 def quote_of(cart: models.Cart, info: Info) -> quotes.Quote:
-    """What the cart costs, worked out once for all the fields that ask; by its lines alone, it is loaded anew."""
-    if "_quote" not in vars(cart):
-        is_loaded = "discounts" in getattr(cart, "_prefetched_objects_cache", ())
-        loaded = cart if is_loaded else quotes.loaded(models.Cart.objects.filter(pk=cart.pk)).get()
+    """What the cart costs; of one that was read without all that tells it, by reading it anew."""
+    if "_quote" not in vars(cart) and "discounts" not in getattr(cart, "_prefetched_objects_cache", ()):
+        loaded = quotes.loaded(models.Cart.objects.filter(pk=cart.pk)).get()
         vars(cart)["_quote"] = quotes.quote(loaded, now=info.context.now)
-    found: quotes.Quote = vars(cart)["_quote"]
-    return found
+    return quotes.quote(cart, now=info.context.now)
 
 
 def _totals(cart: models.Cart, info: Info) -> pricing.Totals:
@@ -219,14 +217,23 @@ class ClearCartInput:
 
 @strawberry.type(description="The cart as it is now, or why nothing was done.")
 class CartPayload:
-    cart_id: strawberry.Private[UUID | None] = None
+    cart: Cart | None = strawberry.field(default=None, description="Null when nothing was done.")
     user_errors: list[UserError] = strawberry.field(
         default_factory=list, description="Why nothing was done; empty on success."
     )
 
-    @strawberry.field(graphql_type=Cart | None, description="Null when nothing was done.")
-    def cart(self, info: Info) -> models.Cart | None:
-        return load(models.Cart.objects.filter(pk=self.cart_id), info).first() if self.cart_id else None
+    @classmethod
+    def of(cls, cart: models.Cart) -> "CartPayload":
+        return cls(cart=cast("Cart", cart))
+
+
+def selected(carts: QuerySet[models.Cart], info: Info) -> QuerySet[models.Cart]:
+    """With all that a mutation's selection shows of its cart."""
+    return load_below(carts, info, "cart")
+
+
+def as_it_is(cart: models.Cart, info: Info) -> CartPayload:
+    return CartPayload.of(selected(models.Cart.objects.filter(pk=cart.pk), info).get())
 
 
 # ── queries and mutations ────────────────────────────────────────────────────────────────────────────
@@ -272,7 +279,7 @@ class CartMutation:
             currency = info.context.exchange.currency
             cart = carts.add_lines(key=key, lines=lines, currency=currency, now=info.context.now)
             info.context.remember_cart(cart)
-            return CartPayload(cart_id=cart.pk)
+            return as_it_is(cart, info)
         return CartPayload(user_errors=errors)
 
     @strawberry.mutation(
@@ -284,7 +291,7 @@ class CartMutation:
             line_id = ids.uuid(input.line_id, "CartLine", field=["line_id"])
             key = info.context.cart_key(input.cart_code)
             cart = carts.set_quantity(key=key, line_id=line_id, quantity=input.quantity, now=info.context.now)
-            return CartPayload(cart_id=cart.pk)
+            return as_it_is(cart, info)
         return CartPayload(user_errors=errors)
 
     @strawberry.mutation(description="Takes lines out, all or none. Errors: NOT_FOUND, CART_LOCKED.")
@@ -296,7 +303,7 @@ class CartMutation:
             ]
             key = info.context.cart_key(input.cart_code)
             cart = carts.remove_lines(key=key, line_ids=line_ids, now=info.context.now)
-            return CartPayload(cart_id=cart.pk)
+            return as_it_is(cart, info)
         return CartPayload(user_errors=errors)
 
     @strawberry.mutation(
@@ -305,5 +312,5 @@ class CartMutation:
     def clear_cart(self, info: Info, input: ClearCartInput | None = None) -> CartPayload:
         with Refusals(info) as errors:
             key = info.context.cart_key(input.cart_code if input else None)
-            return CartPayload(cart_id=carts.clear(key=key, now=info.context.now).pk)
+            return as_it_is(carts.clear(key=key, now=info.context.now), info)
         return CartPayload(user_errors=errors)

@@ -38,6 +38,16 @@ def load_nodes(rows: QuerySet[Row], info: Info) -> QuerySet[Row]:
     return optimize(rows, raw._replace(field_nodes=nodes, return_type=type_), config=_CONFIG)
 
 
+def load_below(rows: QuerySet[Row], info: Info, name: str) -> QuerySet[Row]:
+    """For a field whose type is a payload: with all that is selected of the rows in its field of that name."""
+    raw = info._raw_info
+    payload = cast("GraphQLObjectType", get_named_type(raw.return_type))
+    nodes = _below(raw.schema, raw.fragments, raw.variable_values, payload, raw.field_nodes, name)
+    if not nodes:
+        return rows
+    return optimize(rows, raw._replace(field_nodes=nodes, return_type=payload.fields[name].type), config=_CONFIG)
+
+
 def load_as(rows: QuerySet[Row], info: Info, type_name: str) -> QuerySet[Row]:
     """For a field whose type is an interface that this one implements."""
     concrete = cast("GraphQLObjectType", info._raw_info.schema.type_map[type_name])
@@ -80,11 +90,20 @@ def nodes_of(
 ) -> tuple[Any, list[FieldNode]]:
     """The type and the selections that a connection's field would have, were it a plain list of its nodes."""
     edge = cast("GraphQLObjectType", get_named_type(connection.fields["edges"].type))
-
-    def below(parent: GraphQLObjectType, fields: list[FieldNode], name: str) -> list[FieldNode]:
-        selected = collect_sub_fields(schema, fragments, variables, parent, fields)
-        return [node for nodes in selected.values() for node in nodes if node.name.value == name]
-
-    edges = below(connection, field_nodes, "edges")
-    nodes = below(connection, field_nodes, "nodes") + below(edge, edges, "node")
+    edges = _below(schema, fragments, variables, connection, field_nodes, "edges")
+    nodes = _below(schema, fragments, variables, connection, field_nodes, "nodes")
+    nodes += _below(schema, fragments, variables, edge, edges, "node")
     return connection.fields["nodes"].type, nodes
+
+
+def _below(
+    schema: GraphQLSchema,
+    fragments: dict[str, FragmentDefinitionNode],
+    variables: dict[str, Any],
+    parent: GraphQLObjectType,
+    fields: list[FieldNode],
+    name: str,
+) -> list[FieldNode]:
+    """What is selected in the fields' own field of that name, under whatever alias."""
+    selected = collect_sub_fields(schema, fragments, variables, parent, fields)
+    return [node for nodes in selected.values() for node in nodes if node.name.value == name]
