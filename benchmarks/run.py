@@ -291,8 +291,7 @@ def _measure(bench: Bench, one: Measurement, number: int) -> Result:
     elif one.item == "mix" and one.who != "vendure":
         states = (line["cache"].upper() for line in _logged(log, before) if "cache" in line)
         bench.found.kept[one.item, one.who] += Counter(states)
-    if one.item in {"W4", "mix"} and one.who != "vendure":
-        _settle(bench)
+    _settle(bench, vacuum=one.item in {"W3", "W4", "mix"})
     return result
 
 
@@ -323,16 +322,26 @@ def _writing(database: str, statement: str) -> Iterator[None]:
         raise failures[0]
 
 
-def _settle(bench: Bench) -> None:
-    """Waits until what the purchases owe is done, so that it is not done during the next measurement."""
+def _settle(bench: Bench, *, vacuum: bool) -> None:
+    """Waits until nothing of it goes on during the next measurement: what the purchases owe is done, and no statement
+    of an answer that nobody waits for any more is running. Does what autovacuum would do in time, where it is on."""
     due = """SELECT count(*) FROM storefront_outboxmessage
         WHERE delivered_at IS NULL AND given_up_at IS NULL AND due_at < now()"""
+    busy = """SELECT count(*) FROM pg_stat_activity
+        WHERE state <> 'idle' AND datname LIKE 'commercia_benchmark%' AND pid <> pg_backend_pid()"""
     with psycopg.connect(bench.databases["shop"], autocommit=True) as connection:
+        quiet = 0
         for _ in range(1_200):
-            if not connection.execute(due).fetchone()[0]:
-                return
+            quiet = 0 if connection.execute(due).fetchone()[0] or connection.execute(busy).fetchone()[0] else quiet + 1
+            if quiet == 3:
+                break
             time.sleep(0.1)
-    raise RuntimeError("After two minutes there is still something in the outbox.")
+        else:
+            raise RuntimeError("After two minutes there is still something in the outbox, or running.")
+    for name in ["shop", "vendure_shop"] if vacuum else []:
+        if name in bench.databases:
+            with psycopg.connect(bench.databases[name], autocommit=True) as connection:
+                connection.execute("VACUUM ANALYZE")
 
 
 if __name__ == "__main__":
