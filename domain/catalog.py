@@ -11,6 +11,7 @@ from operator import or_
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db import models as db
+from django.db.models.expressions import RawSQL
 
 from domain import search, stock
 from storefront.models import Category, Product, ProductVariant, Stock
@@ -34,11 +35,11 @@ class OptionFilter:
 class ProductFilter:
     """What a buyer narrows a list by. Values within one part are alternatives; parts all hold.
 
-    `options` and `available` hold for one and the same variant: size M in red, and there to be sold. Prices
-    are in the shop's currency and compared with a product's lowest.
+    `categories` count with all that hang below them. `options` and `available` hold for one and the same variant:
+    size M in red, and there to be sold. Prices are in the shop's currency and compared with a product's lowest.
     """
 
-    category_ids: tuple[int, ...] | None = None
+    categories: db.QuerySet[Category] | None = None
     vendors: tuple[str, ...] = ()
     product_types: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
@@ -119,25 +120,9 @@ class CategoryTree:
         return found
 
 
-def keys_with_all_below(categories: db.QuerySet[Category]) -> tuple[int, ...]:
-    """The keys of these and of all that hang below them, in one statement and without the rest of the tree."""
-    try:
-        top, params = categories.order_by().values("pk").query.sql_with_params()
-    except EmptyResultSet:
-        return ()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""WITH RECURSIVE below (id) AS (SELECT * FROM ({top}) AS top UNION
-            SELECT c.id FROM storefront_category c JOIN below ON c.parent_id = below.id) SELECT id FROM below""",  # noqa: S608
-            params,
-        )
-        return tuple(key for (key,) in cursor.fetchall())
-
-
 def _conditions(wanted: ProductFilter) -> Iterable[db.Q]:
-    if wanted.category_ids is not None:
-        in_them = Product.categories.through.objects.filter(category_id__in=wanted.category_ids)
-        yield db.Q(pk__in=in_them.values("product_id"))
+    if wanted.categories is not None:
+        yield _hangs_below(wanted.categories)
     if wanted.vendors:
         yield db.Q(vendor__in=wanted.vendors)
     if wanted.product_types:
@@ -153,6 +138,20 @@ def _conditions(wanted: ProductFilter) -> Iterable[db.Q]:
         yield db.Q(pk__in=wanted.ids)
     if wanted.options or wanted.available is not None:
         yield _has_variant(wanted)
+
+
+def _hangs_below(categories: db.QuerySet[Category]) -> db.Q:
+    """Hangs on one of these or on one of all that are below them, without reading the rest of the tree."""
+    try:
+        top, params = categories.order_by().values("pk").query.sql_with_params()
+    except EmptyResultSet:
+        return db.Q(pk__in=())
+    below = f"""WITH RECURSIVE below (id) AS (SELECT * FROM ({top}) AS top UNION
+        SELECT c.id FROM storefront_category c JOIN below ON c.parent_id = below.id) SELECT id FROM below"""  # noqa: S608
+    # As an array, PostgreSQL finds them once and knows then how few they are.
+    within = f"= ANY (ARRAY ({below}))" if connection.vendor == "postgresql" else f"IN ({below})"
+    hangs = RawSQL(f"category_id {within}", params, output_field=db.BooleanField())  # noqa: S611
+    return db.Q(pk__in=Product.categories.through.objects.filter(hangs).values("product_id"))
 
 
 def variants_wanted(wanted: ProductFilter) -> db.QuerySet[ProductVariant]:

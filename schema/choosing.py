@@ -71,7 +71,7 @@ def decoded(filter: ProductFilter, info: Info) -> catalog.ProductFilter:
         raise bad_user_input(f"At most {MAX_PAGE} values in one part of a filter.")
     price, exchange = filter.price or DecimalRange(), info.context.exchange
     return catalog.ProductFilter(
-        category_ids=_categories(filter),
+        categories=_categories(filter),
         vendors=tuple(filter.vendor or ()),
         product_types=tuple(filter.product_type or ()),
         tags=tuple(filter.tags or ()),
@@ -83,11 +83,10 @@ def decoded(filter: ProductFilter, info: Info) -> catalog.ProductFilter:
     )
 
 
-def _categories(filter: ProductFilter) -> tuple[int, ...] | None:
+def _categories(filter: ProductFilter) -> QuerySet[models.Category] | None:
     if filter.category_id is None and filter.category_slug is None:
         return None
-    chosen = one(models.Category.objects.all(), "Category", filter.category_id, filter.category_slug)
-    return catalog.keys_with_all_below(chosen)
+    return one(models.Category.objects.all(), "Category", filter.category_id, filter.category_slug)
 
 
 def _known(product_ids: list[strawberry.ID]) -> list[int]:

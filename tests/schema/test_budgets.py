@@ -341,6 +341,13 @@ def test_a_list_of_24_products_takes_at_most_5_statements(cost, shop, rows):
     assert cost("a list", LIST) == BUDGETS["lists"]["24 products"] <= 5
 
 
+def test_a_filter_costs_no_statement(cost, shop):
+    category = shop(24)[0].product.categories.earliest("pk")
+    narrowed = LIST.replace("first: 24", f'first: 24, filter: {{categorySlug: "{category.slug}", price: {{gte: "0"}}}}')
+    assert cost("a list of a category", narrowed) == BUDGETS["lists"]["24 products"]
+    assert cost.data["products"]["nodes"]
+
+
 NESTED = """
 query { products(first: 24) { edges { node {
   tags images { url } options { values } compareAtPrice { amount } availability
