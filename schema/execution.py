@@ -4,8 +4,8 @@ import hashlib
 import json
 import logging
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -34,6 +34,7 @@ from domain.money import Exchange
 from domain.throttle import RateLimited
 from schema import compiled, limits, public
 from schema.context import Context
+from schema.memory import OVERHEAD, Memory
 from schema.root import schema
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,11 @@ class Answer:
     has_errors: bool = False
     etag: str = ""
     retry_after: int = 0
+
+
+# A thousand documents of usual length.
+_known: "Memory[Prepared | Answer]" = Memory(most=lambda: 1_000 * MAX_CACHED, size=lambda _: MAX_CACHED - OVERHEAD)
+_compact_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class NotAllowedByGet(Exception):
@@ -89,10 +95,19 @@ class Prepared:
         return self.operation.operation is OperationType.QUERY
 
 
-def prepare(query: str, operation_name: str | None) -> Prepared:
-    """The operation of that name, or the only one. Documents of usual length are parsed once. Raises Refused."""
-    prepared = _prepared if len(query) <= MAX_CACHED else _prepared.__wrapped__
-    found = prepared(query, operation_name, introspection=settings.INTROSPECTION)
+def prepare(query: str, operation_name: str | None, *, pay: Callable[[int], None]) -> Prepared:
+    """The operation of that name, or the only one. Documents of usual length are parsed once; before one that is not
+    known is parsed, its characters are paid for. Raises Refused."""
+    key = f"{settings.INTROSPECTION} {operation_name} {query}"
+    found = _known.get(key)
+    if found is None:
+        try:
+            pay(len(query))
+        except RateLimited as limited:
+            raise _too_much(limited) from None
+        found = _prepared(query, operation_name)
+        if len(query) <= MAX_CACHED:
+            _known.keep(key, found)
     if isinstance(found, Answer):
         raise Refused(found)
     return found
@@ -107,10 +122,8 @@ def execute(prepared: Prepared, variables: dict[str, Any] | None, context: Conte
     try:
         context.pay(size.cost)
         context.exchange = _exchange(prepared.operation, variables or {})
-    except RateLimited as error:
-        extensions = {"code": error.code, "retryAfter": error.retry_after}
-        told = GraphQLError(error.message, prepared.operation, extensions=extensions)
-        raise Refused(_refusal([told], status=429, retry_after=error.retry_after)) from None
+    except RateLimited as limited:
+        raise _too_much(limited) from None
     except CurrencyUnavailable as error:
         told = GraphQLError(error.message, prepared.operation, extensions={"code": "BAD_USER_INPUT"})
         raise Refused(_refusal([told])) from None
@@ -138,15 +151,14 @@ def _exchange(operation: OperationDefinitionNode, variables: dict[str, Any]) -> 
     return currency.exchange_to(currency.named(code) if code is not None else None)
 
 
-@lru_cache(maxsize=1_000)
-def _prepared(query: str, operation_name: str | None, *, introspection: bool) -> Prepared | Answer:
+def _prepared(query: str, operation_name: str | None) -> Prepared | Answer:
     document = _parsed(query)
     if isinstance(document, Answer):
         return document
     if too_bulky := limits.too_bulky(document):
         return _refusal([too_bulky])
     rules = [*specified_rules, NoNul]
-    if not introspection:
+    if not settings.INTROSPECTION:
         rules.append(NoSchemaIntrospectionCustomRule)
     try:
         errors = validate(_SCHEMA, document, rules, max_errors=20)
@@ -199,7 +211,13 @@ def _coded(error: GraphQLError, code: str) -> GraphQLError:
 
 
 def _encoded(body: dict[str, Any]) -> bytes:
-    return json.dumps(body).encode()
+    return _compact_json(body).encode()
+
+
+def _too_much(limited: RateLimited) -> Refused:
+    extensions = {"code": limited.code, "retryAfter": limited.retry_after}
+    told = GraphQLError(limited.message, extensions=extensions)
+    return Refused(_refusal([told], status=429, retry_after=limited.retry_after))
 
 
 def _refusal(errors: list[GraphQLError], status: int = 400, retry_after: int = 0) -> Answer:

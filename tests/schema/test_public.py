@@ -113,7 +113,7 @@ def documented():
 def test_every_documented_operation_that_is_public_is_answered_for_nobody(demo_shop):
     asked = []
     for tab, name in documented():
-        prepared = execution.prepare(tab["query"], name)
+        prepared = execution.prepare(tab["query"], name, pay=lambda _: None)
         if prepared.is_public:
             context = Nobody(request=RequestFactory().get("/graphql/"), trusts_cookies=False)
             variables = json.loads(tab["variables"] or "{}")
@@ -142,4 +142,4 @@ def test_every_documented_operation_that_is_public_is_answered_for_nobody(demo_s
 )  # fmt: skip
 def test_an_operation_is_public_if_each_of_its_root_fields_is(settings, document, is_public):
     settings.INTROSPECTION = True
-    assert execution.prepare(document, None).is_public is is_public
+    assert execution.prepare(document, None, pay=lambda _: None).is_public is is_public
