@@ -4,12 +4,13 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import structlog
 from django.conf import settings
 from django.core.cache import cache
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from redis.exceptions import RedisError
@@ -39,7 +40,9 @@ class RequestLog:
         began = time.perf_counter()
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        with connection.execute_wrapper(statements):
+        with ExitStack() as watched:
+            for each in connections.all():
+                watched.enter_context(each.execute_wrapper(statements))
             response = self._get_response(request)
         seconds, told = time.perf_counter() - began, getattr(request, "operation", {})
         structlog.contextvars.unbind_contextvars("operation")

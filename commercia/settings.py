@@ -229,6 +229,23 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
 else:
     _database["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE", 60)
     _database["CONN_HEALTH_CHECKS"] = True
+# Copies that the public catalogue is read from: docs/caching.md. One that is gone is noticed within these two seconds.
+_NOTICED = {"connect_timeout": 2, "tcp_user_timeout": 2_000}
+DATABASE_REPLICAS: list[str] = []
+for _url in env_list("DATABASE_REPLICA_URLS"):
+    _replica = env.db_url_config(_url)
+    if not _replica["ENGINE"] == _database["ENGINE"] == "django.db.backends.postgresql":
+        raise ImproperlyConfigured("DATABASE_REPLICA_URLS names replicas of PostgreSQL, as DATABASE_URL has to.")
+    DATABASE_REPLICAS.append(f"replica{len(DATABASE_REPLICAS) + 1}")
+    DATABASES[DATABASE_REPLICAS[-1]] = {
+        **_replica,
+        "CONN_MAX_AGE": _database["CONN_MAX_AGE"],
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": _NOTICED | _replica.get("OPTIONS", {}),
+        "TEST": {"MIRROR": "default"},
+    }
+DATABASE_ROUTERS = ["domain.replicas.Router"] if DATABASE_REPLICAS else []
+DATABASE_REPLICA_LAG_SECONDS = env.int("DATABASE_REPLICA_LAG_SECONDS", 10)
 
 # Shared by all processes where there is a Redis; else each has its own, and what they must share is in the database.
 REDIS_URL = env.str("REDIS_URL", "")

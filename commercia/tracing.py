@@ -4,11 +4,12 @@ The exporter and the SDK read their own variables: https://opentelemetry.io/docs
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, connections
 from django.http import HttpRequest, HttpResponse
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
@@ -35,8 +36,10 @@ class Tracing:
         parent = TraceContextTextMapPropagator().extract(request.headers) if settings.BEHIND_PROXY else None
         with (
             self._span("request", context=parent, kind=SpanKind.SERVER) as span,
-            connection.execute_wrapper(self._statement),
+            ExitStack() as watched,
         ):
+            for each in connections.all():
+                watched.enter_context(each.execute_wrapper(self._statement))
             response = self._get_response(request)
             told = getattr(request, "operation", {})
             span.update_name(told.get("operation") or f"{request.method} {request.path}")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from django.db import connection
 from django.db.models import F, Max, Sum
 
+from domain.replicas import PRIMARY
 from storefront.models import CatalogueVersion, Product
 
 
@@ -21,10 +22,11 @@ class Version(NamedTuple):
     published: float
 
 
-def current(*, now: datetime) -> Version:
-    """The version that is committed. What is read from the same database after it is of this version or a later."""
-    changes = CatalogueVersion.objects.aggregate(changes=Sum("changes", default=0))["changes"]
-    last = Product.objects.published(now=now).aggregate(last=Max("published_at"))["last"]
+def current(*, now: datetime, database: str = PRIMARY) -> Version:
+    """The version that is committed there. What is read there after it, or in the primary, is of this version or a
+    later."""
+    changes = CatalogueVersion.objects.using(database).aggregate(changes=Sum("changes", default=0))["changes"]
+    last = Product.objects.using(database).published(now=now).aggregate(last=Max("published_at"))["last"]
     return Version(changes, last.timestamp() if last else 0.0)
 
 

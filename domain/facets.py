@@ -7,8 +7,8 @@ from enum import Enum
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
-from django.db import connection
 
+from domain import replicas
 from domain.catalog import ProductFilter, browse, variants_wanted
 from domain.drafts import MAX_OPTIONS
 from domain.search import Question
@@ -119,7 +119,7 @@ class _Counts:
         self._params += params
 
     def told(self) -> Iterator[Facet]:
-        with connection.cursor() as cursor:
+        with replicas.connection().cursor() as cursor:
             cursor.execute(
                 f"WITH {', '.join(self._sets.values())} {' UNION ALL '.join(self._counts)}",
                 [*self._set_params, *self._params],

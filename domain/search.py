@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import nh3
-from django.db import connection
 from django.db.models import BigIntegerField, QuerySet
 from django.db.models.expressions import RawSQL
 
+from domain import replicas
 from storefront.models import Product, SearchDocument
 
 MAX_LENGTH = 200
@@ -81,7 +81,7 @@ def understand(text: str) -> Question:
     words = _words(text[:MAX_LENGTH])[:_MAX_WORDS]
     if not words:
         return Question(matches=RawSQL("SELECT 0 WHERE 1 = 0", []), score=_score("SELECT 0"))
-    return _for_postgresql(words) if connection.vendor == "postgresql" else _for_sqlite(words)
+    return _for_postgresql(words) if replicas.connection().vendor == "postgresql" else _for_sqlite(words)
 
 
 def _score(sql: str, *params: str) -> RawSQL:
@@ -179,6 +179,6 @@ def _like(word: str) -> str:
 
 
 def _rows(sql: str, *params: Any) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
+    with replicas.connection().cursor() as cursor:
         cursor.execute(sql, params)
         return list(cursor.fetchall())

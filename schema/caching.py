@@ -20,8 +20,9 @@ from django.db import Error as DatabaseFailure
 from django.utils import timezone
 from structlog.contextvars import bind_contextvars
 
-from domain import catalogue_version, shared_cache
+from domain import catalogue_version, replicas, shared_cache
 from domain.catalogue_version import Version
+from domain.replicas import PRIMARY
 from schema import execution
 from schema.context import Context
 from schema.execution import Answer, NotAllowedByGet, Prepared
@@ -77,12 +78,27 @@ def answer(
         raise NotAllowedByGet
     context.told |= {"operation": prepared.name[:100], "hash": prepared.hash}
     bind_contextvars(operation=context.told["operation"])  # For every line that is logged from here on.
-    known = _versions.known() if prepared.is_public and settings.CATALOG_CACHE_MEGABYTES else None
+    if prepared.is_public:
+        return _public(prepared, variables, context)
+    made = execution.execute(prepared, variables, context)
+    if not prepared.is_query:  # Whoever has just written wants to see it.
+        _versions_of(PRIMARY).forget()
+        context.remember_writing()
+    return made
+
+
+def _public(prepared: Prepared, variables: dict[str, Any] | None, context: Context) -> Answer:
+    if context.has_written:
+        return _of_one_database(prepared, variables, context)
+    return replicas.read(lambda: _of_one_database(prepared, variables, context))
+
+
+def _of_one_database(prepared: Prepared, variables: dict[str, Any] | None, context: Context) -> Answer:
+    """The version is read from the database that the answer is read from, and before it."""
+    context.forget_catalog()
+    known = _known(context) if settings.CATALOG_CACHE_MEGABYTES else None
     if known is None:
-        made = execution.execute(prepared, variables, context)
-        if not prepared.is_query:
-            _versions.forget()  # Whoever has just written wants to see it.
-        return made
+        return execution.execute(prepared, variables, context)
     key = _key(prepared, variables or {}, context)
     entry, state = _given_once(key, known, lambda: _made(prepared, variables, context, known.version))
     context.told |= {"cache": state}
@@ -90,6 +106,14 @@ def answer(
         return entry
     context.told["cost"] = entry.cost
     return Answer(entry.content, etag=entry.etag)
+
+
+def _known(context: Context) -> Known | None:
+    """None while the database does not answer: then nothing is known, and nothing is kept."""
+    try:
+        return _asked(PRIMARY, None) if context.has_written else _versions_of(replicas.current()).known()
+    except DatabaseFailure:
+        return None
 
 
 def _key(prepared: Prepared, variables: dict[str, Any], context: Context) -> str:
@@ -188,18 +212,19 @@ def _shared(key: str) -> Entry | None:
 
 
 class _Versions:
-    """The version of the catalogue, of which the database is asked as seldom as the promise allows.
+    """The version of the catalogue in one database, which is asked as seldom as the promise allows.
 
     For half the promised time it is believed; for the other half, while one request asks. So what is served is never
     older than what was right when that time began.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, database: str) -> None:
+        self._database = database
         self._asking = Lock()
         self._known: Known | None = None
 
     def known(self) -> Known | None:
-        """None while the database does not answer: then nothing is known, and nothing is kept."""
+        """None while another thread waits for it too long. Raises DatabaseFailure."""
         known = self._known
         if _age(known) < settings.CATALOG_STALE_SECONDS / 2:
             return known
@@ -211,10 +236,7 @@ class _Versions:
         try:
             known = self._known
             if _age(known) >= settings.CATALOG_STALE_SECONDS / 2:  # Else another has asked, while this one waited.
-                self._known = known = _asked(known)
-        except DatabaseFailure:
-            return None
-        else:
+                self._known = known = _asked(self._database, known)
             return known
         finally:
             self._asking.release()
@@ -224,13 +246,17 @@ class _Versions:
         self._known = None
 
 
+def _versions_of(database: str) -> _Versions:
+    return _versions.setdefault(database, _Versions(database))
+
+
 def _age(known: Known | None) -> float:
     return time.monotonic() - known.at if known else math.inf
 
 
-def _asked(known: Known | None) -> Known:
+def _asked(database: str, known: Known | None) -> Known:
     at = time.monotonic()
-    version = catalogue_version.current(now=timezone.now())
+    version = catalogue_version.current(now=timezone.now(), database=database)
     if known is None:
         return Known(version, at, version, at)
     if version == known.version:
@@ -269,9 +295,9 @@ class _Fills:
 def forget() -> None:
     """Begins anew, as a process does that has just started."""
     _memory.clear()
-    _versions.forget()
+    _versions.clear()
     _shop.cache_clear()
 
 
-_versions = _Versions()
+_versions: dict[str, _Versions] = {}
 _fills = _Fills()

@@ -24,6 +24,7 @@ from storefront import models
 
 CART_COOKIE = "cart"
 REFRESH_COOKIE = "refresh"
+WROTE_COOKIE = "wrote"
 
 
 def unauthenticated(message: str) -> GraphQLError:
@@ -148,6 +149,26 @@ class Context:
             kept = self.cookies[name]
             return kept[0] if kept else None
         return self.request.get_signed_cookie(name, None) if self.trusts_cookies else None
+
+    @cached_property
+    def has_written(self) -> bool:
+        """Whether its browser was answered a mutation a moment ago, so that no replica may know of it yet.
+
+        It opens nothing, so it counts whoever made the browser send it.
+        """
+        if not settings.DATABASE_REPLICAS:
+            return False
+        seconds = settings.DATABASE_REPLICA_LAG_SECONDS
+        return self.request.get_signed_cookie(WROTE_COOKIE, None, max_age=seconds) is not None
+
+    def remember_writing(self) -> None:
+        """Has what the browser asks next read from the primary."""
+        if settings.DATABASE_REPLICAS:
+            self.cookies[WROTE_COOKIE] = ("1", settings.DATABASE_REPLICA_LAG_SECONDS)
+
+    def forget_catalog(self) -> None:
+        """What was read of the catalogue goes: it is asked once more, perhaps of another database."""
+        vars(self).pop("categories", None)
 
     def cart_key(self, code: str | None) -> CartKey:
         """Which cart the request means: by its argument, its viewer or its cookie."""

@@ -173,6 +173,12 @@ def _own_cache(settings):
 
 
 @pytest.fixture(autouse=True)
+def _no_replicas(settings):
+    """Whatever is configured, tests have one database; those about replicas have some of their own."""
+    settings.DATABASE_REPLICAS = []
+
+
+@pytest.fixture(autouse=True)
 def _no_answers_kept(settings, monkeypatch):
     """Each test reads what it has written; those about caching have `kept`."""
     settings.CATALOG_CACHE_MEGABYTES = 0

@@ -115,6 +115,7 @@ def test_no_secret_of_the_settings_is_told_to_anybody(tmp_path, database):
             "ALLOWED_HOSTS": "localhost",
             "STOREFRONT_URL": "https://shop.example",
             "DATABASE_URL": urls[database],
+            "DATABASE_REPLICA_URLS": "" if database == "sqlite" else urls[database].replace("database", "replica"),
             "LOG_FORMAT": "json",
         },
         capture_output=True,

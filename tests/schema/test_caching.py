@@ -251,7 +251,8 @@ def test_while_one_makes_the_new_answer_others_get_the_old_one_at_once(api, mug,
     settings.CATALOG_STALE_SECONDS = 30
     price(api)
     change_price(mug, "24.90")
-    caching._versions._known = caching._versions._known._replace(at=time.monotonic() - 20)
+    versions = caching._versions["default"]
+    versions._known = versions._known._replace(at=time.monotonic() - 20)
     making, go_on = Event(), Event()
     execute = execution.execute
 
