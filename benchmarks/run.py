@@ -25,11 +25,11 @@ from typing import NoReturn
 
 import psycopg
 
-from benchmarks import load, report, servers, shops
+from benchmarks import hostile, load, report, servers, shops
 from benchmarks.load import Flow, Plan, Result
 from benchmarks.servers import Server
 
-ITEMS = ["W1", "W2", "W3", "W4", "W5", "W6", "mix", "cold"]
+ITEMS = ["W1", "W2", "W3", "W4", "W5", "W6", "mix", "cold", "hostile"]
 READS = ["W1", "W2", "W5"]
 # The parts of W6, and which flow each is.
 W6 = {"W6 first": "W1", "W6 deep": "deep", "W6 filtered": "filtered", "W6 searched": "W5"}
@@ -84,7 +84,9 @@ def main() -> None:
         items = set(options.items)
         if "cold" in items:
             _cold_starts(bench)
-        if items - {"W6", "cold"}:
+        if "hostile" in items:
+            _hostile(bench)
+        if items - {"W6", "cold", "hostile"}:
             _rounds(bench, _shop_of_usual_size)
         if "W6" in items:
             _fill(bench, "many", options.many)
@@ -162,7 +164,6 @@ def _shop_of_usual_size(bench: Bench) -> None:
     missed = bench.start("missed", servers.gunicorn, "commercia.wsgi", **settings, **UNCACHED)
     kept = bench.start("in-process", servers.gunicorn, "commercia.wsgi", **settings)
     shared = bench.start("redis", servers.gunicorn, "commercia.wsgi", **with_redis)
-    bench.stack.enter_context(servers.worker(work=bench.work, **settings))
     flows, plan = shops.commercia(missed.url)
     reads = {item: flows[item] for item in READS if item in items}
     for item in items & {*READS, "W3", "W4"}:
@@ -275,6 +276,28 @@ def _cold_starts(bench: Bench) -> None:
                 bench.found.cold[who].append(taken)
 
 
+def _hostile(bench: Bench) -> None:
+    """What buyers wait for a product's page that is not kept: alone, beside one hostile address, and beside many."""
+    environment = servers.settings(
+        bench.databases["shop"], **UNCACHED, BEHIND_PROXY="true", MAX_COST_PER_MINUTE="1000000"
+    )
+    with servers.gunicorn("hostile", "commercia.wsgi", work=bench.work, **environment) as server:
+        flows, plan = shops.commercia(server.url)
+        seconds, step = bench.options.seconds, flows["W2"].steps[0]
+        hostile.waits(server.port, plan, step, seconds / 5)
+        for _ in range(bench.options.rounds):
+            waits = [hostile.waits(server.port, plan, step, seconds)]
+            for addresses in (1, 250):
+                with hostile.beside(server.port, addresses=addresses) as sent:
+                    before = sent.value
+                    waits.append(hostile.waits(server.port, plan, step, seconds))
+                    waits.append((sent.value - before) / seconds)
+            bench.found.hostile.append(waits)
+            _say(
+                "hostile: p95 alone {:.1f} ms; one address {:.1f} ms, {:.0f}/s; many {:.1f} ms, {:.0f}/s".format(*waits)
+            )
+
+
 # ── Measuring ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -329,19 +352,24 @@ def _settle(bench: Bench, *, vacuum: bool) -> None:
         WHERE delivered_at IS NULL AND given_up_at IS NULL AND due_at < now()"""
     busy = """SELECT count(*) FROM pg_stat_activity
         WHERE state <> 'idle' AND datname LIKE 'commercia_benchmark%' AND pid <> pg_backend_pid()"""
-    with psycopg.connect(bench.databases["shop"], autocommit=True) as connection:
-        quiet = 0
-        for _ in range(1_200):
-            quiet = 0 if connection.execute(due).fetchone()[0] or connection.execute(busy).fetchone()[0] else quiet + 1
-            if quiet == 3:
-                break
-            time.sleep(0.1)
-        else:
-            raise RuntimeError("After two minutes there is still something in the outbox, or running.")
+    database = bench.databases["shop"]
+    with psycopg.connect(database, autocommit=True) as connection:
+        if connection.execute(due).fetchone()[0]:
+            with servers.worker(work=bench.work, **servers.settings(database)):
+                _wait(lambda: connection.execute(due).fetchone()[0] == 0)
+        _wait(lambda: all(connection.execute(busy).fetchone()[0] == 0 or time.sleep(0.1) for _ in range(3)))
     for name in ["shop", "vendure_shop"] if vacuum else []:
         if name in bench.databases:
             with psycopg.connect(bench.databases[name], autocommit=True) as connection:
                 connection.execute("VACUUM ANALYZE")
+
+
+def _wait(over: Callable[[], bool]) -> None:
+    for _ in range(3_000):
+        if over():
+            return
+        time.sleep(0.1)
+    raise RuntimeError("After five minutes there is still something in the outbox, or running.")
 
 
 if __name__ == "__main__":
