@@ -150,7 +150,8 @@ shipping, order, payment by a test gateway.
 Commercia runs by `deploy/gunicorn.conf.py` (its workers stay, however much they have answered), with its log, tax,
 stock ledger and outbox on. Both shops write down what they owe, mails and jobs, and neither's worker runs while
 something is measured: Commercia's does it between the measurements. Tables are vacuumed and analysed after each
-that writes, as autovacuum does. An answer that is refused ends the whole run, so there are none in these figures.
+that writes, as autovacuum does. What is answered from a cache are 50 products' pages. An answer that is refused ends
+the whole run, so there are none in these figures.
 """
 
 

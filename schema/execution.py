@@ -5,7 +5,7 @@ import json
 import logging
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
@@ -60,6 +60,7 @@ class Answer:
     retry_after: int = 0
 
 
+_SIZES = 50
 # A thousand documents of usual length.
 _known: "Memory[Prepared | Answer]" = Memory(most=lambda: 1_000 * MAX_CACHED, size=lambda _: MAX_CACHED - OVERHEAD)
 _compact_json = json.JSONEncoder(separators=(",", ":")).encode
@@ -89,6 +90,8 @@ class Prepared:
     hash: str
     variables: frozenset[str]
     is_public: bool
+    # How much it asks for, by the numbers among its variables: no other changes that.
+    sizes: dict[tuple[Any, ...], limits.Size] = field(default_factory=dict)
 
     @property
     def is_query(self) -> bool:
@@ -115,7 +118,7 @@ def prepare(query: str, operation_name: str | None, *, pay: Callable[[int], None
 
 def execute(prepared: Prepared, variables: dict[str, Any] | None, context: Context) -> Answer:
     """Runs one operation. Raises Refused."""
-    size = limits.measure(prepared.operation, prepared.fragments, variables or {}, _SCHEMA)
+    size = _size(prepared, variables or {})
     context.told["cost"] = size.cost
     if too_large := limits.refusal(size):
         raise Refused(_refusal([too_large]))
@@ -139,6 +142,17 @@ def execute(prepared: Prepared, variables: dict[str, Any] | None, context: Conte
         context_value=context,
     )
     return _answered(result, prepared.name, size)
+
+
+def _size(prepared: Prepared, variables: dict[str, Any]) -> limits.Size:
+    numbers = tuple((name, given if isinstance(given, int) else None) for name, given in variables.items())
+    size = prepared.sizes.get(numbers)
+    if size is None:
+        if len(prepared.sizes) >= _SIZES:
+            prepared.sizes.clear()
+        size = limits.measure(prepared.operation, prepared.fragments, variables, _SCHEMA)
+        prepared.sizes[numbers] = size
+    return size
 
 
 def _exchange(operation: OperationDefinitionNode, variables: dict[str, Any]) -> Exchange:
