@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from multiprocessing import Event, Process, Value
 from statistics import quantiles
 
@@ -20,14 +20,16 @@ A_SECOND = 40  # requests of buyers
 def waits(port: int, plan: Plan, step: Step, seconds: float) -> float:
     """The 95th percentile of what buyers wait, in milliseconds. Raises RuntimeError if one is refused."""
     connection, taken = HTTPConnection("127.0.0.1", port, timeout=60), []
-    end = time.perf_counter() + seconds
-    while (began := time.perf_counter()) < end:
+    due = time.perf_counter()
+    end = due + seconds
+    while due < end:  # Each has its time, from which it waits, however long the one before had to.
+        time.sleep(max(0, due - time.perf_counter()))
         body = step.body.replace("%{slug}", random.choice(plan.values["slug"]))  # noqa: S311
         status, answer = _sent(connection, body, BUYER)
         if status != 200 or b'"errors"' in answer:
             raise RuntimeError(f"A buyer was refused: {status} {answer[:600]!r}")
-        taken.append((time.perf_counter() - began) * 1000)
-        time.sleep(random.uniform(0.5, 1.5) / A_SECOND)  # noqa: S311
+        taken.append((time.perf_counter() - due) * 1000)
+        due += random.uniform(0.5, 1.5) / A_SECOND  # noqa: S311
     return quantiles(taken, n=20)[-1]
 
 
@@ -40,6 +42,8 @@ def beside(port: int, *, addresses: int) -> Iterator[Value]:
     time.sleep(1)
     try:
         yield sent
+        if not process.is_alive():
+            raise RuntimeError("The hostile one gave up.")
     finally:
         over.set()
         process.join(30)
@@ -47,15 +51,16 @@ def beside(port: int, *, addresses: int) -> Iterator[Value]:
 
 def _send(port: int, addresses: int, over: Event, sent: Value) -> None:
     connection = HTTPConnection("127.0.0.1", port, timeout=60)
-    for number, document in enumerate(itertools.cycle(KINDS.values())):
+    first = time.time_ns()
+    for number, document in enumerate(itertools.cycle(KINDS.values()), first):
         if over.is_set():
             return
         body = json.dumps(
             {"query": f"{document} # {number}"}
         )  # Each time another text, so that nothing is known of it.
         try:
-            _sent(connection, body, f"203.0.115.{number % addresses + 1}")
-        except OSError:  # A body that is too long is not read to its end.
+            _sent(connection, body, f"203.0.115.{(number - first) % addresses + 1}")
+        except (OSError, HTTPException):  # A body that is too long is not read to its end.
             connection.close()
         sent.value += 1
 

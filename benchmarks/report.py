@@ -241,7 +241,7 @@ def _hostile(found: Found) -> str:
     rows = [
         ["nobody", "", _number(alone), ""],
         ["one address", _number(one_rate), _number(one), f"{one / alone:.2g}"],
-        ["250 addresses", _number(many_rate), _number(many), f"{many / alone:.2g}"],
+        ["251 addresses", _number(many_rate), _number(many), f"{many / alone:.2g}"],
     ]
     text = (
         "What 40 requests a second of W2 wait, missed by every cache, beside one connection by which 120 kinds of "

@@ -22,8 +22,8 @@ from storefront.models.promotions import normal_code
 Load = Callable[[QuerySet[Cart]], QuerySet[Cart]]
 
 
-def _alone(carts: QuerySet[Cart]) -> QuerySet[Cart]:
-    return carts
+def _alone(rows: QuerySet[Cart]) -> QuerySet[Cart]:
+    return rows
 
 
 class CartEmpty(DomainError):

@@ -182,10 +182,8 @@ def place(
             raise carts.CartLocked(order=None)
         return Placed(order=order, replayed=True)
 
+    promotions.lock_of(cart)
     cart = quotes.loaded(Cart.objects.filter(pk=cart.pk)).get()
-    if cart.discounts.all():
-        promotions.lock_of(cart)
-        cart.refresh_from_db(fields=["discounts"])  # As they are now that nobody else counts their uses.
     quote = quotes.quote(cart, now=now)
     problems = checkout.problems(cart, quote, now=now)
     raise_all([problem for problem in problems if not isinstance(problem, checkout.PriceChanged)])

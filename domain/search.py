@@ -145,13 +145,15 @@ def _unranked(query: str) -> Question:
 
 def _nearest(words: Sequence[str]) -> list[list[str]]:
     """Each word, or those known ones that it may have been meant to be."""
-    _rows("SELECT set_config('pg_trgm.word_similarity_threshold', %s, false)", _TRIGRAM_THRESHOLD)
     known = """SELECT asked.word, (SELECT array_agg(it.word) FROM (
             SELECT w.word FROM storefront_searchword w WHERE asked.word <%% w.word
             ORDER BY similarity(asked.word, w.word) DESC, w.word LIMIT %s) AS it)
         FROM unnest(%s::text[]) AS asked(word) WHERE NOT EXISTS (
             SELECT FROM storefront_searchword w WHERE w.word >= asked.word AND w.word < asked.word || chr(1114111))"""
-    unknown = dict(_rows(known, _MOST_ALIKE, list(words)))
+    with replicas.connection().cursor() as cursor:  # Both of one database.
+        cursor.execute("SELECT set_config('pg_trgm.word_similarity_threshold', %s, false)", [_TRIGRAM_THRESHOLD])
+        cursor.execute(known, [_MOST_ALIKE, list(words)])
+        unknown = dict(cursor.fetchall())
     return [_alike(word, unknown[word] or ()) if word in unknown else [word] for word in words]
 
 

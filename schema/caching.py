@@ -23,6 +23,7 @@ from structlog.contextvars import bind_contextvars
 from domain import catalogue_version, replicas, shared_cache
 from domain.catalogue_version import Version
 from domain.replicas import PRIMARY
+from domain.throttle import RateLimited
 from schema import execution
 from schema.context import Context
 from schema.execution import Answer, NotAllowedByGet, Prepared
@@ -33,6 +34,8 @@ _KEPT_SECONDS = 300
 # A fill that takes longer is no longer waited for: whoever waited makes the answer too.
 _PATIENCE = 2.0
 _CLAIM_SECONDS = 5
+# What looking at the version costs whoever asks for more than others do.
+_LOOK = 10
 
 
 class Entry(NamedTuple):
@@ -109,10 +112,19 @@ def _of_one_database(prepared: Prepared, variables: dict[str, Any] | None, conte
 
 
 def _known(context: Context) -> Known | None:
-    """None while the database does not answer: then nothing is known, and nothing is kept."""
+    """None while the primary does not answer: then nothing is known, and nothing is kept. A replica's failure is for
+    `replicas.read`. Whoever has just written has the primary asked each time, and pays for it."""
+    database = replicas.current()
     try:
-        return _asked(PRIMARY, None) if context.has_written else _versions_of(replicas.current()).known()
+        if not context.has_written:
+            return _versions_of(database).known()
+        context.pay(_LOOK)
+        return _asked(PRIMARY, None)
+    except RateLimited as limited:
+        raise execution.too_much(limited) from None
     except DatabaseFailure:
+        if database != PRIMARY:
+            raise
         return None
 
 

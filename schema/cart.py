@@ -223,8 +223,8 @@ class CartPayload:
     )
 
     @classmethod
-    def of(cls, cart: models.Cart) -> "CartPayload":
-        return cls(cart=cast("Cart", cart))
+    def of(cls, cart: models.Cart | None) -> "CartPayload":
+        return cls(cart=cast("Cart | None", cart))
 
 
 def selected(carts: QuerySet[models.Cart], info: Info) -> QuerySet[models.Cart]:
@@ -233,7 +233,7 @@ def selected(carts: QuerySet[models.Cart], info: Info) -> QuerySet[models.Cart]:
 
 
 def as_it_is(cart: models.Cart, info: Info) -> CartPayload:
-    return CartPayload.of(selected(models.Cart.objects.filter(pk=cart.pk), info).get())
+    return CartPayload.of(selected(models.Cart.objects.filter(pk=cart.pk), info).first())
 
 
 # ── queries and mutations ────────────────────────────────────────────────────────────────────────────

@@ -34,7 +34,7 @@ from domain.money import Exchange
 from domain.throttle import RateLimited
 from schema import compiled, limits, public
 from schema.context import Context
-from schema.memory import OVERHEAD, Memory
+from schema.memory import Memory
 from schema.root import schema
 
 logger = logging.getLogger(__name__)
@@ -60,9 +60,10 @@ class Answer:
     retry_after: int = 0
 
 
-_SIZES = 50
-# A thousand documents of usual length.
-_known: "Memory[Prepared | Answer]" = Memory(most=lambda: 1_000 * MAX_CACHED, size=lambda _: MAX_CACHED - OVERHEAD)
+# Kept of an operation.
+_MAX_SIZES = 50
+# About a thousand documents, each reckoned as the longest.
+_known: "Memory[Prepared | Answer]" = Memory(most=lambda: 1_000 * MAX_CACHED, size=lambda _: MAX_CACHED)
 _compact_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -91,7 +92,7 @@ class Prepared:
     variables: frozenset[str]
     is_public: bool
     # How much it asks for, by the numbers among its variables: no other changes that.
-    sizes: dict[tuple[Any, ...], limits.Size] = field(default_factory=dict)
+    sizes: dict[tuple[Any, ...], limits.Size] = field(default_factory=dict, compare=False)
 
     @property
     def is_query(self) -> bool:
@@ -100,16 +101,16 @@ class Prepared:
 
 def prepare(query: str, operation_name: str | None, *, pay: Callable[[int], None]) -> Prepared:
     """The operation of that name, or the only one. Documents of usual length are parsed once; before one that is not
-    known is parsed, its characters are paid for. Raises Refused."""
-    key = f"{settings.INTROSPECTION} {operation_name} {query}"
+    known is parsed, its characters and the name's are paid for. Raises Refused."""
+    key = f"{settings.INTROSPECTION} {operation_name!r} {query}"  # A repr ends itself: no two pairs have one key.
     found = _known.get(key)
     if found is None:
         try:
-            pay(len(query))
+            pay(len(key))
         except RateLimited as limited:
-            raise _too_much(limited) from None
+            raise too_much(limited) from None
         found = _prepared(query, operation_name)
-        if len(query) <= MAX_CACHED:
+        if len(key) <= MAX_CACHED:
             _known.keep(key, found)
     if isinstance(found, Answer):
         raise Refused(found)
@@ -126,7 +127,7 @@ def execute(prepared: Prepared, variables: dict[str, Any] | None, context: Conte
         context.pay(size.cost)
         context.exchange = _exchange(prepared.operation, variables or {})
     except RateLimited as limited:
-        raise _too_much(limited) from None
+        raise too_much(limited) from None
     except CurrencyUnavailable as error:
         told = GraphQLError(error.message, prepared.operation, extensions={"code": "BAD_USER_INPUT"})
         raise Refused(_refusal([told])) from None
@@ -145,10 +146,11 @@ def execute(prepared: Prepared, variables: dict[str, Any] | None, context: Conte
 
 
 def _size(prepared: Prepared, variables: dict[str, Any]) -> limits.Size:
-    numbers = tuple((name, given if isinstance(given, int) else None) for name, given in variables.items())
+    given = ((name, variables[name]) for name in prepared.variables if name in variables)
+    numbers = tuple((name, value if isinstance(value, int) else None) for name, value in given)
     size = prepared.sizes.get(numbers)
     if size is None:
-        if len(prepared.sizes) >= _SIZES:
+        if len(prepared.sizes) >= _MAX_SIZES:
             prepared.sizes.clear()
         size = limits.measure(prepared.operation, prepared.fragments, variables, _SCHEMA)
         prepared.sizes[numbers] = size
@@ -228,7 +230,7 @@ def _encoded(body: dict[str, Any]) -> bytes:
     return _compact_json(body).encode()
 
 
-def _too_much(limited: RateLimited) -> Refused:
+def too_much(limited: RateLimited) -> Refused:
     extensions = {"code": limited.code, "retryAfter": limited.retry_after}
     told = GraphQLError(limited.message, extensions=extensions)
     return Refused(_refusal([told], status=429, retry_after=limited.retry_after))

@@ -9,6 +9,7 @@ from graphql.execution.collect_fields import collect_sub_fields
 from graphql.language import FieldNode
 from strawberry.extensions.field_extension import FieldExtension
 from strawberry_django.optimizer import OptimizerConfig, optimize
+from strawberry_django.queryset import get_queryset_config
 
 from schema.context import Info
 from schema.rows import Plan
@@ -39,13 +40,18 @@ def load_nodes(rows: QuerySet[Row], info: Info) -> QuerySet[Row]:
 
 
 def load_below(rows: QuerySet[Row], info: Info, name: str) -> QuerySet[Row]:
-    """For a field whose type is a payload: with all that is selected of the rows in its field of that name."""
+    """For a field whose type is a payload: with all that is selected of the rows in its field of that name, under
+    whatever aliases."""
     raw = info._raw_info
     payload = cast("GraphQLObjectType", get_named_type(raw.return_type))
-    nodes = _below(raw.schema, raw.fragments, raw.variable_values, payload, raw.field_nodes, name)
-    if not nodes:
-        return rows
-    return optimize(rows, raw._replace(field_nodes=nodes, return_type=payload.fields[name].type), config=_CONFIG)
+    selected = collect_sub_fields(raw.schema, raw.fragments, raw.variable_values, payload, raw.field_nodes)
+    for nodes in selected.values():
+        if nodes[0].name.value == name:
+            rows = optimize(
+                rows, raw._replace(field_nodes=nodes, return_type=payload.fields[name].type), config=_CONFIG
+            )
+            get_queryset_config(rows).optimized = False  # By one alias: the next may select more.
+    return rows
 
 
 def load_as(rows: QuerySet[Row], info: Info, type_name: str) -> QuerySet[Row]:
@@ -90,20 +96,11 @@ def nodes_of(
 ) -> tuple[Any, list[FieldNode]]:
     """The type and the selections that a connection's field would have, were it a plain list of its nodes."""
     edge = cast("GraphQLObjectType", get_named_type(connection.fields["edges"].type))
-    edges = _below(schema, fragments, variables, connection, field_nodes, "edges")
-    nodes = _below(schema, fragments, variables, connection, field_nodes, "nodes")
-    nodes += _below(schema, fragments, variables, edge, edges, "node")
+
+    def below(parent: GraphQLObjectType, fields: list[FieldNode], name: str) -> list[FieldNode]:
+        selected = collect_sub_fields(schema, fragments, variables, parent, fields)
+        return [node for nodes in selected.values() for node in nodes if node.name.value == name]
+
+    edges = below(connection, field_nodes, "edges")
+    nodes = below(connection, field_nodes, "nodes") + below(edge, edges, "node")
     return connection.fields["nodes"].type, nodes
-
-
-def _below(
-    schema: GraphQLSchema,
-    fragments: dict[str, FragmentDefinitionNode],
-    variables: dict[str, Any],
-    parent: GraphQLObjectType,
-    fields: list[FieldNode],
-    name: str,
-) -> list[FieldNode]:
-    """What is selected in the fields' own field of that name, under whatever alias."""
-    selected = collect_sub_fields(schema, fragments, variables, parent, fields)
-    return [node for nodes in selected.values() for node in nodes if node.name.value == name]

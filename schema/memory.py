@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
 
-OVERHEAD = 500  # bytes of a key, an entry and their places
+_OVERHEAD = 500  # bytes of a key, an entry and their places
 
 
 class Memory(Generic[Value]):
@@ -28,7 +28,7 @@ class Memory(Generic[Value]):
 
     def keep(self, key: str, value: Value) -> None:
         """Remembers a value, unless it alone would take a tenth of the place."""
-        size = self._size(value) + OVERHEAD
+        size = self._size(value) + _OVERHEAD
         with self._lock:
             self._drop(key)
             if size > self._most() // 10:
@@ -41,7 +41,7 @@ class Memory(Generic[Value]):
     def _drop(self, key: str) -> None:
         value = self._held.pop(key, None)
         if value is not None:
-            self._bytes -= self._size(value) + OVERHEAD
+            self._bytes -= self._size(value) + _OVERHEAD
 
     def clear(self) -> None:
         with self._lock:

@@ -341,6 +341,17 @@ def test_a_list_of_24_products_takes_at_most_5_statements(cost, shop, rows):
     assert cost("a list", LIST) == BUDGETS["lists"]["24 products"] <= 5
 
 
+def test_aliases_of_a_mutations_cart_are_read_together(api, cost, shop):
+    shop(10)
+    some, more = "x: id", "x: lines { variant { product { title categories { name } } } }"
+    document = "mutation ($lines: [CartLineInput!]!) {{ addToCart(input: {{lines: $lines}}) {{ {} }} }}"
+    lines = [{"variantId": variant_id(each), "quantity": 1} for each in models.ProductVariant.objects.all()[:10]]
+    alone = cost("alone", document.format(f"b: cart {{ {more} }}"), lines=lines)
+    api.client.cookies.clear()
+    assert cost("both", document.format(f"a: cart {{ {some} }} b: cart {{ {more} }}"), lines=lines) == alone
+    assert len(cost.data["addToCart"]["b"]["x"]) == 10
+
+
 def test_a_filter_costs_no_statement(cost, shop):
     category = shop(24)[0].product.categories.earliest("pk")
     narrowed = LIST.replace("first: 24", f'first: 24, filter: {{categorySlug: "{category.slug}", price: {{gte: "0"}}}}')

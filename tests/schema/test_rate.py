@@ -77,3 +77,26 @@ def test_a_document_that_is_not_known_is_paid_for_before_it_is_read(ask, setting
     assert [ask(each).status_code for each in nonsense] == [400, 400, 429, 429]
     assert ask(nonsense[0]).status_code == 400  # It is known by now, and costs nothing.
     assert ask(nonsense[3], address="203.0.114.8").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("name", "nonsense"), [("Ask query", ASK.removeprefix("query ")), ("None", "{ shop { name } }"), ("Ask'", ASK)]
+)
+def test_nobody_has_another_s_document_refused(api, name, nonsense):
+    """What is kept of documents is kept by name and text, and no two pairs are one."""
+    assert api.post(nonsense, operation=name).json()["errors"]
+    assert "errors" not in api.post(ASK, operation="Ask").json()
+    assert "errors" not in api.post("{ shop { name } }").json()
+
+
+def test_a_name_is_paid_for_like_a_text(clock, settings):
+    settings.MAX_COST_PER_MINUTE = 700
+    throttle._spent.clear()
+
+    def named(name):
+        client = Client(REMOTE_ADDR="203.0.114.7", headers={"accept": "application/graphql-response+json"})
+        return client.post(
+            "/graphql/", {"query": "{ a }", "operationName": name}, content_type="application/json"
+        ).status_code
+
+    assert [named("x" * 500), named("y" * 500)] == [400, 429]
