@@ -1,3 +1,4 @@
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support import expected_conditions as that
@@ -20,7 +21,7 @@ class Page:
         self.browser.get(self.address + path)
 
     def find(self, how, what):
-        return WebDriverWait(self.browser, 20).until(that.element_to_be_clickable((how, what)))
+        return self._wait(that.element_to_be_clickable((how, what)))
 
     def double_click(self, button):
         ActionChains(self.browser).double_click(self.button(button)).perform()
@@ -35,7 +36,11 @@ class Page:
         self.find(By.NAME, field).send_keys(text)
 
     def reads(self, text):
-        WebDriverWait(self.browser, 20).until(that.text_to_be_present_in_element((By.ID, "main"), text))
+        self._wait(that.text_to_be_present_in_element((By.ID, "main"), text))
+
+    def _wait(self, condition):
+        """A page that gives way to the next while it is looked at is looked at again."""
+        return WebDriverWait(self.browser, 20, ignored_exceptions=[WebDriverException]).until(condition)
 
     def fits(self):
         return self.browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
