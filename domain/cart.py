@@ -1,4 +1,5 @@
-"""The cart: found or created, filled, changed. A converted cart is locked for good."""
+"""The cart: found or created, filled, changed, and given back as `quotes.load` gives it. A converted cart is locked for
+good."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,15 +9,19 @@ from typing import ClassVar
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import BigIntegerField, Q, QuerySet
 
 from domain import currency as currencies
-from domain import locks, stock
+from domain import locks, quotes, stock
 from domain.errors import DomainError, InvalidInput, NotFound, raise_all
 from domain.money import MAX_AMOUNT
+from domain.statements import Statement
 from storefront.models import Cart, CartLine, CartState, Checkout, Order, ProductVariant, StockPolicy, User
 
 MAX_LINES = 200
+_VARIANTS = Statement(
+    lambda keys: ProductVariant.objects.filter(pk__in=keys).select_related("product", "stock"), keys=BigIntegerField()
+)
 
 
 class CartLocked(DomainError):
@@ -77,14 +82,21 @@ def open_or_create(key: CartKey, *, currency: str | None = None, now: datetime) 
     must exist."""
     if key.code is not None:
         return open_existing(key), False
+    if not (key.user or key.remembered):
+        return _begun(key, currency, now), True
     active, fresh = candidates(key).filter(state=CartState.ACTIVE), None
     while (cart := locks.cart(active)) is None:
         # Two first requests of one user: the constraint lets one cart in, and both go on with that one.
-        fresh = Cart(user=key.user, currency=currencies.named(currency) if currency else None, updated_at=now)
-        Cart.objects.bulk_create([fresh], ignore_conflicts=key.user is not None)
+        fresh = _begun(key, currency, now)
         if key.user is None:
             return fresh, True
     return cart, fresh is not None and fresh.pk == cart.pk
+
+
+def _begun(key: CartKey, currency: str | None, now: datetime) -> Cart:
+    cart = Cart(user=key.user, currency=currencies.named(currency) if currency else None, updated_at=now)
+    Cart.objects.bulk_create([cart], ignore_conflicts=key.user is not None)
+    return cart
 
 
 def open_existing(key: CartKey) -> Cart:
@@ -154,7 +166,7 @@ def _add_lines(*, key: CartKey, lines: Sequence[NewLine], currency: str | None, 
         fields.setdefault(new.variant_id, ["lines", str(index)])
 
     cart, is_new = open_or_create(key, currency=currency, now=now)
-    variants = ProductVariant.objects.select_related("product", "stock").in_bulk(list(wanted))
+    variants = {variant.pk: variant for variant in _VARIANTS.all(keys=list(wanted))}
     present = {} if is_new else {line.variant_id: line for line in cart.lines.all()}
     if len(present.keys() | wanted.keys()) > MAX_LINES:
         raise InvalidInput(f"A cart holds at most {MAX_LINES} lines.", field=["lines"])
@@ -174,13 +186,15 @@ def _add_lines(*, key: CartKey, lines: Sequence[NewLine], currency: str | None, 
 
     prices = currencies.unit_prices(list(variants.values()), currencies.exchange_of(cart))
     for line in changed:
+        line.variant = variants[line.variant_id]
         line.seen_price = min(prices[line.variant_id], MAX_AMOUNT - 1)  # What costs more cannot be ordered.
     CartLine.objects.bulk_create(
         changed, update_conflicts=True, unique_fields=["cart", "variant"], update_fields=["quantity", "seen_price"]
     )
-    if not is_new:
-        touch(cart, now)
-    return cart
+    if is_new:
+        return quotes.new(cart, changed)
+    touch(cart, now)
+    return quotes.load(cart)
 
 
 @transaction.atomic(durable=True)
@@ -200,7 +214,7 @@ def set_quantity(*, key: CartKey, line_id: UUID, quantity: int, now: datetime) -
         price = currencies.unit_prices([line.variant], currencies.exchange_of(cart))[line.variant_id]
         cart.lines.filter(pk=line_id).update(quantity=quantity, seen_price=min(price, MAX_AMOUNT - 1))
     touch(cart, now)
-    return cart
+    return quotes.load(cart)
 
 
 @transaction.atomic(durable=True)
@@ -217,7 +231,7 @@ def remove_lines(*, key: CartKey, line_ids: Sequence[UUID], now: datetime) -> Ca
     )
     cart.lines.filter(pk__in=line_ids).delete()
     touch(cart, now)
-    return cart
+    return quotes.load(cart)
 
 
 @transaction.atomic(durable=True)
@@ -226,7 +240,7 @@ def clear(*, key: CartKey, now: datetime) -> Cart:
     cart = open_existing(key)
     cart.lines.all().delete()
     touch(cart, now)
-    return cart
+    return quotes.load(cart)
 
 
 class ChangeReason(Enum):

@@ -1,13 +1,13 @@
 """What a cart needs to become an order: e-mail, addresses, a way of shipping; and what it may have: codes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import BigIntegerField, QuerySet
+from django.db.models import BigIntegerField, UUIDField
 
 from domain import cart as carts
 from domain import contact, currency, promotions, quotes, stock
@@ -15,15 +15,11 @@ from domain.contact import AddressIncomplete
 from domain.errors import DomainError, NotFound, raise_all
 from domain.promotions import DiscountRefused, Refusal
 from domain.shipping import ShippingUnavailable
+from domain.statements import Statement
 from storefront.models import Address, Cart, CartLine, Checkout, Discount
 from storefront.models.promotions import normal_code
 
-# What else is read with the changed cart, for whoever shows it.
-Load = Callable[[QuerySet[Cart]], QuerySet[Cart]]
-
-
-def _alone(rows: QuerySet[Cart]) -> QuerySet[Cart]:
-    return rows
+_NOTED = Statement(lambda cart: Checkout.objects.filter(cart=cart), cart=UUIDField())
 
 
 class CartEmpty(DomainError):
@@ -59,7 +55,6 @@ def update(
     shipping_method_id: int | None = None,
     discount_codes: Sequence[str] | None = None,
     currency_code: str | None = None,
-    load: Load = _alone,
     now: datetime,
 ) -> Cart:
     """Notes what the buyer gave; what is None stays as it was. May be called again and again.
@@ -76,22 +71,22 @@ def update(
     if discount_codes is not None:
         _set_codes(cart, places)
     carts.touch(cart, now)
+    changed = quotes.load(cart)
     if shipping_method_id is not None or moved or places:
-        changed = load(quotes.loaded(_row(cart))).get()
         quote = quotes.quote(changed, now=now)
         refused = [each.at(places[each.discount_code]) for each in quote.refused if each.discount_code in places]
         raise_all([*refused, *_unavailable(quote, shipping_method_id)])
-        if quote.offer or not moved:
-            return changed
-        Checkout.objects.filter(cart=cart).update(shipping_method=None)
-    return load(_row(cart)).get()
+        if moved and not quote.offer:
+            Checkout.objects.filter(cart=cart).update(shipping_method=None)
+            return quotes.load(cart)
+    return changed
 
 
 def _note(
     cart: Cart, email: str | None, shipping: Address | None, billing: Address | None, shipping_method_id: int | None
 ) -> bool:
     """Writes what is not None; says whether the parcel goes elsewhere than when its shipping method was chosen."""
-    checkout = Checkout.objects.filter(cart=cart).first()
+    checkout = _NOTED.first(cart=cart.pk)
     if checkout is None:
         checkout = Checkout(cart=cart, email=cart.user.address if cart.user else "")
     moved = shipping is not None and checkout.shipping_method_id is not None
@@ -111,10 +106,6 @@ def _note(
     elif noted:
         checkout.save(update_fields=noted)
     return moved
-
-
-def _row(cart: Cart) -> QuerySet[Cart]:
-    return Cart.objects.filter(pk=cart.pk)
 
 
 def _change_currency(cart: Cart, code: str) -> None:
@@ -155,7 +146,7 @@ def _unavailable(quote: quotes.Quote, shipping_method_id: int | None) -> list[Do
 
 
 @transaction.atomic(durable=True)
-def apply_code(*, key: carts.CartKey, code: str, load: Load = _alone, now: datetime) -> Cart:
+def apply_code(*, key: carts.CartKey, code: str, now: datetime) -> Cart:
     """Has the cart hold one more discount code; one that it holds already changes nothing.
 
     Raises DiscountRefused if that code does not count, whatever the others do; NotFound, CartLocked.
@@ -163,14 +154,14 @@ def apply_code(*, key: carts.CartKey, code: str, load: Load = _alone, now: datet
     cart = carts.open_existing(key)
     code, held = normal_code(code), list(cart.discounts.all())
     if code in {discount.code for discount in held}:
-        return load(_row(cart)).get()
+        return quotes.load(cart)
     discount = promotions.found([code]).get(code)
     if discount is None or len(held) >= settings.MAX_DISCOUNT_CODES:
         reason = Refusal.TOO_MANY if discount else Refusal.UNKNOWN
         raise DiscountRefused(code, reason, field=["code"])
     cart.discounts.add(discount)
     carts.touch(cart, now)
-    changed = load(quotes.loaded(_row(cart))).get()
+    changed = quotes.load(cart)
     refused = quotes.quote(changed, now=now).refused
     raise_all([each.at(["code"]) for each in refused if each.discount_code == code])
     return changed
@@ -185,7 +176,7 @@ def remove_code(*, key: carts.CartKey, code: str, now: datetime) -> Cart:
         raise NotFound("The cart holds no such code.", field=["code"])
     cart.discounts.remove(discount)
     carts.touch(cart, now)
-    return cart
+    return quotes.load(cart)
 
 
 def missing(checkout: Checkout | None, quote: quotes.Quote) -> list[DomainError]:

@@ -76,6 +76,8 @@ def _listed(variant: ProductVariant, exchange: Exchange) -> VariantPrice | None:
 
 def unit_prices(variants: Collection[ProductVariant], exchange: Exchange) -> dict[int, Decimal]:
     """What one unit of each costs, by its key: as listed in that currency, or else converted."""
-    listed = listed_in(exchange).filter(variant__in=[variant.pk for variant in variants]).order_by()
-    fixed = {pk: quantize(price, exchange.currency) for pk, price in listed.values_list("variant_id", "price")}
+    fixed = {}
+    if exchange.currency != settings.SHOP_CURRENCY:
+        listed = listed_in(exchange).filter(variant__in=[variant.pk for variant in variants]).order_by()
+        fixed = {pk: quantize(price, exchange.currency) for pk, price in listed.values_list("variant_id", "price")}
     return {variant.pk: fixed.get(variant.pk, exchange(variant.price)) for variant in variants}

@@ -10,11 +10,12 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, UUIDField
 
 from domain import gateways, locks, orders, outbox, refunds
 from domain.errors import DomainError, InvalidInput
 from domain.money import ZERO
+from domain.statements import Statement
 from storefront.models import (
     GatewayEvent,
     Order,
@@ -47,6 +48,7 @@ class PaymentUnavailable(DomainError):
         self.payment = payment
 
 
+_PAYMENT = Statement(lambda payment: Payment.objects.filter(pk=payment).select_related("order"), payment=UUIDField())
 _OPEN = (PaymentState.PENDING, PaymentState.REQUIRES_ACTION)
 # What a gateway has not heard of by then, it never will.
 _LOST_AFTER = timedelta(minutes=15)
@@ -144,7 +146,7 @@ def _mark_asked(payment: Payment, *, now: datetime) -> None:
 @transaction.atomic(durable=True)
 def _record(*, payment_id: UUID, order_id: UUID, outcome: gateways.Outcome, now: datetime) -> Payment:
     locks.order(Order.objects.filter(pk=order_id))
-    payment = Payment.objects.select_related("order").get(pk=payment_id)
+    (payment,) = _PAYMENT.all(payment=payment_id)
     order = payment.order
     was_taken, is_taken = (state == PaymentState.SUCCEEDED for state in (payment.state, outcome.state))
     if was_taken or (payment.state not in _OPEN and not is_taken):

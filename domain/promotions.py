@@ -72,9 +72,9 @@ def found(codes: Iterable[str]) -> dict[str, Discount]:
     return {discount.code: discount for discount in Discount.objects.filter(code__in=wanted, is_active=True)}
 
 
-def lock_of(cart: Cart) -> None:
-    """Takes the right to count uses of the cart's codes, by primary key, until the transaction ends."""
-    locks.discounts(Discount.objects.filter(carts=cart))
+def lock(cart: Cart) -> list[Discount]:
+    """The cart's discounts as they are now, with the right to count their uses until the transaction ends."""
+    return locks.discounts(Discount.objects.filter(carts=cart))
 
 
 def coverage(discounts: Collection[Discount], lines: Collection[CartLine]) -> dict[int, frozenset[str]]:

@@ -1,24 +1,28 @@
 """What a cart costs now, and why: prices, discounts, shipping and tax brought together for `domain.pricing`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 
 from django.conf import settings
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, UUIDField
 
 from domain import currency, pricing, promotions, shipping, tax
 from domain.money import Exchange
 from domain.promotions import DiscountRefused
+from domain.statements import Statement, attach
 from storefront.models import Cart, CartLine, CartState, Discount, ShippingMethod
 
 # What `quote` reads of a cart: for `select_related` and `prefetch_related`.
 RELATED = ("currency", "user", "checkout__shipping_method__zone")
-PREFETCHED = (
-    Prefetch("lines", CartLine.objects.select_related("variant__product", "variant__stock")),
-    "discounts",
-)
+_LINES = CartLine.objects.select_related("variant__product", "variant__stock")
+PREFETCHED = (Prefetch("lines", _LINES), "discounts")
+# The same of one cart.
+_CART = Statement(lambda cart: Cart.objects.filter(pk=cart).select_related(*RELATED), cart=UUIDField())
+_LINES_OF = Statement(lambda cart: _LINES.filter(cart=cart), cart=UUIDField())
+_DISCOUNTS_OF = Statement(lambda cart: Discount.objects.filter(carts=cart), cart=UUIDField())
 
 
 @dataclass(frozen=True)
@@ -44,12 +48,28 @@ class Quote:
         return shipping.offers(self.parcel) if self.parcel else []
 
 
-def loaded(carts: QuerySet[Cart]) -> QuerySet[Cart]:
-    return carts.select_related(*RELATED).prefetch_related(*PREFETCHED)
+def load(cart: Cart) -> Cart:
+    """The cart as it is now, with all that its quote depends on."""
+    (loaded,) = _CART.all(cart=cart.pk)
+    return _with(loaded, _LINES_OF.all(cart=cart.pk), _DISCOUNTS_OF.all(cart=cart.pk))
+
+
+def new(cart: Cart, lines: Sequence[CartLine]) -> Cart:
+    """A cart that was begun just now, as `load` would read it: with these lines, and nothing else."""
+    Cart.checkout.related.set_cached_value(cart, None)
+    return _with(cart, lines, [])
+
+
+def _with(cart: Cart, lines: Sequence[CartLine], discounts: Sequence[Discount]) -> Cart:
+    for line in lines:
+        line.cart = cart
+    attach(cart, "lines", lines)
+    attach(cart, "discounts", discounts)
+    return cart
 
 
 def quote(cart: Cart, *, now: datetime) -> Quote:
-    """What a cart that was `loaded` costs; worked out once, and true as long as nothing of it is changed."""
+    """What a cart costs that was loaded; worked out once, and true as long as nothing of it is changed."""
     if "_quote" not in vars(cart):
         vars(cart)["_quote"] = _worked_out(cart, now=now)
     found: Quote = vars(cart)["_quote"]
@@ -89,7 +109,7 @@ def _worked_out(cart: Cart, *, now: datetime) -> Quote:
         worth = found.subtotal - found.discount
         parcel = shipping.Parcel(address, grams=shipping.grams(lines), worth=worth, exchange=exchange)
         method: ShippingMethod | None = checkout.shipping_method if checkout else None
-        offer = shipping.offer(method, parcel) if method else None
+        offer = shipping.offer(shipping.with_bands([method])[0], parcel) if method else None
     if offer:
         found = totals(pricing.Carriage(offer.rule, offer.price, rates.of(offer.method.tax_class_id)))
     took = {step.code for step in found.trace if step.kind is pricing.StepKind.DISCOUNT}

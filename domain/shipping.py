@@ -6,10 +6,15 @@ from decimal import Decimal
 from typing import ClassVar
 
 from django.conf import settings
+from django.db.models import BigIntegerField
 
 from domain.errors import DomainError
 from domain.money import ZERO, Exchange, quantize
-from storefront.models import Address, CartLine, ShippingMethod
+from domain.statements import Statement, attach
+from storefront.models import Address, CartLine, ShippingMethod, WeightBand
+
+_OFFERED = Statement(lambda: ShippingMethod.objects.filter(is_active=True).select_related("zone"))
+_BANDS = Statement(lambda methods: WeightBand.objects.filter(method__id__in=methods), methods=BigIntegerField())
 
 
 class ShippingUnavailable(DomainError):
@@ -71,5 +76,12 @@ def offer(method: ShippingMethod, parcel: Parcel) -> Offer | None:
 
 def offers(parcel: Parcel) -> list[Offer]:
     """All that can be chosen for the parcel, in the shop's order."""
-    methods = ShippingMethod.objects.filter(is_active=True).select_related("zone").prefetch_related("bands")
-    return [found for method in methods if (found := offer(method, parcel))]
+    return [found for method in with_bands(_OFFERED.all()) if (found := offer(method, parcel))]
+
+
+def with_bands(methods: list[ShippingMethod]) -> list[ShippingMethod]:
+    """The methods, with the bands that `offer` reads of each."""
+    bands = _BANDS.all(methods=[method.pk for method in methods])
+    for method in methods:
+        attach(method, "bands", [band for band in bands if band.method_id == method.pk])
+    return methods

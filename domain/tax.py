@@ -1,9 +1,17 @@
 """Which tax holds where goods are sent to."""
 
 from django.conf import settings
+from django.db.models import CharField
 
 from domain.pricing import Rate
+from domain.statements import Statement
 from storefront.models import Address, TaxRate
+
+_OF_PLACE = Statement(
+    lambda country, regions: TaxRate.objects.filter(country_code=country, region__in=regions).order_by(),
+    country=CharField(),
+    regions=CharField(),
+)
 
 
 class Rates:
@@ -16,7 +24,7 @@ class Rates:
     def __init__(self, address: Address | None) -> None:
         country = address.country_code if address else settings.SHOP_COUNTRY
         region = address.region if address else ""
-        rates = TaxRate.objects.filter(country_code=country, region__in={"", region}).order_by()
+        rates = _OF_PLACE.all(country=country, regions=["", region])
         self._by_place = {(rate.tax_class_id, rate.region): Rate(rate.name, rate.percent) for rate in rates}
         self._region = region
 

@@ -17,6 +17,7 @@ from django.db.models import F
 
 from domain import outbox, public_http
 from domain.money import ZERO, quantize
+from domain.statements import Statement
 from storefront.models import (
     Address,
     Order,
@@ -33,6 +34,7 @@ _SECONDS = 10
 _REST = timedelta(minutes=1)
 _KEPT = timedelta(days=14)
 
+_ACTIVE = Statement(lambda: WebhookEndpoint.objects.filter(is_active=True))
 _OF_STATE = {
     OrderState.AWAITING_PAYMENT: WebhookTopic.ORDER_PLACED,
     OrderState.PAID: WebhookTopic.ORDER_PAID,
@@ -125,7 +127,7 @@ def prune(*, now: datetime) -> int:
 
 
 def _wanting(topic: WebhookTopic) -> list[WebhookEndpoint]:
-    return [each for each in WebhookEndpoint.objects.filter(is_active=True) if topic in each.topics]
+    return [each for each in _ACTIVE.all() if topic in each.topics]
 
 
 def _owe(endpoints: Iterable[WebhookEndpoint], topic: WebhookTopic, data: Mapping[str, Any], *, now: datetime) -> None:

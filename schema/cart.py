@@ -2,11 +2,10 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 import strawberry_django
-from django.db.models import QuerySet
 
 from domain import cart as carts
 from domain import checkout as checkouts
@@ -17,7 +16,7 @@ from schema.catalog import ProductVariant
 from schema.context import Info
 from schema.enums import expose
 from schema.errors import Refusals, UserError, telling_limits, user_errors
-from schema.loading import load, load_below
+from schema.loading import complete, load
 from schema.pricing import PriceStep
 from schema.scalars import Money
 from storefront import models
@@ -41,7 +40,7 @@ _QUOTED: dict[str, Any] = {"select_related": quotes.RELATED, "prefetch_related":
 def quote_of(cart: models.Cart, info: Info) -> quotes.Quote:
     """What the cart costs; of one that was read without all that tells it, by reading it anew."""
     if "_quote" not in vars(cart) and "discounts" not in getattr(cart, "_prefetched_objects_cache", ()):
-        loaded = quotes.loaded(models.Cart.objects.filter(pk=cart.pk)).get()
+        loaded = quotes.load(cart)
         vars(cart)["_quote"] = quotes.quote(loaded, now=info.context.now)
     return quotes.quote(cart, now=info.context.now)
 
@@ -217,23 +216,14 @@ class ClearCartInput:
 
 @strawberry.type(description="The cart as it is now, or why nothing was done.")
 class CartPayload:
-    cart: Cart | None = strawberry.field(default=None, description="Null when nothing was done.")
+    row: strawberry.Private[models.Cart | None] = None
     user_errors: list[UserError] = strawberry.field(
         default_factory=list, description="Why nothing was done; empty on success."
     )
 
-    @classmethod
-    def of(cls, cart: models.Cart | None) -> "CartPayload":
-        return cls(cart=cast("Cart | None", cart))
-
-
-def selected(carts: QuerySet[models.Cart], info: Info) -> QuerySet[models.Cart]:
-    """With all that a mutation's selection shows of its cart."""
-    return load_below(carts, info, "cart")
-
-
-def as_it_is(cart: models.Cart, info: Info) -> CartPayload:
-    return CartPayload.of(selected(models.Cart.objects.filter(pk=cart.pk), info).first())
+    @strawberry.field(graphql_type=Cart | None, description="Null when nothing was done.")
+    def cart(self, info: Info) -> models.Cart | None:
+        return complete(self.row, info) if self.row else None
 
 
 # ── queries and mutations ────────────────────────────────────────────────────────────────────────────
@@ -279,7 +269,7 @@ class CartMutation:
             currency = info.context.exchange.currency
             cart = carts.add_lines(key=key, lines=lines, currency=currency, now=info.context.now)
             info.context.remember_cart(cart)
-            return as_it_is(cart, info)
+            return CartPayload(row=cart)
         return CartPayload(user_errors=errors)
 
     @strawberry.mutation(
@@ -291,7 +281,7 @@ class CartMutation:
             line_id = ids.uuid(input.line_id, "CartLine", field=["line_id"])
             key = info.context.cart_key(input.cart_code)
             cart = carts.set_quantity(key=key, line_id=line_id, quantity=input.quantity, now=info.context.now)
-            return as_it_is(cart, info)
+            return CartPayload(row=cart)
         return CartPayload(user_errors=errors)
 
     @strawberry.mutation(description="Takes lines out, all or none. Errors: NOT_FOUND, CART_LOCKED.")
@@ -303,7 +293,7 @@ class CartMutation:
             ]
             key = info.context.cart_key(input.cart_code)
             cart = carts.remove_lines(key=key, line_ids=line_ids, now=info.context.now)
-            return as_it_is(cart, info)
+            return CartPayload(row=cart)
         return CartPayload(user_errors=errors)
 
     @strawberry.mutation(
@@ -312,5 +302,5 @@ class CartMutation:
     def clear_cart(self, info: Info, input: ClearCartInput | None = None) -> CartPayload:
         with Refusals(info) as errors:
             key = info.context.cart_key(input.cart_code if input else None)
-            return as_it_is(carts.clear(key=key, now=info.context.now), info)
+            return CartPayload(row=carts.clear(key=key, now=info.context.now))
         return CartPayload(user_errors=errors)

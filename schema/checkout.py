@@ -8,7 +8,7 @@ import strawberry_django
 from domain import checkout as checkouts
 from domain import contact, shipping
 from schema import ids
-from schema.cart import CartPayload, as_it_is, quote_of, selected
+from schema.cart import CartPayload, quote_of
 from schema.context import Info
 from schema.enums import expose
 from schema.errors import Refusals, camel
@@ -193,10 +193,9 @@ class CheckoutMutation:
                 ),
                 discount_codes=input.discount_codes,
                 currency_code=input.currency,
-                load=lambda rows: selected(rows, info),
                 now=info.context.now,
             )
-            return CartPayload.of(cart)
+            return CartPayload(row=cart)
         return CartPayload(user_errors=errors)
 
     @strawberry.mutation(
@@ -207,15 +206,12 @@ class CheckoutMutation:
         with Refusals(info) as errors:
             info.context.check_discounts()
             key = info.context.cart_key(input.cart_code)
-            cart = checkouts.apply_code(
-                key=key, code=input.code, load=lambda rows: selected(rows, info), now=info.context.now
-            )
-            return CartPayload.of(cart)
+            return CartPayload(row=checkouts.apply_code(key=key, code=input.code, now=info.context.now))
         return CartPayload(user_errors=errors)
 
     @strawberry.mutation(description="Takes a discount code out of the cart. Errors: NOT_FOUND, CART_LOCKED.")
     def remove_discount_code(self, info: Info, input: RemoveDiscountCodeInput) -> CartPayload:
         with Refusals(info) as errors:
             key = info.context.cart_key(input.cart_code)
-            return as_it_is(checkouts.remove_code(key=key, code=input.code, now=info.context.now), info)
+            return CartPayload(row=checkouts.remove_code(key=key, code=input.code, now=info.context.now))
         return CartPayload(user_errors=errors)

@@ -254,6 +254,8 @@ def camel(part: str) -> str:
 def user_errors(errors: Iterable[DomainError]) -> list[UserError]:
     """The schema's form of domain errors; what they name is loaded for all of them at once."""
     errors = list(errors)
+    if not errors:
+        return []
     short = [error.variant.pk for error in errors if isinstance(error, InsufficientStockError)]
     variants = Together(models.ProductVariant.objects.filter(pk__in=short))
     return [_user_error(error, variants) for error in errors]

@@ -3,13 +3,12 @@
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar, cast
 
-from django.db.models import Model, QuerySet
+from django.db.models import Model, QuerySet, prefetch_related_objects
 from graphql import FragmentDefinitionNode, GraphQLObjectType, GraphQLSchema, get_named_type
 from graphql.execution.collect_fields import collect_sub_fields
 from graphql.language import FieldNode
 from strawberry.extensions.field_extension import FieldExtension
 from strawberry_django.optimizer import OptimizerConfig, optimize
-from strawberry_django.queryset import get_queryset_config
 
 from schema.context import Info
 from schema.rows import Plan
@@ -39,19 +38,34 @@ def load_nodes(rows: QuerySet[Row], info: Info) -> QuerySet[Row]:
     return optimize(rows, raw._replace(field_nodes=nodes, return_type=type_), config=_CONFIG)
 
 
-def load_below(rows: QuerySet[Row], info: Info, name: str) -> QuerySet[Row]:
-    """For a field whose type is a payload: with all that is selected of the rows in its field of that name, under
-    whatever aliases."""
-    raw = info._raw_info
-    payload = cast("GraphQLObjectType", get_named_type(raw.return_type))
-    selected = collect_sub_fields(raw.schema, raw.fragments, raw.variable_values, payload, raw.field_nodes)
-    for nodes in selected.values():
-        if nodes[0].name.value == name:
-            rows = optimize(
-                rows, raw._replace(field_nodes=nodes, return_type=payload.fields[name].type), config=_CONFIG
-            )
-            get_queryset_config(rows).optimized = False  # By one alias: the next may select more.
-    return rows
+def complete(row: Row, info: Info) -> Row:
+    """For a field whose type is that of a row which is there already: reads what is selected of it and was not read."""
+    wanted = optimize(type(row)._default_manager.all(), info, config=_CONFIG)
+    if wanted.query.annotations:  # Which come with rows alone.
+        return wanted.get(pk=row.pk)
+    _complete([row], wanted)
+    return row
+
+
+def _complete(rows: list[Any], wanted: QuerySet[Any]) -> None:
+    prefetch_related_objects(rows, *_paths(wanted.query.select_related))
+    for lookup in wanted._prefetch_related_lookups:  # type: ignore[attr-defined]
+        below = getattr(lookup, "queryset", None)
+        if below is not None and all(_has(row, lookup.prefetch_to) for row in rows):
+            _complete([each for row in rows for each in getattr(row, lookup.prefetch_to).all()], below)
+        else:
+            prefetch_related_objects(rows, lookup)
+
+
+def _paths(related: Any, above: str = "") -> list[str]:
+    """`select_related` of a query as lookups to prefetch, which leave alone what is there."""
+    if not isinstance(related, dict):
+        return []
+    return [path for name, below in related.items() for path in _paths(below, f"{above}{name}__") or [above + name]]
+
+
+def _has(row: Any, name: str) -> bool:
+    return name in getattr(row, "_prefetched_objects_cache", ())
 
 
 def load_as(rows: QuerySet[Row], info: Info, type_name: str) -> QuerySet[Row]:

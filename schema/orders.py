@@ -7,12 +7,13 @@ from uuid import UUID
 
 import strawberry
 import strawberry_django
-from django.db.models import DecimalField, OuterRef, Subquery, Sum, Value
+from django.db.models import DecimalField, OuterRef, Subquery, Sum, UUIDField, Value
 from django.db.models.functions import Coalesce
 
 from domain import cart as carts
 from domain import orders
 from domain.errors import NotFound
+from domain.statements import Statement
 from schema import ids
 from schema.catalog import Image, ProductVariant
 from schema.checkout import Address
@@ -20,7 +21,7 @@ from schema.connections import After, Before, Connection, First, Keyset, Last, P
 from schema.context import Info
 from schema.enums import expose
 from schema.errors import Refusals, UserError, telling_bad_input
-from schema.loading import load, load_nodes
+from schema.loading import complete, load, load_nodes
 from schema.pricing import PriceStep
 from schema.scalars import Money, moment, plain
 from storefront import models
@@ -28,6 +29,9 @@ from storefront import models
 if TYPE_CHECKING:
     from schema.fulfilment import Shipment
     from schema.payments import Payment
+
+# What a mutation has changed, as it is now.
+ORDER = Statement(lambda order: models.Order.objects.filter(pk=order), order=UUIDField())
 
 expose(
     models.OrderState,
@@ -250,7 +254,7 @@ class OrderPayload:
 
     @strawberry.field(graphql_type=Order | None, description="Null when nothing was done.")
     def order(self, info: Info) -> models.Order | None:
-        return load(models.Order.objects.filter(pk=self.order_id), info).first() if self.order_id else None
+        return complete(ORDER.all(order=self.order_id)[0], info) if self.order_id else None
 
 
 # ── queries and mutations ────────────────────────────────────────────────────────────────────────────

@@ -8,17 +8,21 @@ from uuid import UUID
 
 import strawberry
 import strawberry_django
+from django.db.models import UUIDField
 
 from domain import payments, refunds
 from domain.payments import PaymentDeclined, PaymentUnavailable
+from domain.statements import Statement
 from schema import ids
 from schema.context import Info
 from schema.enums import expose
 from schema.errors import Refusals, UserError
-from schema.loading import load
-from schema.orders import Order
+from schema.loading import complete
+from schema.orders import ORDER, Order
 from schema.scalars import Money
 from storefront import models
+
+_PAYMENT = Statement(lambda payment: models.Payment.objects.filter(pk=payment), payment=UUIDField())
 
 expose(models.PaymentState, "How a payment stands. PENDING and REQUIRES_ACTION are open, the others final.")
 
@@ -128,11 +132,11 @@ class PaymentPayload:
         description="Also of PAYMENT_DECLINED (it has failed) and of a PAYMENT_UNAVAILABLE that may be tried again.",
     )
     def payment(self, info: Info) -> models.Payment | None:
-        return load(models.Payment.objects.filter(pk=self.payment_id), info).first() if self.payment_id else None
+        return complete(_PAYMENT.all(payment=self.payment_id)[0], info) if self.payment_id else None
 
     @strawberry.field(graphql_type=Order | None, description="Null exactly when `payment` is.")
     def order(self, info: Info) -> models.Order | None:
-        return load(models.Order.objects.filter(pk=self.order_id), info).first() if self.order_id else None
+        return complete(ORDER.all(order=self.order_id)[0], info) if self.order_id else None
 
 
 # ── mutations ────────────────────────────────────────────────────────────────────────────────────────

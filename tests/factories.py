@@ -17,7 +17,7 @@ ADDRESS = models.Address(name="Ada", line1="Am Hafen 1", city="Hamburg", postal_
 
 def totals(cart: models.Cart, now: datetime = NOW) -> pricing.Totals:
     """What a cart costs."""
-    return quotes.quote(quotes.loaded(models.Cart.objects.filter(pk=cart.pk)).get(), now=now).totals
+    return quotes.quote(quotes.load(cart), now=now).totals
 
 
 class UserFactory(DjangoModelFactory):

@@ -25,12 +25,17 @@ def by_code(cart, user=None):
     return carts.CartKey(code=cart.code, user=user)
 
 
+def lines_of(cart):
+    """As they are in the database now."""
+    return CartLine.objects.filter(cart=cart)
+
+
 def contents(cart):
-    return {line.variant: line.quantity for line in cart.lines.all()}
+    return {line.variant: line.quantity for line in lines_of(cart)}
 
 
 def set_quantity(cart, quantity):
-    return carts.set_quantity(key=by_code(cart), line_id=cart.lines.get().pk, quantity=quantity, now=NOW)
+    return carts.set_quantity(key=by_code(cart), line_id=lines_of(cart).get().pk, quantity=quantity, now=NOW)
 
 
 # ── adding ───────────────────────────────────────────────────────────────────────────────────────────
@@ -46,7 +51,7 @@ def test_same_variant_twice_becomes_one_line():
     variant = VariantFactory()
     cart = add({variant: 2})
     add({variant: 3}, by_code(cart))
-    assert [(line.variant_id, line.quantity) for line in cart.lines.all()] == [(variant.pk, 5)]
+    assert [(line.variant_id, line.quantity) for line in lines_of(cart)] == [(variant.pk, 5)]
 
 
 def test_same_variant_twice_in_one_request_becomes_one_line():
@@ -177,7 +182,7 @@ def test_cart_holds_200_lines_and_no_more():
     cart = add(dict.fromkeys(variants, 1))
     with pytest.raises(InvalidInput):
         add({product.variants.first(): 1}, by_code(cart))
-    assert cart.lines.count() == carts.MAX_LINES
+    assert lines_of(cart).count() == carts.MAX_LINES
 
 
 @pytest.mark.parametrize("already", [0, 1, 30])
@@ -186,7 +191,7 @@ def test_adding_costs_the_same_however_long_the_cart_is(already, statements):
     cart = add(dict.fromkeys(variants[:already], 1)) if already else Cart.objects.create(updated_at=NOW)
     with statements() as counted:
         add({variants[30]: 1}, by_code(cart))
-    assert len(counted) == 5
+    assert len(counted) == 8
 
 
 # ── whose cart ───────────────────────────────────────────────────────────────────────────────────────
@@ -230,7 +235,7 @@ def test_forgotten_code_that_a_browser_remembers_leads_to_a_new_cart():
 def test_account_s_cart_opens_to_nobody_else_even_with_its_code(visitor):
     owner, other = UserFactory(), UserFactory() if visitor else None
     cart = add({VariantFactory(): 1}, carts.CartKey(user=owner))
-    line_id = cart.lines.get().pk
+    line_id = lines_of(cart).get().pk
     for attempt in (
         lambda key: add({VariantFactory(): 1}, key),
         lambda key: carts.set_quantity(key=key, line_id=line_id, quantity=2, now=NOW),
@@ -256,7 +261,7 @@ def test_account_s_cart_that_a_browser_remembers_is_not_opened_after_logout():
 
 def test_converted_cart_is_locked_and_tells_its_order(placed_order):
     order = placed_order({VariantFactory(): 1})
-    line_id = order.cart.lines.get().pk
+    line_id = lines_of(order.cart).get().pk
     for attempt in (
         lambda key: add({VariantFactory(): 1}, key),
         lambda key: carts.set_quantity(key=key, line_id=line_id, quantity=2, now=NOW),
@@ -348,16 +353,16 @@ def test_line_that_is_no_longer_for_sale_can_be_lowered_but_not_raised():
 def test_line_of_another_cart_is_not_found():
     cart, other = add({VariantFactory(): 1}), add({VariantFactory(): 1})
     with pytest.raises(NotFound):
-        carts.set_quantity(key=by_code(cart), line_id=other.lines.get().pk, quantity=2, now=NOW)
+        carts.set_quantity(key=by_code(cart), line_id=lines_of(other).get().pk, quantity=2, now=NOW)
     with pytest.raises(NotFound):
-        carts.remove_lines(key=by_code(cart), line_ids=[other.lines.get().pk], now=NOW)
+        carts.remove_lines(key=by_code(cart), line_ids=[lines_of(other).get().pk], now=NOW)
     assert CartLine.objects.filter(quantity=1).count() == 2
 
 
 def test_lines_are_removed():
     first, second, third = VariantFactory.create_batch(3)
     cart = add({first: 1, second: 1, third: 1})
-    gone = cart.lines.filter(variant__in=[first, third]).values_list("pk", flat=True)
+    gone = lines_of(cart).filter(variant__in=[first, third]).values_list("pk", flat=True)
     carts.remove_lines(key=by_code(cart), line_ids=list(gone), now=NOW)
     assert contents(cart) == {second: 1}
 
@@ -366,7 +371,7 @@ def test_all_lines_are_removed_or_none():
     variant = VariantFactory()
     cart = add({variant: 1})
     with pytest.raises(NotFound) as refused:
-        carts.remove_lines(key=by_code(cart), line_ids=[cart.lines.get().pk, uuid.uuid4()], now=NOW)
+        carts.remove_lines(key=by_code(cart), line_ids=[lines_of(cart).get().pk, uuid.uuid4()], now=NOW)
     assert refused.value.field == ("line_ids", "1")
     assert contents(cart) == {variant: 1}
 

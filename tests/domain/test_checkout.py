@@ -27,7 +27,7 @@ def update(cart, **given):
 
 
 def problems(cart):
-    cart = quotes.loaded(Cart.objects.filter(pk=cart.pk)).get()
+    cart = quotes.load(cart)
     return checkout.problems(cart, quotes.quote(cart, now=NOW), now=NOW)
 
 

@@ -125,7 +125,7 @@ def test_prices_seen_in_another_currency_are_not_compared(cart):
     CurrencyFactory()
     choose(cart, "USD")
     assert CartLine.objects.get().seen_price is None
-    loaded = quotes.loaded(Cart.objects.all()).get()
+    loaded = quotes.load(Cart.objects.get())
     assert checkout.problems(loaded, quotes.quote(loaded, now=NOW), now=NOW) == []
 
 

@@ -21,7 +21,6 @@ from storefront import demo
 from storefront.demo.pictures import draw_all
 from storefront.models import (
     Address,
-    Cart,
     Currency,
     Discount,
     DiscountKind,
@@ -145,7 +144,7 @@ def _buy(customer: User, wanted: dict[str, int], tokens: list[str], *, now: date
         shipping_method_id=ShippingMethod.objects.get(name="Standard", zone__name="Everywhere").pk,
         now=now,
     )
-    total = quotes.quote(quotes.loaded(Cart.objects.filter(pk=cart.pk)).get(), now=now).totals.total
+    total = quotes.quote(quotes.load(cart), now=now).totals.total
     order = orders.place(key=key, expected_total=total, now=now).order
     if not tokens:
         orders.cancel(order_id=order.pk, viewer=customer, reason="Ordered by mistake.", now=now)
