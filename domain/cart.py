@@ -9,7 +9,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import BigIntegerField, Q, QuerySet
+from django.db.models import BigIntegerField, CharField, Q, QuerySet
 
 from domain import currency as currencies
 from domain import locks, quotes, stock
@@ -99,9 +99,19 @@ def _begun(key: CartKey, currency: str | None, now: datetime) -> Cart:
     return cart
 
 
+_BY_CODE = Statement(lambda code: locks.locking(candidates(CartKey(code=code))), code=CharField())
+
+
+def lock(key: CartKey) -> Cart | None:
+    """Locks the cart that the key opens, whatever its state."""
+    if key.code is not None and key.user is None:
+        return _BY_CODE.first(code=key.code)
+    return locks.cart(candidates(key))
+
+
 def open_existing(key: CartKey) -> Cart:
     """Locks the key's active cart. Raises NotFound or CartLocked."""
-    cart = locks.cart(candidates(key))
+    cart = lock(key)
     if cart is None:
         raise not_found(key)
     if cart.state != CartState.ACTIVE:

@@ -57,7 +57,7 @@ def mark_delivered(*, order_id: UUID, actor: User | None, now: datetime) -> Orde
 
 
 def _lock(order_id: UUID) -> Order:
-    order = locks.order(Order.objects.filter(pk=order_id))
+    order = locks.order_of(order_id)
     if order is None:
         raise NotFound("There is no such order.", field=["order_id"])
     return order

@@ -8,10 +8,12 @@ On SQLite a transaction is IMMEDIATE and holds the one write lock from its begin
 import hashlib
 from collections.abc import Iterable
 from typing import TypeVar
+from uuid import UUID
 
 from django.db import models as db
 from django.db import transaction
 
+from domain.statements import NO_TRANSACTION, Statement
 from storefront.models import (
     Attempts,
     Cart,
@@ -28,21 +30,27 @@ from storefront.models import (
 
 Row = TypeVar("Row", bound=db.Model)
 
-_NO_TRANSACTION = "A lock is held by a transaction: open one first."
+
+def locking(rows: db.QuerySet[Row]) -> db.QuerySet[Row]:
+    """The rows, to be locked by primary key: for a `Statement`."""
+    # `no_key`: a row that only refers to a locked one, as an order to its customer, does not wait for it.
+    return rows.select_for_update(of=("self",), no_key=True).order_by("pk")
 
 
 def _locked(rows: db.QuerySet[Row]) -> db.QuerySet[Row]:
     if not transaction.get_connection().in_atomic_block:
-        raise RuntimeError(_NO_TRANSACTION)
-    # `no_key`: a row that only refers to a locked one, as an order to its customer, does not wait for it.
-    return rows.select_for_update(of=("self",), no_key=True).order_by("pk")
+        raise RuntimeError(NO_TRANSACTION)
+    return locking(rows)
+
+
+_ORDER = Statement(lambda order: locking(Order.objects.filter(pk=order)), order=db.UUIDField())
 
 
 def email(address: str) -> None:
     """Locks an e-mail address, whether an account has it or not, until the transaction ends."""
     connection = transaction.get_connection()
     if not connection.in_atomic_block:
-        raise RuntimeError(_NO_TRANSACTION)
+        raise RuntimeError(NO_TRANSACTION)
     if connection.vendor == "postgresql":
         digest = hashlib.sha256(address.encode()).digest()
         with connection.cursor() as cursor:
@@ -77,6 +85,11 @@ def cart(candidates: db.QuerySet[Cart]) -> Cart | None:
 def order(candidates: db.QuerySet[Order]) -> Order | None:
     """Locks the order that the query finds."""
     return _locked(candidates).first()
+
+
+def order_of(key: UUID) -> Order | None:
+    """Locks the order that has this primary key."""
+    return _ORDER.first(order=key)
 
 
 def product(candidates: db.QuerySet[Product]) -> Product | None:
@@ -117,6 +130,6 @@ def row(candidates: db.QuerySet[Row]) -> Row | None:
 def due_message(candidates: db.QuerySet[OutboxMessage]) -> OutboxMessage | None:
     """Locks the message that comes first, has been due longest and that nobody else is taking: alone."""
     if not transaction.get_connection().in_atomic_block:
-        raise RuntimeError(_NO_TRANSACTION)
+        raise RuntimeError(NO_TRANSACTION)
     skip = transaction.get_connection().features.has_select_for_update_skip_locked
     return candidates.order_by("priority", "due_at", "id").select_for_update(skip_locked=skip).first()

@@ -9,13 +9,13 @@ from uuid import UUID
 
 from django.core import signing
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import CharField, QuerySet, UUIDField
 
 from domain import cart as carts
 from domain import checkout, locks, outbox, pricing, promotions, quotes, stock, webhooks
 from domain.errors import DomainError, InvalidInput, NotFound, raise_all
 from domain.money import MAX_AMOUNT, quantize
-from domain.statements import attach
+from domain.statements import Statement, attach
 from storefront.models import (
     Cart,
     CartState,
@@ -74,6 +74,11 @@ _RETRIES_WITHIN = timedelta(days=1)
 _ANSWERED_WITHIN = timedelta(minutes=15)
 # Without letters that are misread (I, L, O, U). Ten of them at random: a number tells nothing of the volume.
 _NUMBER_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_BY_NUMBER = Statement(
+    lambda number, order: locks.locking(Order.objects.filter(number=number, pk=order)),
+    number=CharField(),
+    order=UUIDField(),
+)
 _receipts = signing.Signer(salt="commercia.order-receipt")
 
 
@@ -104,23 +109,30 @@ def discount_codes(order: Order) -> list[str]:
     return [step.code for step in trace(order) if step.kind == pricing.StepKind.DISCOUNT]
 
 
-def _of_receipt(receipt: str) -> QuerySet[Order]:
+def _number_of(receipt: str) -> str | None:
     try:
-        return Order.objects.filter(number=_receipts.unsign(receipt))
+        return _receipts.unsign(receipt)
     except signing.BadSignature:
-        return Order.objects.none()
+        return None
 
 
 def visible(*, order_id: UUID | None, viewer: User | None, receipt: str | None) -> QuerySet[Order]:
     """The order, if the viewer may see it by who they are or by the receipt; else none."""
-    orders = Order.objects.visible_to(viewer) if receipt is None else _of_receipt(receipt)
+    if receipt is None:
+        orders = Order.objects.visible_to(viewer)
+    else:
+        number = _number_of(receipt)
+        orders = Order.objects.filter(number=number) if number else Order.objects.none()
     return orders if order_id is None else orders.filter(pk=order_id)
 
 
 def lock(*, order_id: UUID, viewer: User | None, receipt: str | None) -> Order:
     """Locks an order that the viewer may change, by who they are or by the receipt. Raises NotFound."""
-    orders = Order.objects.changeable_by(viewer) if receipt is None else _of_receipt(receipt)
-    order = locks.order(orders.filter(pk=order_id))
+    if receipt is None:
+        order = locks.order(Order.objects.changeable_by(viewer).filter(pk=order_id))
+    else:
+        number = _number_of(receipt)
+        order = _BY_NUMBER.first(number=number, order=order_id) if number else None
     if order is None:
         raise NotFound("There is no such order.", field=["order_id"])
     return order
@@ -207,7 +219,7 @@ def place(
 
 
 def _cart_to_place(key: carts.CartKey, *, now: datetime) -> Cart:
-    cart = locks.cart(carts.candidates(key))
+    cart = carts.lock(key)
     if cart is None and key.code is None and key.user is not None:
         # The retry of an account that states no code: its active cart has just become its last order.
         recent = Cart.objects.filter(user=key.user, state=CartState.CONVERTED, updated_at__gte=now - _RETRIES_WITHIN)

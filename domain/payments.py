@@ -145,7 +145,7 @@ def _mark_asked(payment: Payment, *, now: datetime) -> None:
 
 @transaction.atomic(durable=True)
 def _record(*, payment_id: UUID, order_id: UUID, outcome: gateways.Outcome, now: datetime) -> Payment:
-    locks.order(Order.objects.filter(pk=order_id))
+    locks.order_of(order_id)
     (payment,) = _PAYMENT.all(payment=payment_id)
     order = payment.order
     was_taken, is_taken = (state == PaymentState.SUCCEEDED for state in (payment.state, outcome.state))

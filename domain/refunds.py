@@ -162,7 +162,7 @@ def _request(wanted: Refund) -> gateways.Return:
 
 @transaction.atomic(durable=True)
 def _record(*, refund_id: UUID, order_id: UUID, outcome: gateways.Outcome, now: datetime) -> Refund:
-    locks.order(Order.objects.filter(pk=order_id))
+    locks.order_of(order_id)
     refund = Refund.objects.select_related("payment__order", "actor").get(pk=refund_id)
     if refund.state != PaymentState.PENDING:
         return refund  # A twin of this request was first.

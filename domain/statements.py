@@ -17,6 +17,8 @@ from django.db.models.sql.compiler import SQLCompiler
 
 Row = TypeVar("Row", bound=db.Model)
 
+NO_TRANSACTION = "A lock is held by a transaction: open one first."
+
 
 class _Given(db.Expression):
     """A value that is known when the statement is run."""
@@ -88,6 +90,8 @@ def _padded(values: list[Any]) -> list[Any]:
 def _asked(known: _WorkedOut, values: Mapping[str, Any]) -> Iterable[Any]:
     rows = known.rows.all()
     connection = connections[rows.db]
+    if rows.query.select_for_update and not connection.in_atomic_block:
+        raise RuntimeError(NO_TRANSACTION)
     params = tuple(each.of(values, connection) if isinstance(each, _Given) else each for each in known.params)
     compiler = copy(known.compiler)
     compiler.connection = connection
