@@ -101,17 +101,20 @@ class Prepared:
 
 def prepare(query: str, operation_name: str | None, *, pay: Callable[[int], None]) -> Prepared:
     """The operation of that name, or the only one. Documents of usual length are parsed once; before one that is not
-    known is parsed, its characters and the name's are paid for. Raises Refused."""
+    known is parsed, its characters and the name's are paid for, and after it, if it is no good, as much as the dearest
+    operation may cost: whoever sends many of those is soon not read any more. Raises Refused."""
     key = f"{settings.INTROSPECTION} {operation_name!r} {query}"  # A repr ends itself: no two pairs have one key.
     found = _known.get(key)
     if found is None:
         try:
             pay(len(key))
+            found = _prepared(query, operation_name)
+            if len(key) <= MAX_CACHED:
+                _known.keep(key, found)
+            if isinstance(found, Answer):
+                pay(settings.MAX_QUERY_COST)
         except RateLimited as limited:
             raise too_much(limited) from None
-        found = _prepared(query, operation_name)
-        if len(key) <= MAX_CACHED:
-            _known.keep(key, found)
     if isinstance(found, Answer):
         raise Refused(found)
     return found
@@ -121,10 +124,11 @@ def execute(prepared: Prepared, variables: dict[str, Any] | None, context: Conte
     """Runs one operation. Raises Refused."""
     size = _size(prepared, variables or {})
     context.told["cost"] = size.cost
-    if too_large := limits.refusal(size):
-        raise Refused(_refusal([too_large]))
+    too_large = limits.refusal(size)
     try:
-        context.pay(size.cost)
+        context.pay(settings.MAX_QUERY_COST if too_large else size.cost)
+        if too_large:
+            raise Refused(_refusal([too_large]))
         context.exchange = _exchange(prepared.operation, variables or {})
     except RateLimited as limited:
         raise too_much(limited) from None

@@ -72,7 +72,7 @@ def test_with_the_older_type_the_status_is_200(ask):
 
 
 def test_a_document_that_is_not_known_is_paid_for_before_it_is_read(ask, settings):
-    settings.MAX_COST_PER_MINUTE = 700
+    settings.MAX_COST_PER_MINUTE, settings.MAX_QUERY_COST = 700, 0
     nonsense = ["{ shop { " + f"n{number} " * 100 + "} }" for number in range(4)]
     assert [ask(each).status_code for each in nonsense] == [400, 400, 429, 429]
     assert ask(nonsense[0]).status_code == 400  # It is known by now, and costs nothing.
@@ -90,7 +90,7 @@ def test_nobody_has_another_s_document_refused(api, name, nonsense):
 
 
 def test_a_name_is_paid_for_like_a_text(clock, settings):
-    settings.MAX_COST_PER_MINUTE = 700
+    settings.MAX_COST_PER_MINUTE, settings.MAX_QUERY_COST = 700, 0
     throttle._spent.clear()
 
     def named(name):
@@ -100,3 +100,20 @@ def test_a_name_is_paid_for_like_a_text(clock, settings):
         ).status_code
 
     assert [named("x" * 500), named("y" * 500)] == [400, 429]
+
+
+@pytest.mark.parametrize(
+    "document",
+    ["{ nonsense }", "{", "{ products(first: 50) { nodes { variants { product { variants { product { id } } } } } } }"],
+    ids=["invalid", "unreadable", "too costly"],
+)
+def test_documents_that_are_no_good_cost_what_the_dearest_may(ask, settings, document):
+    settings.MAX_COST_PER_MINUTE, settings.MAX_QUERY_COST = 500, 200
+    times = [ask(f"{document} # {number}").status_code for number in range(5)]
+    assert times[0] == 400
+    assert times[-1] == 429
+
+
+def test_one_that_is_known_to_be_no_good_costs_nothing_more(ask, settings):
+    settings.MAX_COST_PER_MINUTE, settings.MAX_QUERY_COST = 500, 200
+    assert statuses(ask, 20, query="{ nonsense }") == [400] * 20
