@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
+from typing import Any
 
 from django.conf import settings
-from django.db.models import Prefetch, UUIDField
+from django.db.models import Exists, OuterRef, Prefetch, UUIDField
 
 from domain import currency, pricing, promotions, shipping, tax
 from domain.money import Exchange
@@ -20,7 +21,10 @@ RELATED = ("currency", "user", "checkout__shipping_method__zone")
 _LINES = CartLine.objects.select_related("variant__product", "variant__stock")
 PREFETCHED = (Prefetch("lines", _LINES), "discounts")
 # The same of one cart.
-_CART = Statement(lambda cart: Cart.objects.filter(pk=cart).select_related(*RELATED), cart=UUIDField())
+_HAS_CODES = Exists(Cart.discounts.through.objects.filter(cart=OuterRef("pk")))
+_CART = Statement(
+    lambda cart: Cart.objects.filter(pk=cart).select_related(*RELATED).annotate(has_codes=_HAS_CODES), cart=UUIDField()
+)
 _LINES_OF = Statement(lambda cart: _LINES.filter(cart=cart), cart=UUIDField())
 _DISCOUNTS_OF = Statement(lambda cart: Discount.objects.filter(carts=cart), cart=UUIDField())
 
@@ -50,8 +54,8 @@ class Quote:
 
 def load(cart: Cart) -> Cart:
     """The cart as it is now, with all that its quote depends on."""
-    (loaded,) = _CART.all(cart=cart.pk)
-    return _with(loaded, _LINES_OF.all(cart=cart.pk), _DISCOUNTS_OF.all(cart=cart.pk))
+    loaded: Any = _CART.all(cart=cart.pk)[0]
+    return _with(loaded, _LINES_OF.all(cart=cart.pk), _DISCOUNTS_OF.all(cart=cart.pk) if loaded.has_codes else [])
 
 
 def new(cart: Cart, lines: Sequence[CartLine]) -> Cart:

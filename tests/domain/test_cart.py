@@ -191,7 +191,7 @@ def test_adding_costs_the_same_however_long_the_cart_is(already, statements):
     cart = add(dict.fromkeys(variants[:already], 1)) if already else Cart.objects.create(updated_at=NOW)
     with statements() as counted:
         add({variants[30]: 1}, by_code(cart))
-    assert len(counted) == 8
+    assert len(counted) == 7
 
 
 # ── whose cart ───────────────────────────────────────────────────────────────────────────────────────
