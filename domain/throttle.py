@@ -90,6 +90,9 @@ def forgive(action: str, *, address: str, account: str, now: datetime) -> None:
         Attempts.objects.filter(key=key).update(count=0)
 
 
+_COST_SECONDS = 10
+
+
 class _Spent(Counter[str]):
     """What this process alone has counted in one stretch of time; too many to count begin anew."""
 
@@ -110,11 +113,13 @@ _spent = _Spent()
 def spend(units: int, *, by: str, now: datetime) -> None:
     """Takes units from what a viewer or an address may cost a minute. Raises RateLimited if they are used up.
 
-    Counted in Redis, or by each process for itself: never by a statement.
+    They are given out in parts, so that nobody spends a minute's at once, beside whom all others would wait. Counted in
+    Redis, or by each process for itself: never by a statement.
     """
-    limit = Limit(seconds=60, address=settings.MAX_COST_PER_MINUTE)
-    if not limit.address:
+    if not settings.MAX_COST_PER_MINUTE:
         return
+    part = settings.MAX_COST_PER_MINUTE * _COST_SECONDS // 60
+    limit = Limit(seconds=_COST_SECONDS, address=max(part, settings.MAX_QUERY_COST))
     key = _key("cost", ("", by), limit, now)
     counted = shared_cache.count(key, units, seconds=limit.seconds)
     if counted is None:

@@ -385,17 +385,24 @@ def spend(units, by="198.51.100.7", now=NOW):
 
 @pytest.fixture
 def allowance(settings, store):
-    settings.MAX_COST_PER_MINUTE = 100
+    settings.MAX_COST_PER_MINUTE, settings.MAX_QUERY_COST = 600, 80
     throttle._spent.clear()
 
 
 @pytest.mark.usefixtures("allowance")
-def test_whoever_has_cost_too_much_waits_for_the_next_minute():
+def test_whoever_has_cost_too_much_waits_for_the_next_ten_seconds():
     assert passed(partial(spend, units) for units in (60, 40, 1, 1)) == 2
     with pytest.raises(RateLimited) as limited:
-        spend(1, now=NOW + timedelta(seconds=20))
-    assert limited.value.retry_after == 40
-    spend(100, now=NOW + timedelta(minutes=1))
+        spend(1, now=NOW + timedelta(seconds=4))
+    assert limited.value.retry_after == 6
+    spend(100, now=NOW + timedelta(seconds=10))
+
+
+@pytest.mark.usefixtures("allowance")
+def test_the_dearest_operation_is_never_too_much_by_itself(settings):
+    settings.MAX_QUERY_COST = 20_000
+    spend(20_000)
+    assert not passes(partial(spend, 1))
 
 
 @pytest.mark.usefixtures("allowance")
