@@ -164,11 +164,11 @@ def _find(query: str, now: datetime | None) -> _Found:
     """Looks no further than it has to: at beginnings only where no more than MANY names have the words themselves, for
     names with beginnings only where more than MANY documents have them, at scores only of what is ranked."""
 
-    def first(part: str, query: str) -> str:
-        return f"""SELECT d.product_id, d.vector FROM storefront_searchdocument d
+    def first(part: str, query: str, vector: str = "d.vector") -> str:
+        return f"""SELECT d.product_id, {vector} FROM storefront_searchdocument d
             WHERE {part} @@ ({_once(query)}) {_PUBLISHED if now else ""} LIMIT {MANY + 1}"""
 
-    sql = f"""WITH typed AS MATERIALIZED ({first(_NAMES, "words")}),
+    sql = f"""WITH typed AS MATERIALIZED ({first(_NAMES, "words", "NULL::tsvector AS vector")}),
         whole AS MATERIALIZED ({first(_WHOLE, "beginnings")}),
         named AS MATERIALIZED ({first(_NAMES, "beginnings")}),
         words AS MATERIALIZED (SELECT count(*) > {MANY} AS are_many FROM typed),
