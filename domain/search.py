@@ -91,8 +91,8 @@ class Question:
 
 
 def understand(text: str, *, now: datetime | None = None) -> Question:
-    """The question for products that match every word of the text; with `now`, only those that are published then
-    are sure to be ranked and counted."""
+    """The question for products that match every word of the text. With `now`, those that are not published then are
+    neither ranked nor counted."""
     words = _words(text[:MAX_LENGTH])[:_MAX_WORDS]
     if not words:
         return Question(matches=RawSQL("SELECT 0 WHERE 1 = 0", []), score=_score("SELECT 0"))
