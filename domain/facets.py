@@ -8,14 +8,15 @@ from typing import Any
 
 from django.core.exceptions import EmptyResultSet
 
-from domain import replicas
+from domain import replicas, search
 from domain.catalog import ProductFilter, browse, variants_wanted
 from domain.drafts import MAX_OPTIONS
 from domain.search import Question
 from storefront.models import Product, ProductVariant, Tag
 
 MAX_VALUES = 100
-# Products that are counted. Where a list is longer, the counts say how they are spread over so many of them.
+# Products that are counted. Where a list is longer, the counts say how they are spread over so many of them; SOME, of
+# a search that too many match.
 MAX_COUNTED = 10_000
 
 _COLUMNS = ["id", "vendor", "product_type", *(f"option{number}_name" for number in range(1, MAX_OPTIONS + 1))]
@@ -108,8 +109,11 @@ class _Counts:
         """The name of the set of products that the filter leaves."""
         name = f"found{list(self._sets).index(filter) if filter in self._sets else len(self._sets)}"
         if filter not in self._sets:
-            products = browse(filter=filter, question=self._question, now=self._now).order_by().values(*_COLUMNS)
-            sql, params = products[:MAX_COUNTED].query.sql_with_params()
+            question, most = self._question, MAX_COUNTED
+            if question and not question.is_ranked:
+                question, most = question.sample if filter == ProductFilter() else question, search.SOME
+            products = browse(filter=filter, question=question, now=self._now).order_by().values(*_COLUMNS)
+            sql, params = products[:most].query.sql_with_params()
             self._sets[filter] = f"{name} ({', '.join(_COLUMNS)}) AS ({sql})"
             self._set_params += params
         return name

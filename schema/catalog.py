@@ -8,8 +8,8 @@ import strawberry_django
 from django.db.models import Model, Prefetch
 
 from domain import catalog, currency, facets, images, pictures, stock
+from domain import search as searches
 from domain.facets import Facet as FacetCounts
-from domain.search import Question, understand
 from schema import ids
 from schema.choosing import Id, ProductFilter, Slug, decoded, one
 from schema.connections import After, Before, Connection, First, Keyset, Last, Page
@@ -290,10 +290,12 @@ class Facet:
 @strawberry.type(description="A page of products.")
 class ProductConnection(Connection[Product]):
     filter: strawberry.Private[catalog.ProductFilter]
-    question: strawberry.Private[Question | None]
+    question: strawberry.Private[searches.Question | None]
 
     @strawberry.field(
-        graphql_type=list[Facet], description="What narrows the list; counted in 10,000 products at most."
+        graphql_type=list[Facet],
+        description="What narrows the list; counted in 10,000 products at most, and in 500 of those that match a "
+        "search where they are more than 1,000.",
     )
     def facets(self, info: Info) -> list[FacetCounts]:
         return facets.count(filter=self.filter, question=self.question, now=info.context.now)
@@ -328,7 +330,7 @@ class CatalogQuery:
         filter: Annotated[ProductFilter | None, strawberry.argument(description="Which ones.")] = None,
         sort: Annotated[catalog.Sort, strawberry.argument(description="In which order.")] = catalog.Sort.RELEVANCE,
     ) -> ProductConnection:
-        question = understand(search) if search and search.strip() else None
+        question = searches.understand(search, now=info.context.now) if search and search.strip() else None
         if sort is catalog.Sort.RELEVANCE and not (question and question.is_ranked):
             sort = catalog.Sort.NEWEST
         wanted = decoded(filter or ProductFilter(), info)
@@ -340,6 +342,8 @@ class CatalogQuery:
             after=after,
             last=last,
             before=before,
+            most=searches.MANY if question else None,
+            count=question.count if question and wanted == catalog.ProductFilter() else None,
         )
         return ProductConnection(page=page, filter=wanted, question=question)
 

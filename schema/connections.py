@@ -13,6 +13,7 @@ import strawberry
 from django.core import signing
 from django.db.models import Field, Model, Q, QuerySet
 
+from domain.search import MANY
 from schema.errors import bad_user_input
 
 Node = TypeVar("Node")
@@ -106,13 +107,18 @@ class Page:
         after: str | None,
         last: int | None,
         before: str | None,
+        most: int | None = None,
+        count: int | None = None,
     ) -> None:
+        """Counts rows as far as `most`, MAX_COUNTED unless said, if their `count` is not known: it reads every row."""
         for name, size in (("first", first), ("last", last)):
             if size is not None and not 0 <= size <= MAX_PAGE:
                 raise bad_user_input(f"`{name}` is from 0 to {MAX_PAGE}.")
         if first is not None and last is not None:
             raise bad_user_input("Ask for `first` or for `last`, not for both.")
         self.all_rows = rows
+        self.most = MAX_COUNTED if most is None else most
+        self._known_count = count
         self._keyset, self._load = keyset, load
         self._after, self._before = after, before
         self._backwards = last is not None
@@ -139,8 +145,10 @@ class Page:
 
     @cached_property
     def count(self) -> int:
-        """How many rows the whole list has, and one more than MAX_COUNTED at most: a count reads every row."""
-        return self.all_rows.order_by()[: MAX_COUNTED + 1].count()
+        """How many rows the whole list has, and no more than one above `most`."""
+        if self._known_count is not None:
+            return self._known_count
+        return self.all_rows.order_by()[: self.most + 1].count()
 
     @property
     def info(self) -> PageInfo:
@@ -170,12 +178,12 @@ class Connection(Generic[Node]):
         return self.page.info
 
     @strawberry.field(
-        description=f"How many items the whole list has, as far as they are counted: to {MAX_COUNTED:,}. "
-        "Counted when asked for."
+        description=f"How many items the whole list has, as far as they are counted: to {MAX_COUNTED:,}, of "
+        f"`products(search:)` to {MANY:,}. Counted when asked for."
     )
     def total_count(self) -> int:
-        return min(self.page.count, MAX_COUNTED)
+        return min(self.page.count, self.page.most)
 
     @strawberry.field(description='Whether there are more than `totalCount` says: "more than 10,000".')
     def total_count_exceeded(self) -> bool:
-        return self.page.count > MAX_COUNTED
+        return self.page.count > self.page.most

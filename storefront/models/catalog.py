@@ -194,7 +194,7 @@ class ProductVariant(models.Model):
 class SearchDocument(models.Model):
     """The words that a product is found by, most telling first; `domain.search` writes and reads them.
 
-    Each database derives its own full-text index from these columns (migration 0002).
+    Each database derives its own full-text index from these columns (migrations 0002 and 0020).
     """
 
     product = models.OneToOneField(Product, on_delete=models.CASCADE, primary_key=True, related_name="search_document")
