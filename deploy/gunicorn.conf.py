@@ -1,6 +1,11 @@
 """gunicorn: one process with threads on the embedded default; WEB_CONCURRENCY processes in production."""
 
 import os
+import sys
+
+# A request that works out much lets go of the interpreter so often, in seconds, that the others beside it hardly wait:
+# docs/performance.md.
+sys.setswitchinterval(0.001)
 
 # PostgreSQL takes as many processes as there are cores for; SQLite has one writer, so one process is enough.
 workers = int(os.environ.get("WEB_CONCURRENCY", "1"))

@@ -43,6 +43,9 @@ def _locked(rows: db.QuerySet[Row]) -> db.QuerySet[Row]:
     return locking(rows)
 
 
+_STOCK = Statement(
+    lambda variants: locking(Stock.objects.filter(variant__id__in=variants)), variants=db.BigIntegerField()
+)
 _ORDER = Statement(lambda order: locking(Order.objects.filter(pk=order)), order=db.UUIDField())
 
 
@@ -119,7 +122,7 @@ def discounts(candidates: db.QuerySet[Discount]) -> list[Discount]:
 
 def stock(variant_ids: Iterable[int]) -> list[Stock]:
     """Locks these variants' stock rows, by primary key, so that no two buyers wait for each other."""
-    return list(_locked(Stock.objects.filter(pk__in=list(variant_ids))))
+    return _STOCK.all(variants=list(variant_ids))
 
 
 def row(candidates: db.QuerySet[Row]) -> Row | None:

@@ -50,6 +50,7 @@ class PaymentUnavailable(DomainError):
 
 _PAYMENT = Statement(lambda payment: Payment.objects.filter(pk=payment).select_related("order"), payment=UUIDField())
 _OPEN = (PaymentState.PENDING, PaymentState.REQUIRES_ACTION)
+_OPEN_OF = Statement(lambda order: Payment.objects.filter(order=order, state__in=_OPEN), order=UUIDField())
 # What a gateway has not heard of by then, it never will.
 _LOST_AFTER = timedelta(minutes=15)
 # What we gave up, a buyer may still pay at the gateway: money that no webhook tells of is looked for so long.
@@ -110,7 +111,7 @@ def _intend(
         if paid and order.state in {OrderState.PAID, OrderState.SHIPPED, OrderState.DELIVERED}:
             return paid
         raise orders.OrderStateConflict(f"The order is {order.get_state_display()}.", field=["order_id"])
-    payment = order.payments.filter(state__in=_OPEN).first()
+    payment = _OPEN_OF.first(order=order.pk)
     if payment is None:
         payment = Payment.objects.create(
             order=order,
@@ -123,6 +124,7 @@ def _intend(
         )
         orders.tell(order, OrderEventKind.PAYMENT_STARTED, message=provider.label, actor=viewer, now=now)
     else:
+        payment.order = order
         _mark_asked(payment, now=now)
     return payment
 

@@ -4,9 +4,11 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from django.db import connection, transaction
 from django.db import models as db
 
-from domain import quotes
+from domain import cart as carts
+from domain import locks, quotes
 from domain.statements import Statement, attach
 from storefront.models import Cart, CartLine, Product, ProductVariant
 from tests.factories import NOW, ProductFactory, VariantFactory
@@ -58,6 +60,16 @@ def test_rows_come_with_what_is_related(cart, statements):
         (line,) = loaded.lines.all()
         assert (line.variant.product.title, line.cart, list(loaded.discounts.all())) == ("A shirt", loaded, [])
     assert len(counted) == 0
+
+
+def test_one_that_locks_runs_in_a_transaction_only(transactional_db, cart):
+    assert not connection.in_atomic_block
+    for lock in (lambda: carts.lock(carts.CartKey(code=cart.code)), lambda: locks.order_of(uuid4())):
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="transaction"):
+                lock()
+    with transaction.atomic():
+        assert carts.lock(carts.CartKey(code=cart.code)) == cart
 
 
 def test_a_value_is_never_part_of_the_text():
