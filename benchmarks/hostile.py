@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import random
 import time
 from collections.abc import Iterator
@@ -50,16 +51,16 @@ def beside(port: int, *, addresses: int) -> Iterator[Value]:
 
 
 def _send(port: int, addresses: int, over: Event, sent: Value) -> None:
+    os.nice(19)  # In life it has another machine than the shop.
     connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    bodies = [json.dumps({"query": f"{document} # @"}) for document in KINDS.values()]
     first = time.time_ns()
-    for number, document in enumerate(itertools.cycle(KINDS.values()), first):
+    for number, body in enumerate(itertools.cycle(bodies), first):
         if over.is_set():
             return
-        body = json.dumps(
-            {"query": f"{document} # {number}"}
-        )  # Each time another text, so that nothing is known of it.
+        another = body.replace("# @", f"# {number}")  # Each time another text, so that nothing is known of it.
         try:
-            _sent(connection, body, f"203.0.115.{(number - first) % addresses + 1}")
+            _sent(connection, another, f"203.0.115.{(number - first) % addresses + 1}")
         except (OSError, HTTPException):  # A body that is too long is not read to its end.
             connection.close()
         sent.value += 1

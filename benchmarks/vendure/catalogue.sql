@@ -37,6 +37,7 @@ INSERT INTO product_option_groups_product_option_group ("productId", "productOpt
 INSERT INTO product_option (code, "groupId") SELECT DISTINCT value, "group" FROM chosen;
 INSERT INTO product_option_translation ("baseId", "languageCode", name) SELECT id, 'en', code FROM product_option;
 INSERT INTO product_option_channels_channel ("productOptionId", "channelId") SELECT id, 1 FROM product_option;
+ANALYZE chosen, product_option;
 INSERT INTO product_variant_options_product_option ("productVariantId", "productOptionId")
   SELECT variant, id FROM chosen JOIN product_option ON "groupId" = "group" AND code = value;
 
@@ -69,6 +70,8 @@ CREATE TEMP TABLE hung AS
 INSERT INTO collection_product_variants_product_variant ("collectionId", "productVariantId")
   SELECT collection, id FROM hung JOIN staged.productvariant ON product_id = product;
 
+-- What was written in this transaction the planner would take for a handful of rows.
+ANALYZE;
 INSERT INTO search_index_item (
   "languageCode", enabled, "productName", "productVariantName", description, slug, sku, "facetIds", "facetValueIds",
   "collectionIds", "collectionSlugs", "channelIds", "productPreview", "productVariantPreview", "productVariantId",
