@@ -245,8 +245,8 @@ def _hostile(found: Found) -> str:
     ]
     text = (
         "What 40 requests a second of W2 wait, missed by every cache, beside one connection by which 120 kinds of "
-        "hostile documents come as fast as they are refused. Who sends them yields the processor to all others, since in "
-        "life they have another machine. An address is soon told `RATE_LIMITED`, before anything is parsed.\n\n"
+        "hostile documents come as fast as they are refused. Who sends them yields the processor to all others, since "
+        "in life they have another machine. An address is soon told `RATE_LIMITED`, before anything is parsed.\n\n"
     )
     return "## Beside hostile documents\n\n" + text + _table(["beside", "a second", "p95, ms", "ratio"], rows)
 
