@@ -196,12 +196,13 @@ def _add_lines(*, key: CartKey, lines: Sequence[NewLine], currency: str | None, 
 
     prices = currencies.unit_prices(list(variants.values()), currencies.exchange_of(cart))
     for line in changed:
-        line.variant = variants[line.variant_id]
         line.seen_price = min(prices[line.variant_id], MAX_AMOUNT - 1)  # What costs more cannot be ordered.
     CartLine.objects.bulk_create(
         changed, update_conflicts=True, unique_fields=["cart", "variant"], update_fields=["quantity", "seen_price"]
     )
     if is_new:
+        for line in changed:
+            line.variant = variants[line.variant_id]
         return quotes.new(cart, changed)
     touch(cart, now)
     return quotes.load(cart)

@@ -15,7 +15,7 @@ from domain import cart as carts
 from domain import checkout, locks, outbox, pricing, promotions, quotes, stock, webhooks
 from domain.errors import DomainError, InvalidInput, NotFound, raise_all
 from domain.money import MAX_AMOUNT, quantize
-from domain.statements import Statement, attach
+from domain.statements import Statement
 from storefront.models import (
     Cart,
     CartState,
@@ -195,9 +195,8 @@ def place(
             raise carts.CartLocked(order=None)
         return Placed(order=order, replayed=True)
 
-    cart = quotes.load(cart)
-    if cart.discounts.all():
-        attach(cart, "discounts", promotions.lock(cart))
+    promotions.lock_of(cart)
+    cart = quotes.load(cart)  # After the wait, if there was one.
     quote = quotes.quote(cart, now=now)
     problems = checkout.problems(cart, quote, now=now)
     raise_all([problem for problem in problems if not isinstance(problem, checkout.PriceChanged)])

@@ -6,15 +6,18 @@ from decimal import Decimal
 from enum import Enum
 from typing import ClassVar
 
-from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models import Count, Exists, OuterRef, Q, UUIDField
 
 from domain import locks
 from domain.catalog import CategoryTree
 from domain.errors import DomainError
 from domain.money import Exchange
 from domain.pricing import Reduction
+from domain.statements import Statement
 from storefront.models import Cart, CartLine, Category, Discount, DiscountKind, DiscountUse, Order, Product, User
 from storefront.models.promotions import normal_code
+
+_LOCK_OF = Statement(lambda cart: locks.locking(Discount.objects.filter(carts=cart)), cart=UUIDField())
 
 
 class Refusal(Enum):
@@ -72,9 +75,9 @@ def found(codes: Iterable[str]) -> dict[str, Discount]:
     return {discount.code: discount for discount in Discount.objects.filter(code__in=wanted, is_active=True)}
 
 
-def lock(cart: Cart) -> list[Discount]:
-    """The cart's discounts as they are now, with the right to count their uses until the transaction ends."""
-    return locks.discounts(Discount.objects.filter(carts=cart))
+def lock_of(cart: Cart) -> None:
+    """Takes the right to count uses of the cart's codes, by primary key, until the transaction ends."""
+    _LOCK_OF.all(cart=cart.pk)
 
 
 def coverage(discounts: Collection[Discount], lines: Collection[CartLine]) -> dict[int, frozenset[str]]:

@@ -71,8 +71,11 @@ class Statement(Generic[Row]):
                 for name, field in self._fields.items()
             }
         )
+        _check(rows)
         compiler = rows.query.get_compiler(rows.db)
-        return _WorkedOut(rows, compiler, *compiler.as_sql())
+        sql, params = compiler.as_sql()
+        compiler.connection = None  # That of this thread, which may end before the process.
+        return _WorkedOut(rows, compiler, sql, params)
 
 
 def attach(row: db.Model, name: str, related: Iterable[db.Model]) -> None:
@@ -87,11 +90,15 @@ def _padded(values: list[Any]) -> list[Any]:
     return values + values[-1:] * ((1 << (len(values) - 1).bit_length()) - len(values)) if values else values
 
 
+def _check(rows: db.QuerySet[Any]) -> None:
+    if rows.query.select_for_update and not connections[rows.db].in_atomic_block:
+        raise RuntimeError(NO_TRANSACTION)
+
+
 def _asked(known: _WorkedOut, values: Mapping[str, Any]) -> Iterable[Any]:
     rows = known.rows.all()
+    _check(rows)
     connection = connections[rows.db]
-    if rows.query.select_for_update and not connection.in_atomic_block:
-        raise RuntimeError(NO_TRANSACTION)
     params = tuple(each.of(values, connection) if isinstance(each, _Given) else each for each in known.params)
     compiler = copy(known.compiler)
     compiler.connection = connection

@@ -110,8 +110,8 @@ class _PerVariant(Expression):
         super().__init__()
         self._quantities = quantities
 
-    def as_sql(self, compiler: Any, connection: Any) -> Any:
-        row = f"{compiler.quote_name_unless_alias(Stock._meta.db_table)}.{connection.ops.quote_name('variant_id')}"
+    def as_sql(self, _compiler: Any, connection: Any) -> Any:
+        row = ".".join(map(connection.ops.quote_name, (Stock._meta.db_table, "variant_id")))
         cases = " ".join(["WHEN %s THEN %s"] * len(self._quantities))
         return f"CASE {row} {cases} END", [each for pair in self._quantities.items() for each in pair]
 

@@ -76,7 +76,7 @@ def answer(
     queries_only: bool,
 ) -> Answer:
     """Answers one operation. Raises NotAllowedByGet, execution.Refused."""
-    prepared = execution.prepare(query, operation_name, pay=context.pay)
+    prepared = execution.prepare(query, operation_name, pay=context.pay_to_be_read)
     if queries_only and not prepared.is_query:
         raise NotAllowedByGet
     context.told |= {"operation": prepared.name[:100], "hash": prepared.hash}

@@ -40,8 +40,8 @@ _QUOTED: dict[str, Any] = {"select_related": quotes.RELATED, "prefetch_related":
 def quote_of(cart: models.Cart, info: Info) -> quotes.Quote:
     """What the cart costs; of one that was read without all that tells it, by reading it anew."""
     if "_quote" not in vars(cart) and "discounts" not in getattr(cart, "_prefetched_objects_cache", ()):
-        loaded = quotes.load(cart)
-        vars(cart)["_quote"] = quotes.quote(loaded, now=info.context.now)
+        found = vars(cart)["_quote"] = quotes.quote(quotes.load(cart), now=info.context.now)
+        return found
     return quotes.quote(cart, now=info.context.now)
 
 

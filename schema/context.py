@@ -190,14 +190,20 @@ class Context:
         """Raises RateLimited, before a code is looked at, if too many were refused: a right one is no answer then."""
         throttle.check("discount", address=self.client.address, now=self.now)
 
-    def pay(self, units: int) -> None:
+    def pay_to_be_read(self, units: int) -> None:
+        """Takes what a document that is not known costs, from an allowance of its own: whatever is known goes on, even
+        for who shares an address with somebody that sends nonsense, or has a page open that does. Raises RateLimited.
+        """
+        self.pay(units, of="documents of ")
+
+    def pay(self, units: int, *, of: str = "") -> None:
         """Takes what an operation costs from what whoever asks may cost. Raises RateLimited.
 
         The shop's own network, from where front ends ask for their own visitors, is not reckoned with.
         """
         user = tokens.user_stated(self.request.headers.get("Authorization", ""))
         if user or (self.address and ipaddress.ip_address(self.address).is_global):
-            throttle.spend(units, by=user or self.address, now=self.now)
+            throttle.spend(units, by=f"{of}{user or self.address}", now=self.now)
 
     @property
     def site(self) -> str:

@@ -5,6 +5,7 @@ import json
 import logging
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -100,21 +101,22 @@ class Prepared:
 
 
 def prepare(query: str, operation_name: str | None, *, pay: Callable[[int], None]) -> Prepared:
-    """The operation of that name, or the only one. Documents of usual length are parsed once; before one that is not
-    known is parsed, its characters and the name's are paid for, and after it, if it is no good, as much as the dearest
-    operation may cost: whoever sends many of those is soon not read any more. Raises Refused."""
+    """The operation of that name, or the only one. Documents of usual length are parsed once. One that is not known is
+    paid for: its characters and the name's before it is parsed, its fragments before it is validated, and if it is no
+    good, as much as the dearest operation may cost. Raises Refused."""
     key = f"{settings.INTROSPECTION} {operation_name!r} {query}"  # A repr ends itself: no two pairs have one key.
     found = _known.get(key)
     if found is None:
         try:
             pay(len(key))
-            found = _prepared(query, operation_name)
-            if len(key) <= MAX_CACHED:
-                _known.keep(key, found)
-            if isinstance(found, Answer):
-                pay(settings.MAX_QUERY_COST)
+            found = _prepared(query, operation_name, pay)
         except RateLimited as limited:
             raise too_much(limited) from None
+        if len(key) <= MAX_CACHED:
+            _known.keep(key, found)
+        if isinstance(found, Answer):
+            with suppress(RateLimited):  # The next one is told.
+                pay(settings.MAX_QUERY_COST)
     if isinstance(found, Answer):
         raise Refused(found)
     return found
@@ -171,12 +173,14 @@ def _exchange(operation: OperationDefinitionNode, variables: dict[str, Any]) -> 
     return currency.exchange_to(currency.named(code) if code is not None else None)
 
 
-def _prepared(query: str, operation_name: str | None) -> Prepared | Answer:
+def _prepared(query: str, operation_name: str | None, pay: Callable[[int], None]) -> Prepared | Answer:
     document = _parsed(query)
     if isinstance(document, Answer):
         return document
-    if too_bulky := limits.too_bulky(document):
+    bulk = limits.weigh(document)
+    if too_bulky := limits.too_bulky(bulk):
         return _refusal([too_bulky])
+    pay(bulk.fragments**2)  # What comparing each with each takes.
     rules = [*specified_rules, NoNul]
     if not settings.INTROSPECTION:
         rules.append(NoSchemaIntrospectionCustomRule)

@@ -79,9 +79,9 @@ def weigh(document: DocumentNode) -> Bulk:
     return Bulk(**bulk)
 
 
-def too_bulky(document: DocumentNode) -> GraphQLError | None:
+def too_bulky(bulk: Bulk) -> GraphQLError | None:
     """The error of writing too much of something."""
-    for what, is_, limit in zip(Bulk._fields, weigh(document), MAX_BULK, strict=True):
+    for what, is_, limit in zip(Bulk._fields, bulk, MAX_BULK, strict=True):
         if is_ > limit:
             message = f"The document has too many {what}: {is_}, where {limit} is the limit."
             return GraphQLError(message, extensions={"code": "OPERATION_TOO_LARGE"})

@@ -1,17 +1,17 @@
 """Many buyers, one code: real threads with connections of their own, on both databases."""
 
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from threading import Barrier
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
 
 from domain import cart as carts
-from domain import checkout, orders
+from domain import checkout, locks, orders
 from domain.promotions import DiscountRefused
-from storefront.models import DiscountUse, Order
+from storefront.models import Discount, DiscountUse, Order, ProductVariant
 from tests.factories import NOW, DiscountFactory, ShippingMethodFactory, UserFactory, VariantFactory, totals
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -116,3 +116,25 @@ def test_code_that_is_taken_out_while_the_cart_is_placed_is_used_or_not_but_neve
         else:
             assert placed.order.total == seen
             assert placed.order.discount_uses.count() == 1
+
+
+def test_what_changed_while_a_buyer_waited_for_the_code_is_what_it_costs(ready_cart):
+    DiscountFactory(code="TEN")
+    variant = VariantFactory(price=10)
+    place = placing(with_code(ready_cart({variant: 1}, shipping=ShippingMethodFactory())))
+
+    def buy():
+        try:
+            return place()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as thread:
+        with transaction.atomic():
+            locks.discounts(Discount.objects.all())
+            bought = thread.submit(buy)
+            assert not wait([bought], timeout=0.5).done
+            ProductVariant.objects.update(price=99)
+        with pytest.raises(orders.TotalChanged):
+            bought.result()
+    assert not Order.objects.exists()

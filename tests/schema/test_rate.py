@@ -119,3 +119,26 @@ def test_documents_that_are_no_good_cost_what_the_dearest_may(ask, settings, doc
 def test_one_that_is_known_to_be_no_good_costs_nothing_more(ask, settings):
     settings.MAX_COST_PER_MINUTE, settings.MAX_QUERY_COST = 6 * 500, 200
     assert statuses(ask, 20, query="{ nonsense }") == [400] * 20
+
+
+def test_what_is_known_goes_on_beside_nonsense_of_the_same_address(ask, settings):
+    """Or any page that somebody has open could have them shut out, by pictures whose addresses ask us nonsense."""
+    assert 429 in [ask(f"{{ nonsense{number} }}").status_code for number in range(5)]
+    assert ask(ASK + " # It is not known.").status_code == 429
+    assert statuses(ask) == [200, 200, 429, 429]
+
+
+def test_the_first_that_is_no_good_is_told_why_however_little_may_be_spent(ask, settings):
+    settings.MAX_COST_PER_MINUTE, settings.MAX_QUERY_COST = 60, 30
+    assert ask("{ told }").json()["errors"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
+    assert ask("{ untold }").status_code == 429
+
+
+def test_fragments_are_paid_for_by_what_comparing_them_takes(ask, settings):
+    settings.MAX_COST_PER_MINUTE, settings.MAX_QUERY_COST = 6 * 20_000, 5_000
+    spread = "{ shop { " + " ".join(f"...f{number}" for number in range(74)) + " } }"
+    document = spread + " ".join(f"fragment f{number} on Shop {{ name }}" for number in range(74))
+    assert [ask(f"{document} # {number}").status_code for number in range(2)] == [429, 429]  # 148 * 148 is more.
+    settings.MAX_COST_PER_MINUTE = 6 * 60_000
+    throttle._spent.clear()
+    assert [ask(f"{document} # {number} again").status_code for number in range(4)] == [200, 200, 429, 429]
