@@ -52,14 +52,19 @@ class Statement(Generic[Row]):
         self._known: dict[tuple[Any, ...], _WorkedOut] = {}
 
     def all(self, **values: Any) -> list[Row]:
+        """The rows for a value, or a list of them, for each of the fields; without a statement where a list is empty.
+
+        Raises RuntimeError outside a transaction for rows that are to be locked.
+        """
         values = {name: _padded(value) if isinstance(value, list) else value for name, value in values.items()}
-        key = tuple(len(value) if isinstance(value, list) else None for value in values.values())
+        key = tuple(len(values[name]) if isinstance(values[name], list) else None for name in self._fields)
         if 0 in key:
             return []
         known = self._known.get(key) or self._known.setdefault(key, self._work_out(values))
         return list(_asked(known, values))
 
     def first(self, **values: Any) -> Row | None:
+        """The first of them."""
         return next(iter(self.all(**values)), None)
 
     def _work_out(self, values: Mapping[str, Any]) -> _WorkedOut:
