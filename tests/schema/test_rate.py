@@ -140,5 +140,5 @@ def test_fragments_are_paid_for_by_what_comparing_them_takes(ask, settings):
     document = spread + " ".join(f"fragment f{number} on Shop {{ name }}" for number in range(74))
     assert [ask(f"{document} # {number}").status_code for number in range(2)] == [429, 429]  # 148 * 148 is more.
     settings.MAX_COST_PER_MINUTE = 6 * 60_000
-    throttle._spent.clear()
-    assert [ask(f"{document} # {number} again").status_code for number in range(4)] == [200, 200, 429, 429]
+    again = [ask(f"{document} # {number} again", address="203.0.114.8").status_code for number in range(4)]
+    assert again == [200, 200, 429, 429]
