@@ -22,6 +22,7 @@ MAX_LINES = 200
 _VARIANTS = Statement(
     lambda keys: ProductVariant.objects.filter(pk__in=keys).select_related("product", "stock"), keys=BigIntegerField()
 )
+_BY_CODE = locks.Lock(lambda code: candidates(CartKey(code=code)), code=CharField())
 
 
 class CartLocked(DomainError):
@@ -97,9 +98,6 @@ def _begun(key: CartKey, currency: str | None, now: datetime) -> Cart:
     cart = Cart(user=key.user, currency=currencies.named(currency) if currency else None, updated_at=now)
     Cart.objects.bulk_create([cart], ignore_conflicts=key.user is not None)
     return cart
-
-
-_BY_CODE = Statement(lambda code: locks.locking(candidates(CartKey(code=code))), code=CharField())
 
 
 def lock(key: CartKey) -> Cart | None:

@@ -6,14 +6,14 @@ On SQLite a transaction is IMMEDIATE and holds the one write lock from its begin
 """
 
 import hashlib
-from collections.abc import Iterable
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import models as db
 from django.db import transaction
 
-from domain.statements import NO_TRANSACTION, Statement
+from domain.statements import Statement
 from storefront.models import (
     Attempts,
     Cart,
@@ -31,29 +31,41 @@ from storefront.models import (
 Row = TypeVar("Row", bound=db.Model)
 
 
-def locking(rows: db.QuerySet[Row]) -> db.QuerySet[Row]:
-    """The rows, to be locked by primary key: for a `Statement`."""
+_NO_TRANSACTION = "A lock is held by a transaction: open one first."
+
+
+def _locking(rows: db.QuerySet[Row]) -> db.QuerySet[Row]:
     # `no_key`: a row that only refers to a locked one, as an order to its customer, does not wait for it.
     return rows.select_for_update(of=("self",), no_key=True).order_by("pk")
 
 
 def _locked(rows: db.QuerySet[Row]) -> db.QuerySet[Row]:
     if not transaction.get_connection().in_atomic_block:
-        raise RuntimeError(NO_TRANSACTION)
-    return locking(rows)
+        raise RuntimeError(_NO_TRANSACTION)
+    return _locking(rows)
 
 
-_STOCK = Statement(
-    lambda variants: locking(Stock.objects.filter(variant__id__in=variants)), variants=db.BigIntegerField()
-)
-_ORDER = Statement(lambda order: locking(Order.objects.filter(pk=order)), order=db.UUIDField())
+class Lock(Statement[Row]):
+    """A statement that locks what it finds, by primary key."""
+
+    def __init__(self, rows: Callable[..., db.QuerySet[Row]], **fields: db.Field[Any, Any]) -> None:
+        super().__init__(lambda **given: _locking(rows(**given)), **fields)
+
+    def all(self, **values: Any) -> list[Row]:
+        if not transaction.get_connection().in_atomic_block:
+            raise RuntimeError(_NO_TRANSACTION)
+        return super().all(**values)
+
+
+_STOCK = Lock(lambda variants: Stock.objects.filter(variant__id__in=variants), variants=db.BigIntegerField())
+_ORDER = Lock(lambda order: Order.objects.filter(pk=order), order=db.UUIDField())
 
 
 def email(address: str) -> None:
     """Locks an e-mail address, whether an account has it or not, until the transaction ends."""
     connection = transaction.get_connection()
     if not connection.in_atomic_block:
-        raise RuntimeError(NO_TRANSACTION)
+        raise RuntimeError(_NO_TRANSACTION)
     if connection.vendor == "postgresql":
         digest = hashlib.sha256(address.encode()).digest()
         with connection.cursor() as cursor:
@@ -133,6 +145,6 @@ def row(candidates: db.QuerySet[Row]) -> Row | None:
 def due_message(candidates: db.QuerySet[OutboxMessage]) -> OutboxMessage | None:
     """Locks the message that comes first, has been due longest and that nobody else is taking: alone."""
     if not transaction.get_connection().in_atomic_block:
-        raise RuntimeError(NO_TRANSACTION)
+        raise RuntimeError(_NO_TRANSACTION)
     skip = transaction.get_connection().features.has_select_for_update_skip_locked
     return candidates.order_by("priority", "due_at", "id").select_for_update(skip_locked=skip).first()

@@ -15,7 +15,6 @@ from domain import cart as carts
 from domain import checkout, locks, outbox, pricing, promotions, quotes, stock, webhooks
 from domain.errors import DomainError, InvalidInput, NotFound, raise_all
 from domain.money import MAX_AMOUNT, quantize
-from domain.statements import Statement
 from storefront.models import (
     Cart,
     CartState,
@@ -74,10 +73,8 @@ _RETRIES_WITHIN = timedelta(days=1)
 _ANSWERED_WITHIN = timedelta(minutes=15)
 # Without letters that are misread (I, L, O, U). Ten of them at random: a number tells nothing of the volume.
 _NUMBER_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_BY_NUMBER = Statement(
-    lambda number, order: locks.locking(Order.objects.filter(number=number, pk=order)),
-    number=CharField(),
-    order=UUIDField(),
+_BY_NUMBER = locks.Lock(
+    lambda number, order: Order.objects.filter(number=number, pk=order), number=CharField(), order=UUIDField()
 )
 _receipts = signing.Signer(salt="commercia.order-receipt")
 

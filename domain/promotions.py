@@ -13,11 +13,10 @@ from domain.catalog import CategoryTree
 from domain.errors import DomainError
 from domain.money import Exchange
 from domain.pricing import Reduction
-from domain.statements import Statement
 from storefront.models import Cart, CartLine, Category, Discount, DiscountKind, DiscountUse, Order, Product, User
 from storefront.models.promotions import normal_code
 
-_LOCK_OF = Statement(lambda cart: locks.locking(Discount.objects.filter(carts=cart)), cart=UUIDField())
+_OF_CART = locks.Lock(lambda cart: Discount.objects.filter(carts=cart), cart=UUIDField())
 
 
 class Refusal(Enum):
@@ -77,7 +76,7 @@ def found(codes: Iterable[str]) -> dict[str, Discount]:
 
 def lock_of(cart: Cart) -> None:
     """Takes the right to count uses of the cart's codes, by primary key, until the transaction ends."""
-    _LOCK_OF.all(cart=cart.pk)
+    _OF_CART.all(cart=cart.pk)
 
 
 def coverage(discounts: Collection[Discount], lines: Collection[CartLine]) -> dict[int, frozenset[str]]:

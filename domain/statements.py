@@ -17,8 +17,6 @@ from django.db.models.sql.compiler import SQLCompiler
 
 Row = TypeVar("Row", bound=db.Model)
 
-NO_TRANSACTION = "A lock is held by a transaction: open one first."
-
 
 class _Given(db.Expression):
     """A value that is known when the statement is run."""
@@ -52,10 +50,7 @@ class Statement(Generic[Row]):
         self._known: dict[tuple[Any, ...], _WorkedOut] = {}
 
     def all(self, **values: Any) -> list[Row]:
-        """The rows for a value, or a list of them, for each of the fields; without a statement where a list is empty.
-
-        Raises RuntimeError outside a transaction for rows that are to be locked.
-        """
+        """The rows for a value, or a list of them, for each of the fields; nothing is asked where a list is empty."""
         values = {name: _padded(value) if isinstance(value, list) else value for name, value in values.items()}
         key = tuple(len(values[name]) if isinstance(values[name], list) else None for name in self._fields)
         if 0 in key:
@@ -76,11 +71,25 @@ class Statement(Generic[Row]):
                 for name, field in self._fields.items()
             }
         )
-        _check(rows)
         compiler = rows.query.get_compiler(rows.db)
         sql, params = compiler.as_sql()
         compiler.connection = None  # That of this thread, which may end before the process.
         return _WorkedOut(rows, compiler, sql, params)
+
+
+class ByKey(db.Expression):
+    """Of each row of the model that is read or written the value that stands here by its primary key; `Case` says the
+    same, and takes long to work out."""
+
+    def __init__(self, model: type[db.Model], values: Mapping[Any, Any], output_field: db.Field[Any, Any]) -> None:
+        super().__init__(output_field=output_field)
+        self._model, self._values = model, values
+
+    def as_sql(self, _compiler: SQLCompiler, connection: Any) -> Any:
+        meta = self._model._meta
+        key = ".".join(map(connection.ops.quote_name, (meta.db_table, str(meta.pk and meta.pk.column))))
+        cases = " ".join(["WHEN %s THEN %s"] * len(self._values))
+        return f"CASE {key} {cases} END", [each for pair in self._values.items() for each in pair]
 
 
 def attach(row: db.Model, name: str, related: Iterable[db.Model]) -> None:
@@ -95,14 +104,8 @@ def _padded(values: list[Any]) -> list[Any]:
     return values + values[-1:] * ((1 << (len(values) - 1).bit_length()) - len(values)) if values else values
 
 
-def _check(rows: db.QuerySet[Any]) -> None:
-    if rows.query.select_for_update and not connections[rows.db].in_atomic_block:
-        raise RuntimeError(NO_TRANSACTION)
-
-
 def _asked(known: _WorkedOut, values: Mapping[str, Any]) -> Iterable[Any]:
     rows = known.rows.all()
-    _check(rows)
     connection = connections[rows.db]
     params = tuple(each.of(values, connection) if isinstance(each, _Given) else each for each in known.params)
     compiler = copy(known.compiler)

@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, Expression, F, IntegerField, Q, QuerySet, Value, When
+from django.db.models import Case, F, IntegerField, Q, QuerySet, Value, When
 
 from domain import catalogue_version, changes, locks, webhooks
 from domain.errors import DomainError, InvalidInput, NotFound, RequestIdReused, raise_all
+from domain.statements import ByKey
 from storefront.models import (
     CartLine,
     Change,
@@ -101,26 +102,15 @@ def shortage(
     return InsufficientStock(variant=variant, requested=quantity, available=stock.available, line=line, field=field)
 
 
-class _PerVariant(Expression):
-    """Each stock row's number of these units; SQL of `Case` is much dearer to work out."""
-
-    output_field = IntegerField()
-
-    def __init__(self, quantities: Mapping[int, int]) -> None:
-        super().__init__()
-        self._quantities = quantities
-
-    def as_sql(self, _compiler: Any, connection: Any) -> Any:
-        row = ".".join(map(connection.ops.quote_name, (Stock._meta.db_table, "variant_id")))
-        cases = " ".join(["WHEN %s THEN %s"] * len(self._quantities))
-        return f"CASE {row} {cases} END", [each for pair in self._quantities.items() for each in pair]
+def _per_variant(quantities: Mapping[int, int]) -> ByKey:
+    return ByKey(Stock, quantities, IntegerField())
 
 
 def reserve(*, order: Order, variants: Mapping[ProductVariant, int], now: datetime) -> None:
     """Promises units to an order, all or nothing. Raises InsufficientStock for each variant that falls short."""
     quantities = {variant.pk: quantity for variant, quantity in variants.items()}
     held = {stock.pk: stock for stock in locks.stock(quantities)}
-    wanted = _PerVariant(quantities)
+    wanted = _per_variant(quantities)
     moved = (
         Stock.objects.filter(pk__in=quantities)
         .filter(~Q(policy=StockPolicy.DENY) | Q(on_hand__gte=F("reserved") + wanted))
@@ -168,7 +158,7 @@ def release(*, order: Order, now: datetime) -> None:
     """Gives back what an order had reserved."""
     quantities = _of(order)
     held = locks.stock(quantities)
-    Stock.objects.filter(pk__in=quantities).update(reserved=F("reserved") - _PerVariant(quantities))
+    Stock.objects.filter(pk__in=quantities).update(reserved=F("reserved") - _per_variant(quantities))
     _record(order, quantities, reason=MovementReason.RELEASED, sign=-1, now=now)
     _tell_public((stock, _moved(stock, reserved=-quantities[stock.pk])) for stock in held)
 
@@ -182,7 +172,7 @@ def ship(*, order: Order, now: datetime) -> None:
     held = locks.stock(quantities)
     left = {stock.pk: min(quantities[stock.pk], stock.on_hand) for stock in held}
     Stock.objects.filter(pk__in=quantities).update(
-        on_hand=F("on_hand") - _PerVariant(left), reserved=F("reserved") - _PerVariant(quantities)
+        on_hand=F("on_hand") - _per_variant(left), reserved=F("reserved") - _per_variant(quantities)
     )
     StockMovement.objects.bulk_create(
         StockMovement(
@@ -202,7 +192,7 @@ def take_back(*, order: Order, now: datetime) -> None:
     """Puts what an order had taken out of the warehouse back into it."""
     quantities = _of(order)
     held = locks.stock(quantities)
-    Stock.objects.filter(pk__in=quantities).update(on_hand=F("on_hand") + _PerVariant(quantities))
+    Stock.objects.filter(pk__in=quantities).update(on_hand=F("on_hand") + _per_variant(quantities))
     StockMovement.objects.bulk_create(
         StockMovement(variant_id=pk, on_hand_change=quantity, reason=MovementReason.RETURNED, order=order, at=now)
         for pk, quantity in quantities.items()
@@ -366,7 +356,7 @@ def _move(lines: Sequence[Adjustment], held: Mapping[int, Stock], variants: Mapp
     for line in lines:
         deltas[line.variant_id] = deltas.get(line.variant_id, 0) + line.delta
         policies |= {line.variant_id: line.policy} if line.policy else {}
-    after = F("on_hand") + _PerVariant(deltas)
+    after = F("on_hand") + _per_variant(deltas)
     denied = [pk for pk in held if policies.get(pk, held[pk].policy) == StockPolicy.DENY]
     moved = (
         Stock.objects.filter(pk__in=deltas)

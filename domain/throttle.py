@@ -52,6 +52,9 @@ LIMITS = {
     "discount": Limit(seconds=900, address=60),
 }
 
+# What is spent is counted in stretches as long as this.
+_COST_SECONDS = 10
+
 
 def count(action: str, *, address: str, account: str = "", now: datetime) -> None:
     """Counts an attempt at one of LIMITS. Raises RateLimited if there were too many.
@@ -88,9 +91,6 @@ def forgive(action: str, *, address: str, account: str, now: datetime) -> None:
         logger.warning("Attempts are counted in the database: Redis does not answer.")
     for key in keys:  # One by one: two who are forgiven at once do not wait for each other.
         Attempts.objects.filter(key=key).update(count=0)
-
-
-_COST_SECONDS = 10
 
 
 class _Spent(Counter[str]):

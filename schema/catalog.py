@@ -325,7 +325,10 @@ class CatalogQuery:
         before: Before = None,
         search: Annotated[
             str | None,
-            strawberry.argument(description="Words or their beginnings; misspellings are forgiven."),
+            strawberry.argument(
+                description="Words or their beginnings; misspellings are forgiven. What is found is counted to "
+                f"{searches.MANY:,}, and where more is, the newest comes first."
+            ),
         ] = None,
         filter: Annotated[ProductFilter | None, strawberry.argument(description="Which ones.")] = None,
         sort: Annotated[catalog.Sort, strawberry.argument(description="In which order.")] = catalog.Sort.RELEVANCE,

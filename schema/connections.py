@@ -13,7 +13,6 @@ import strawberry
 from django.core import signing
 from django.db.models import Field, Model, Q, QuerySet
 
-from domain.search import MANY
 from schema.errors import bad_user_input
 
 Node = TypeVar("Node")
@@ -178,8 +177,8 @@ class Connection(Generic[Node]):
         return self.page.info
 
     @strawberry.field(
-        description=f"How many items the whole list has, as far as they are counted: to {MAX_COUNTED:,}, of "
-        f"`products(search:)` to {MANY:,}. Counted when asked for."
+        description=f"How many items the whole list has, as far as they are counted: to {MAX_COUNTED:,}, unless its "
+        "field says otherwise. Counted when asked for."
     )
     def total_count(self) -> int:
         return min(self.page.count, self.page.most)

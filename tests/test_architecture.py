@@ -38,7 +38,7 @@ def test_a_module_fits_in_a_head(path):
 
 @pytest.mark.parametrize("path", SOURCES, ids=relative)
 def test_rows_are_locked_in_one_file_only(path):
-    allowed = {"domain/locks.py", "domain/statements.py"}  # The latter only looks whether a statement locks.
+    allowed = {"domain/locks.py"}
     assert relative(path) in allowed or "select_for_update" not in path.read_text()
 
 

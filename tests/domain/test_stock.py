@@ -212,7 +212,7 @@ def test_what_another_buyer_took_meanwhile_is_seen(placed_order):
 
 def test_locks_are_held_in_a_transaction_only(transactional_db):
     with pytest.raises(RuntimeError, match="transaction"):
-        stock.count(variants={VariantFactory(): (None, 1)}, actor=None, now=NOW)
+        stock.count(variants={}, actor=None, now=NOW)
 
 
 # ── the ledger ───────────────────────────────────────────────────────────────────────────────────────
