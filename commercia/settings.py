@@ -229,6 +229,9 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
 else:
     _database["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE", 60)
     _database["CONN_HEALTH_CHECKS"] = True
+    # A statement that a connection sends for the third time is planned by then: docs/performance.md.
+    _prepared = {"server_side_binding": True, "prepare_threshold": 2} if env.bool("DATABASE_PREPARE", True) else {}
+    _database["OPTIONS"] = _prepared | _database.get("OPTIONS", {})
 # Copies that the public catalogue is read from: docs/caching.md. One that is gone is noticed within these two seconds.
 _NOTICED = {"connect_timeout": 2, "tcp_user_timeout": 2_000}
 DATABASE_REPLICAS: list[str] = []
@@ -241,7 +244,7 @@ for _url in env_list("DATABASE_REPLICA_URLS"):
         **_replica,
         "CONN_MAX_AGE": _database["CONN_MAX_AGE"],
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": _NOTICED | _replica.get("OPTIONS", {}),
+        "OPTIONS": _NOTICED | _prepared | _replica.get("OPTIONS", {}),
         "TEST": {"MIRROR": "default"},
     }
 DATABASE_ROUTERS = ["domain.replicas.Router"] if DATABASE_REPLICAS else []

@@ -1,4 +1,4 @@
-"""What DATABASE_REPLICA_URLS comes to: in a process of its own, since settings are read once."""
+"""What DATABASE_URL and DATABASE_REPLICA_URLS come to: in a process of its own, since settings are read once."""
 
 import json
 import os
@@ -13,8 +13,8 @@ SCRIPT = (
 PRIMARY = "postgres://shop@primary/shop"
 
 
-def configured(primary, replicas):
-    given = {"DATABASE_URL": primary, "DATABASE_REPLICA_URLS": replicas, "DEBUG": "true"}
+def configured(primary, replicas, **further):
+    given = {"DATABASE_URL": primary, "DATABASE_REPLICA_URLS": replicas, "DEBUG": "true"} | further
     command = [sys.executable, "-c", SCRIPT]
     return subprocess.run(command, cwd=ROOT, env=os.environ | given, capture_output=True, text=True, check=False)
 
@@ -26,11 +26,18 @@ def test_each_is_a_database_beside_the_primary():
     assert list(databases) == ["default", "replica1", "replica2"]
     one, two = databases["replica1"], databases["replica2"]
     assert (one["HOST"], two["HOST"], two["PORT"]) == ("one", "two", 5433)
-    assert one["OPTIONS"] == {"connect_timeout": 2, "tcp_user_timeout": 2000}
-    assert two["OPTIONS"] == {"connect_timeout": 5, "tcp_user_timeout": 2000}
+    prepared = {"server_side_binding": True, "prepare_threshold": 2}
+    assert databases["default"]["OPTIONS"] == prepared
+    assert one["OPTIONS"] == {"connect_timeout": 2, "tcp_user_timeout": 2000} | prepared
+    assert two["OPTIONS"] == {"connect_timeout": 5, "tcp_user_timeout": 2000} | prepared
     for name in ("CONN_MAX_AGE", "CONN_HEALTH_CHECKS"):
         assert databases["default"][name] == one[name] == two[name]
     assert one["TEST"] == two["TEST"] == {"MIRROR": "default"}
+
+
+def test_statements_are_not_prepared_where_the_connection_is_shared_with_others():
+    _, databases = json.loads(configured(PRIMARY + "?sslmode=require", "", DATABASE_PREPARE="false").stdout)
+    assert databases["default"]["OPTIONS"] == {"sslmode": "require"}
 
 
 def test_without_them_django_has_one_database_and_no_router():
