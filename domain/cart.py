@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -13,6 +13,7 @@ from django.db.models import BigIntegerField, CharField, Q, QuerySet
 
 from domain import currency as currencies
 from domain import locks, quotes, stock
+from domain.catalogue_version import Changes
 from domain.errors import DomainError, InvalidInput, NotFound, raise_all
 from domain.money import MAX_AMOUNT
 from domain.statements import Statement
@@ -20,7 +21,10 @@ from storefront.models import Cart, CartLine, CartState, Checkout, Order, Produc
 
 MAX_LINES = 200
 _VARIANTS = Statement(
-    lambda keys: ProductVariant.objects.filter(pk__in=keys).select_related("product", "stock"), keys=BigIntegerField()
+    lambda keys: (
+        ProductVariant.objects.filter(pk__in=keys).select_related("product", "stock").annotate(changes=Changes())
+    ),
+    keys=BigIntegerField(),
 )
 _BY_CODE = locks.Lock(lambda code: candidates(CartKey(code=code)), code=CharField())
 
@@ -174,7 +178,7 @@ def _add_lines(*, key: CartKey, lines: Sequence[NewLine], currency: str | None, 
         fields.setdefault(new.variant_id, ["lines", str(index)])
 
     cart, is_new = open_or_create(key, currency=currency, now=now)
-    variants = {variant.pk: variant for variant in _VARIANTS.all(keys=list(wanted))}
+    variants: dict[int, Any] = {variant.pk: variant for variant in _VARIANTS.all(keys=list(wanted))}
     present = {} if is_new else {line.variant_id: line for line in cart.lines.all()}
     if len(present.keys() | wanted.keys()) > MAX_LINES:
         raise InvalidInput(f"A cart holds at most {MAX_LINES} lines.", field=["lines"])
@@ -201,7 +205,7 @@ def _add_lines(*, key: CartKey, lines: Sequence[NewLine], currency: str | None, 
     if is_new:
         for line in changed:
             line.variant = variants[line.variant_id]
-        return quotes.new(cart, changed)
+        return quotes.new(cart, changed, changes=next(iter(variants.values())).changes)
     touch(cart, now)
     return quotes.load(cart)
 
@@ -334,6 +338,7 @@ def _change(line: CartLine, *, before: int, full: bool, now: datetime) -> CartCh
 
 
 def touch(cart: Cart, now: datetime) -> None:
+    cart.updated_at = now
     Cart.objects.filter(pk=cart.pk).update(updated_at=now)
 
 

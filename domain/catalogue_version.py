@@ -5,10 +5,11 @@ is forgotten and none is half done; docs/adr/0023 tells why it is not a number i
 """
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection
-from django.db.models import F, Max, Sum
+from django.db.models import BigIntegerField, Expression, F, Max, Sum
+from django.db.models.sql.compiler import SQLCompiler
 
 from domain.replicas import PRIMARY
 from storefront.models import CatalogueVersion, Product
@@ -28,6 +29,30 @@ def current(*, now: datetime, database: str = PRIMARY) -> Version:
     changes = CatalogueVersion.objects.using(database).aggregate(changes=Sum("changes", default=0))["changes"]
     last = Product.objects.using(database).published(now=now).aggregate(last=Max("published_at"))["last"]
     return Version(changes, last.timestamp() if last else 0.0)
+
+
+class Changes(Expression):
+    """A version's `changes`, read along with whatever they annotate. NULL in a transaction that makes a change itself:
+    what it reads may yet be undone, and the number be another's."""
+
+    output_field = BigIntegerField()
+
+    def as_sql(self, _compiler: SQLCompiler, connection: Any) -> Any:
+        return _CHANGES[connection.vendor], []
+
+
+_SUM = "(SELECT CAST(COALESCE(SUM(changes), 0) AS bigint) FROM storefront_catalogueversion)"
+_IS_OURS = "current_setting('commercia.catalogue_changed', true) = txid_current_if_assigned()::text"
+# SQLite has one writer, and of what it undoes nobody knows: it cannot tell.
+_CHANGES = {"sqlite": _SUM, "postgresql": f"CASE WHEN {_IS_OURS} THEN NULL ELSE {_SUM} END"}
+
+
+def changes() -> int | None:
+    """The same by itself, in one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {_CHANGES[connection.vendor]}")
+        found: int | None = cursor.fetchone()[0]
+    return found
 
 
 def change() -> None:

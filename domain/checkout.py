@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import BigIntegerField, UUIDField
+from django.db.models import BigIntegerField
 
 from domain import cart as carts
 from domain import contact, currency, promotions, quotes, stock
@@ -15,11 +15,8 @@ from domain.contact import AddressIncomplete
 from domain.errors import DomainError, NotFound, raise_all
 from domain.promotions import DiscountRefused, Refusal
 from domain.shipping import ShippingUnavailable
-from domain.statements import Statement
 from storefront.models import Address, Cart, CartLine, Checkout, Discount
 from storefront.models.promotions import normal_code
-
-_NOTED = Statement(lambda cart: Checkout.objects.filter(cart=cart), cart=UUIDField())
 
 
 class CartEmpty(DomainError):
@@ -63,7 +60,7 @@ def update(
     NotFound, CartLocked for the cart. A new address forgets a chosen method that does not take the parcel there;
     whatever else ceases to fit is told by `problems`.
     """
-    cart = carts.open_existing(key)
+    cart = quotes.load(carts.open_existing(key))
     moved = _note(cart, email, shipping_address, billing_address, shipping_method_id)
     if currency_code is not None:
         _change_currency(cart, currency_code)
@@ -71,22 +68,23 @@ def update(
     if discount_codes is not None:
         _set_codes(cart, places)
     carts.touch(cart, now)
-    changed = quotes.load(cart)
+    if currency_code is not None or discount_codes is not None:
+        cart = quotes.load(cart)
     if shipping_method_id is not None or moved or places:
-        quote = quotes.quote(changed, now=now)
+        quote = quotes.quote(cart, now=now)
         refused = [each.at(places[each.discount_code]) for each in quote.refused if each.discount_code in places]
         raise_all([*refused, *_unavailable(quote, shipping_method_id)])
         if moved and not quote.offer:
             Checkout.objects.filter(cart=cart).update(shipping_method=None)
             return quotes.load(cart)
-    return changed
+    return cart
 
 
 def _note(
     cart: Cart, email: str | None, shipping: Address | None, billing: Address | None, shipping_method_id: int | None
 ) -> bool:
     """Writes what is not None; says whether the parcel goes elsewhere than when its shipping method was chosen."""
-    checkout = _NOTED.first(cart=cart.pk)
+    checkout = getattr(cart, "checkout", None)
     if checkout is None:
         checkout = Checkout(cart=cart, email=cart.user.address if cart.user else "")
     moved = shipping is not None and checkout.shipping_method_id is not None

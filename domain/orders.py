@@ -192,8 +192,10 @@ def place(
             raise carts.CartLocked(order=None)
         return Placed(order=order, replayed=True)
 
-    promotions.lock_of(cart)
-    cart = quotes.load(cart)  # After the wait, if there was one.
+    cart = quotes.load(cart)
+    if cart.discounts.all():
+        promotions.lock_of(cart)
+        cart = quotes.load(cart)  # As it is after the wait, if there was one.
     quote = quotes.quote(cart, now=now)
     problems = checkout.problems(cart, quote, now=now)
     raise_all([problem for problem in problems if not isinstance(problem, checkout.PriceChanged)])

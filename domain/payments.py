@@ -48,7 +48,7 @@ class PaymentUnavailable(DomainError):
         self.payment = payment
 
 
-_PAYMENT = Statement(lambda payment: Payment.objects.filter(pk=payment).select_related("order"), payment=UUIDField())
+_PAYMENT = Statement(lambda payment: Payment.objects.filter(pk=payment), payment=UUIDField())
 _OPEN = (PaymentState.PENDING, PaymentState.REQUIRES_ACTION)
 _OPEN_OF = Statement(lambda order: Payment.objects.filter(order=order, state__in=_OPEN), order=UUIDField())
 # What a gateway has not heard of by then, it never will.
@@ -84,6 +84,7 @@ def start(
     try:
         payment = _charge(payment, method=method, return_url=return_url, now=now)
     except gateways.GatewayUnavailable:
+        payment.refresh_from_db()  # Meanwhile others may have heard how it ended.
         raise PaymentUnavailable("The gateway gave no answer: try the same again.", payment=payment) from None
     if payment.state == PaymentState.FAILED:
         raise PaymentDeclined(payment)
@@ -147,9 +148,11 @@ def _mark_asked(payment: Payment, *, now: datetime) -> None:
 
 @transaction.atomic(durable=True)
 def _record(*, payment_id: UUID, order_id: UUID, outcome: gateways.Outcome, now: datetime) -> Payment:
-    locks.order_of(order_id)
-    (payment,) = _PAYMENT.all(payment=payment_id)
-    order = payment.order
+    order = locks.order_of(order_id)
+    payment = _PAYMENT.first(payment=payment_id)
+    if order is None or payment is None:
+        raise RuntimeError("Neither orders nor payments are ever deleted.")
+    payment.order = order
     was_taken, is_taken = (state == PaymentState.SUCCEEDED for state in (payment.state, outcome.state))
     if was_taken or (payment.state not in _OPEN and not is_taken):
         return payment  # A twin of this request was first; but money that was taken counts whatever it was told.

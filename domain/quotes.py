@@ -10,20 +10,24 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Prefetch, UUIDField
 
-from domain import currency, pricing, promotions, shipping, tax
+from domain import currency, pricing, promotions, shipping, tax, terms
+from domain.catalogue_version import Changes
 from domain.money import Exchange
 from domain.promotions import DiscountRefused
 from domain.statements import Statement, attach
 from storefront.models import Cart, CartLine, CartState, Discount, ShippingMethod
 
 # What `quote` reads of a cart: for `select_related` and `prefetch_related`.
-RELATED = ("currency", "user", "checkout__shipping_method__zone")
+RELATED = ("currency", "user", "checkout")
 _LINES = CartLine.objects.select_related("variant__product", "variant__stock")
 PREFETCHED = (Prefetch("lines", _LINES), "discounts")
 # The same of one cart.
 _HAS_CODES = Exists(Cart.discounts.through.objects.filter(cart=OuterRef("pk")))
 _CART = Statement(
-    lambda cart: Cart.objects.filter(pk=cart).select_related(*RELATED).annotate(has_codes=_HAS_CODES), cart=UUIDField()
+    lambda cart: (
+        Cart.objects.filter(pk=cart).select_related(*RELATED).annotate(has_codes=_HAS_CODES, changes=Changes())
+    ),
+    cart=UUIDField(),
 )
 _LINES_OF = Statement(lambda cart: _LINES.filter(cart=cart), cart=UUIDField())
 _DISCOUNTS_OF = Statement(lambda cart: Discount.objects.filter(carts=cart), cart=UUIDField())
@@ -33,7 +37,7 @@ _DISCOUNTS_OF = Statement(lambda cart: Discount.objects.filter(carts=cart), cart
 class Quote:
     """A cart's `totals` in the currency of `exchange`, and the unit prices by variant that they are made of.
 
-    `offer` is the chosen way of shipping, if it can be had; `parcel` is what further ones are asked for.
+    `offer` is the chosen way of shipping, if it can be had; `parcel` is what further ones of `methods` are asked for.
     `discounts` took something off. Those that do not count are `refused`; one that counts may still find nothing
     left to take, and is not used up by it.
     """
@@ -41,6 +45,7 @@ class Quote:
     totals: pricing.Totals
     exchange: Exchange
     unit_prices: dict[int, Decimal]
+    methods: dict[int, ShippingMethod]
     parcel: shipping.Parcel | None
     offer: shipping.Offer | None
     discounts: list[Discount]
@@ -49,7 +54,7 @@ class Quote:
     @cached_property
     def offers(self) -> list[shipping.Offer]:
         """What can be chosen to send the cart by; nothing as long as there is no address."""
-        return shipping.offers(self.parcel) if self.parcel else []
+        return shipping.offers(self.parcel, self.methods) if self.parcel else []
 
 
 def load(cart: Cart) -> Cart:
@@ -58,9 +63,11 @@ def load(cart: Cart) -> Cart:
     return _with(loaded, _LINES_OF.all(cart=cart.pk), _DISCOUNTS_OF.all(cart=cart.pk) if loaded.has_codes else [])
 
 
-def new(cart: Cart, lines: Sequence[CartLine]) -> Cart:
-    """A cart that was begun just now, as `load` would read it: with these lines, and nothing else."""
+def new(cart: Cart, lines: Sequence[CartLine], *, changes: int | None) -> Cart:
+    """A cart that was begun just now, as `load` would read it: with these lines, and nothing else; `changes` are those
+    of the catalogue that the lines' variants were read from."""
     Cart.checkout.related.set_cached_value(cart, None)
+    vars(cart)["changes"] = changes
     return _with(cart, lines, [])
 
 
@@ -86,13 +93,13 @@ def _worked_out(cart: Cart, *, now: datetime) -> Quote:
     address = checkout.shipping_address if checkout else None
     exchange = currency.exchange_of(cart)
     prices = currency.unit_prices([line.variant for line in lines], exchange)
-    rates = tax.Rates(address)
+    rates, methods = terms.of(cart)
     goods = [
         pricing.Good(
             key=line.variant.sku,
             unit_price=prices[line.variant_id],
             quantity=line.quantity,
-            tax=rates.of(line.variant.product.tax_class_id),
+            tax=tax.rate(rates, address, line.variant.product.tax_class_id),
         )
         for line in lines
     ]
@@ -112,13 +119,14 @@ def _worked_out(cart: Cart, *, now: datetime) -> Quote:
     if address:
         worth = found.subtotal - found.discount
         parcel = shipping.Parcel(address, grams=shipping.grams(lines), worth=worth, exchange=exchange)
-        method: ShippingMethod | None = checkout.shipping_method if checkout else None
-        offer = shipping.offer(shipping.with_bands([method])[0], parcel) if method else None
+        method = methods.get(checkout.shipping_method_id) if checkout else None
+        offer = shipping.offer(method, parcel) if method else None
     if offer:
-        found = totals(pricing.Carriage(offer.rule, offer.price, rates.of(offer.method.tax_class_id)))
+        rate = tax.rate(rates, address, offer.method.tax_class_id)
+        found = totals(pricing.Carriage(offer.rule, offer.price, rate))
     took = {step.code for step in found.trace if step.kind is pricing.StepKind.DISCOUNT}
     used = [discount for discount in discounts if discount.code in took]
-    return Quote(found, exchange, prices, parcel, offer, used, refused)
+    return Quote(found, exchange, prices, methods, parcel, offer, used, refused)
 
 
 def _judged(

@@ -102,6 +102,7 @@ def owe(*, payment: Payment, now: datetime) -> None:
 
 def _written(payment: Payment, *, amount: Decimal, now: datetime, **told: object) -> Refund:
     Payment.objects.filter(pk=payment.pk).update(refunded=F("refunded") + amount)
+    payment.refunded += amount
     return Refund.objects.create(payment=payment, amount=amount, created_at=now, ask_at=now, **told)
 
 
@@ -172,6 +173,7 @@ def _record(*, refund_id: UUID, order_id: UUID, outcome: gateways.Outcome, now: 
         _given(refund, now=now)
     elif refund.state == PaymentState.FAILED:
         Payment.objects.filter(pk=refund.payment_id).update(refunded=F("refunded") - refund.amount)
+        refund.payment.refunded -= refund.amount
         message = f"{_text(refund)} could not be given back: {refund.failure}"
         orders.tell(refund.payment.order, OrderEventKind.REFUND_DUE, message=message, actor=refund.actor, now=now)
     return refund

@@ -1,20 +1,15 @@
 """What can be chosen to send a parcel by, and what that costs: computed here, never taken from a client."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
 from django.conf import settings
-from django.db.models import BigIntegerField
 
 from domain.errors import DomainError
 from domain.money import ZERO, Exchange, quantize
-from domain.statements import Statement, attach
-from storefront.models import Address, CartLine, ShippingMethod, WeightBand
-
-_OFFERED = Statement(lambda: ShippingMethod.objects.filter(is_active=True).select_related("zone"))
-_BANDS = Statement(lambda methods: WeightBand.objects.filter(method__id__in=methods), methods=BigIntegerField())
+from storefront.models import Address, CartLine, ShippingMethod
 
 
 class ShippingUnavailable(DomainError):
@@ -57,6 +52,12 @@ def delivers_to(method: ShippingMethod, address: Address) -> bool:
     return method.is_active and address.country_code in countries and address.country_code in settings.SHOP_COUNTRIES
 
 
+def methods() -> dict[int, ShippingMethod]:
+    """All that are offered, with zone and bands, by key and in the shop's order, in two statements."""
+    offered = ShippingMethod.objects.filter(is_active=True)
+    return {method.pk: method for method in offered.select_related("zone").prefetch_related("bands")}
+
+
 def offer(method: ShippingMethod, parcel: Parcel) -> Offer | None:
     """What the method costs for the parcel; None where it does not take it."""
     if not delivers_to(method, parcel.address):
@@ -74,14 +75,6 @@ def offer(method: ShippingMethod, parcel: Parcel) -> Offer | None:
     return Offer(method, parcel.exchange(price), currency, rule)
 
 
-def offers(parcel: Parcel) -> list[Offer]:
-    """All that can be chosen for the parcel, in the shop's order."""
-    return [found for method in with_bands(_OFFERED.all()) if (found := offer(method, parcel))]
-
-
-def with_bands(methods: list[ShippingMethod]) -> list[ShippingMethod]:
-    """The methods, with the bands that `offer` reads of each."""
-    bands = _BANDS.all(methods=[method.pk for method in methods])
-    for method in methods:
-        attach(method, "bands", [band for band in bands if band.method_id == method.pk])
-    return methods
+def offers(parcel: Parcel, methods: Mapping[int, ShippingMethod]) -> list[Offer]:
+    """All of them that can be chosen for the parcel."""
+    return [found for method in methods.values() if (found := offer(method, parcel))]

@@ -63,7 +63,7 @@ class FulfilmentMutation:
                 actor=info.context.viewer,
                 now=info.context.now,
             )
-            return OrderPayload(order_id=order.pk)
+            return OrderPayload(row=order)
         return OrderPayload(user_errors=errors)
 
     @strawberry.mutation(
@@ -75,5 +75,5 @@ class FulfilmentMutation:
         with Refusals(info) as errors:
             order_id = ids.uuid(input.order_id, "Order", field=["order_id"])
             order = fulfilment.mark_delivered(order_id=order_id, actor=info.context.viewer, now=info.context.now)
-            return OrderPayload(order_id=order.pk)
+            return OrderPayload(row=order)
         return OrderPayload(user_errors=errors)

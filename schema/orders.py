@@ -3,17 +3,15 @@
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
 
 import strawberry
 import strawberry_django
-from django.db.models import DecimalField, OuterRef, Subquery, Sum, UUIDField, Value
+from django.db.models import DecimalField, OuterRef, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
 
 from domain import cart as carts
 from domain import orders
 from domain.errors import NotFound
-from domain.statements import Statement
 from schema import ids
 from schema.catalog import Image, ProductVariant
 from schema.checkout import Address
@@ -29,9 +27,6 @@ from storefront import models
 if TYPE_CHECKING:
     from schema.fulfilment import Shipment
     from schema.payments import Payment
-
-# What a mutation has changed, as it is now.
-ORDER = Statement(lambda order: models.Order.objects.filter(pk=order), order=UUIDField())
 
 expose(
     models.OrderState,
@@ -244,7 +239,7 @@ class CancelOrderInput:
 
 @strawberry.type(description="The order as it is now, or why nothing was done.")
 class OrderPayload:
-    order_id: strawberry.Private[UUID | None] = None
+    row: strawberry.Private[models.Order | None] = None
     replayed: bool = strawberry.field(
         default=False, description="The cart had been placed before; `order` is the one it became then."
     )
@@ -254,7 +249,7 @@ class OrderPayload:
 
     @strawberry.field(graphql_type=Order | None, description="Null when nothing was done.")
     def order(self, info: Info) -> models.Order | None:
-        return complete(ORDER.all(order=self.order_id)[0], info) if self.order_id else None
+        return complete(self.row, info) if self.row else None
 
 
 # ── queries and mutations ────────────────────────────────────────────────────────────────────────────
@@ -322,7 +317,7 @@ class OrderMutation:
                 note=input.note or "",
                 now=info.context.now,
             )
-            return OrderPayload(order_id=placed.order.pk, replayed=placed.replayed)
+            return OrderPayload(row=placed.order, replayed=placed.replayed)
         return OrderPayload(user_errors=errors)
 
     @strawberry.mutation(
@@ -338,5 +333,5 @@ class OrderMutation:
                 reason=input.reason or "",
                 now=info.context.now,
             )
-            return OrderPayload(order_id=order.pk)
+            return OrderPayload(row=order)
         return OrderPayload(user_errors=errors)

@@ -1,28 +1,22 @@
 """Paying for an order."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 import strawberry
 import strawberry_django
-from django.db.models import UUIDField
 
 from domain import payments, refunds
 from domain.payments import PaymentDeclined, PaymentUnavailable
-from domain.statements import Statement
 from schema import ids
 from schema.context import Info
 from schema.enums import expose
 from schema.errors import Refusals, UserError
 from schema.loading import complete
-from schema.orders import ORDER, Order
+from schema.orders import Order
 from schema.scalars import Money
 from storefront import models
-
-_PAYMENT = Statement(lambda payment: models.Payment.objects.filter(pk=payment), payment=UUIDField())
 
 expose(models.PaymentState, "How a payment stands. PENDING and REQUIRES_ACTION are open, the others final.")
 
@@ -115,28 +109,21 @@ class RefundPaymentInput:
 
 @strawberry.type(description="The payment and its order as they are now, and what went wrong.")
 class PaymentPayload:
-    payment_id: strawberry.Private[UUID | None] = None
-    order_id: strawberry.Private[UUID | None] = None
+    row: strawberry.Private[models.Payment | None] = None
     user_errors: list[UserError] = strawberry.field(
         default_factory=list, description="Why no money was taken; empty on success."
     )
-
-    @classmethod
-    def of(cls, payment: models.Payment | None, errors: Sequence[UserError] = ()) -> "PaymentPayload":
-        if payment is None:
-            return cls(user_errors=list(errors))
-        return cls(payment_id=payment.pk, order_id=payment.order_id, user_errors=list(errors))
 
     @strawberry.field(
         graphql_type=Payment | None,
         description="Also of PAYMENT_DECLINED (it has failed) and of a PAYMENT_UNAVAILABLE that may be tried again.",
     )
     def payment(self, info: Info) -> models.Payment | None:
-        return complete(_PAYMENT.all(payment=self.payment_id)[0], info) if self.payment_id else None
+        return complete(self.row, info) if self.row else None
 
     @strawberry.field(graphql_type=Order | None, description="Null exactly when `payment` is.")
     def order(self, info: Info) -> models.Order | None:
-        return complete(ORDER.all(order=self.order_id)[0], info) if self.order_id else None
+        return complete(self.row.order, info) if self.row else None
 
 
 # ── mutations ────────────────────────────────────────────────────────────────────────────────────────
@@ -159,9 +146,9 @@ class PaymentMutation:
                 return_url=input.return_url or "",
                 now=info.context.now,
             )
-            return PaymentPayload.of(payment)
+            return PaymentPayload(row=payment)
         tried = [error.payment for error in refusals.raised if isinstance(error, PaymentDeclined | PaymentUnavailable)]
-        return PaymentPayload.of(tried[0] if tried else None, errors)
+        return PaymentPayload(row=tried[0] if tried else None, user_errors=errors)
 
     @strawberry.mutation(
         description="For staff: gives back a payment, or a part of it; several parts have several `requestId`s. When "
@@ -180,5 +167,5 @@ class PaymentMutation:
                 actor=info.context.viewer,
                 now=info.context.now,
             )
-            return PaymentPayload.of(refund.payment)
+            return PaymentPayload(row=refund.payment)
         return PaymentPayload(user_errors=errors)

@@ -18,7 +18,7 @@ from hypothesis import settings as hypothesis
 
 from commercia.settings import s3_storages
 from domain import cart as carts
-from domain import checkout, orders, outbox, payments, shared_cache
+from domain import checkout, orders, outbox, payments, shared_cache, terms
 from domain.deliveries import HANDLERS
 from schema import caching, persisted
 from storefront import models
@@ -182,6 +182,7 @@ def _no_replicas(settings):
 def _no_answers_kept(settings, monkeypatch):
     """Each test reads what it has written; those about caching have `kept`."""
     settings.CATALOG_CACHE_MEGABYTES = 0
+    terms.forget()
     persisted.forget()
     monkeypatch.setattr(shared_cache, "_away_until", 0.0)
 

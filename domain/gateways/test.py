@@ -53,11 +53,13 @@ class TestGateway:
         failure = ""
         if state == PaymentState.FAILED:
             failure = "The card was declined." if wish == "decline" else "This payment method is unknown."
-        booked, is_new = TestCharge.objects.get_or_create(
-            key=charge.key,
-            defaults={"amount": charge.amount, "currency": charge.currency, "state": state, "failure": failure},
+        booked = TestCharge(
+            key=charge.key, amount=charge.amount, currency=charge.currency, state=state, failure=failure
         )
-        if not is_new:
+        try:
+            with transaction.atomic():
+                booked.save(force_insert=True)
+        except IntegrityError:  # It was asked before.
             waiting = TestCharge.objects.filter(key=charge.key, state=PaymentState.REQUIRES_ACTION)
             waiting.update(state=state, failure=failure)
             booked.refresh_from_db()

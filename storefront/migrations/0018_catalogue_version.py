@@ -47,7 +47,7 @@ BEGIN
     UPDATE storefront_catalogueversion SET changes = changes + 1;
 END"""
 POSTGRESQL_BACK = """
-DROP FUNCTION storefront_catalogue_written() CASCADE;
+DROP FUNCTION storefront_catalogue_written();
 DROP FUNCTION storefront_catalogue_changed();
 """
 
@@ -64,6 +64,15 @@ def watch(schema_editor, table):
         schema_editor.execute(f"CREATE TRIGGER {name} AFTER {write} ON storefront_{table} {SQLITE}")
 
 
+def unwatch(schema_editor, table):
+    """Takes that back."""
+    if schema_editor.connection.vendor == "postgresql":
+        schema_editor.execute(f"DROP TRIGGER catalogue_version ON storefront_{table}")
+        return
+    for write in ("insert", "update", "delete"):
+        schema_editor.execute(f"DROP TRIGGER catalogue_version_{table}_{write}")
+
+
 def forwards(apps, schema_editor):
     if schema_editor.connection.vendor == "postgresql":
         schema_editor.execute(POSTGRESQL)
@@ -72,12 +81,10 @@ def forwards(apps, schema_editor):
 
 
 def backwards(apps, schema_editor):
+    for table in TABLES:
+        unwatch(schema_editor, table)
     if schema_editor.connection.vendor == "postgresql":
         schema_editor.execute(POSTGRESQL_BACK)
-        return
-    for table in TABLES:
-        for write in ("insert", "update", "delete"):
-            schema_editor.execute(f"DROP TRIGGER catalogue_version_{table}_{write}")
 
 
 class Migration(migrations.Migration):

@@ -23,7 +23,7 @@ CALIFORNIA = replace(ADDRESS, country_code="US", region="CA")
 
 
 def percent(address, tax_class=None):
-    return tax.Rates(address).of(tax_class.pk if tax_class else None).percent
+    return tax.rate(tax.rates(), address, tax_class.pk if tax_class else None).percent
 
 
 def test_country_without_a_rate_takes_nothing():

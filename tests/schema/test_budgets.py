@@ -11,7 +11,7 @@ from django.db import connection
 from graphql import OperationDefinitionNode, parse
 
 from domain import cart as carts
-from domain import products, stock, throttle
+from domain import products, stock, terms, throttle
 from schema import ids
 from schema.examples import OPERATIONS
 from storefront import models
@@ -31,7 +31,8 @@ from tests.factories import (
     VariantPriceFactory,
 )
 
-pytestmark = pytest.mark.django_db
+# Each write is a transaction of its own, as it is in life, so that the shop's terms are kept.
+pytestmark = pytest.mark.django_db(transaction=True)
 
 FILE = Path(__file__).parent.parent / "budgets.toml"
 BUDGETS = tomllib.loads(FILE.read_text())
@@ -79,6 +80,7 @@ def shop():
         CurrencyFactory(code="USD")
         DiscountFactory(code=VARIABLES["code"])
         products.refresh(first)
+        terms.of(models.Cart())  # Known, as they are in a shop that somebody has visited before.
         return list(models.ProductVariant.objects.filter(option1="0"))
 
     return fill
