@@ -16,7 +16,7 @@ from domain import locks, quotes, stock
 from domain.catalogue_version import Changes
 from domain.errors import DomainError, InvalidInput, NotFound, raise_all
 from domain.money import MAX_AMOUNT
-from domain.statements import Statement
+from domain.statements import Statement, insert, update
 from storefront.models import Cart, CartLine, CartState, Checkout, Order, ProductVariant, StockPolicy, User
 
 MAX_LINES = 200
@@ -100,7 +100,10 @@ def open_or_create(key: CartKey, *, currency: str | None = None, now: datetime) 
 
 def _begun(key: CartKey, currency: str | None, now: datetime) -> Cart:
     cart = Cart(user=key.user, currency=currencies.named(currency) if currency else None, updated_at=now)
-    Cart.objects.bulk_create([cart], ignore_conflicts=key.user is not None)
+    if key.user:
+        Cart.objects.bulk_create([cart], ignore_conflicts=True)
+    else:
+        insert(cart)
     return cart
 
 
@@ -199,13 +202,14 @@ def _add_lines(*, key: CartKey, lines: Sequence[NewLine], currency: str | None, 
     prices = currencies.unit_prices(list(variants.values()), currencies.exchange_of(cart))
     for line in changed:
         line.seen_price = min(prices[line.variant_id], MAX_AMOUNT - 1)  # What costs more cannot be ordered.
-    CartLine.objects.bulk_create(
-        changed, update_conflicts=True, unique_fields=["cart", "variant"], update_fields=["quantity", "seen_price"]
-    )
     if is_new:
         for line in changed:
             line.variant = variants[line.variant_id]
+        insert(*changed)
         return quotes.new(cart, changed, changes=next(iter(variants.values())).changes)
+    CartLine.objects.bulk_create(
+        changed, update_conflicts=True, unique_fields=["cart", "variant"], update_fields=["quantity", "seen_price"]
+    )
     touch(cart, now)
     return quotes.load(cart)
 
@@ -339,7 +343,7 @@ def _change(line: CartLine, *, before: int, full: bool, now: datetime) -> CartCh
 
 def touch(cart: Cart, now: datetime) -> None:
     cart.updated_at = now
-    Cart.objects.filter(pk=cart.pk).update(updated_at=now)
+    update(cart, "updated_at")
 
 
 def abandon(*, untouched_since: datetime, now: datetime) -> int:

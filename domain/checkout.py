@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import BigIntegerField
 
 from domain import cart as carts
-from domain import contact, currency, promotions, quotes, stock
+from domain import contact, currency, promotions, quotes, statements, stock
 from domain.contact import AddressIncomplete
 from domain.errors import DomainError, NotFound, raise_all
 from domain.promotions import DiscountRefused, Refusal
@@ -100,9 +100,9 @@ def _note(
     for name, value in noted.items():
         setattr(checkout, name, value)
     if checkout._state.adding:
-        checkout.save(force_insert=True)
+        statements.insert(checkout)
     elif noted:
-        checkout.save(update_fields=noted)
+        statements.update(checkout, *noted)
     return moved
 
 

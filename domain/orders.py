@@ -15,6 +15,7 @@ from domain import cart as carts
 from domain import checkout, locks, outbox, pricing, promotions, quotes, stock, webhooks
 from domain.errors import DomainError, InvalidInput, NotFound, raise_all
 from domain.money import MAX_AMOUNT, quantize
+from domain.statements import insert, update
 from storefront.models import (
     Cart,
     CartState,
@@ -210,7 +211,8 @@ def place(
     order = _written(cart, quote, note=note, now=now)
     promotions.take(order=order, discounts=quote.discounts, now=now)
     stock.reserve(order=order, variants={line.variant: line.quantity for line in cart.lines.all()}, now=now)
-    Cart.objects.filter(pk=cart.pk).update(state=CartState.CONVERTED, updated_at=now)
+    cart.state, cart.updated_at = CartState.CONVERTED, now
+    update(cart, "state", "updated_at")
     if not order.total:
         move(order, OrderState.PAID, kind=OrderEventKind.PAID, message="Nothing to pay.", actor=None, now=now)
     return Placed(order=order, replayed=False)
@@ -229,7 +231,7 @@ def _cart_to_place(key: carts.CartKey, *, now: datetime) -> Cart:
 
 def _written(cart: Cart, quote: quotes.Quote, *, note: str, now: datetime) -> Order:
     terms, totals = cart.checkout, quote.totals
-    order = Order.objects.create(
+    order = Order(
         number=_new_number(),
         cart=cart,
         user_id=cart.user_id,
@@ -250,7 +252,7 @@ def _written(cart: Cart, quote: quotes.Quote, *, note: str, now: datetime) -> Or
         note=note,
         placed_at=now,
     )
-    OrderLine.objects.bulk_create(
+    lines = [
         OrderLine(
             order=order,
             variant=line.variant,
@@ -266,7 +268,9 @@ def _written(cart: Cart, quote: quotes.Quote, *, note: str, now: datetime) -> Or
             position=position,
         )
         for position, line in enumerate(cart.lines.all(), start=1)
-    )
+    ]
+    insert(order)
+    insert(*lines)
     tell(order, OrderEventKind.PLACED, now=now, actor=cart.user)
     outbox.put("order_placed", {"order": str(order.pk)}, now=now)
     webhooks.order_is(order, now=now)
@@ -352,7 +356,7 @@ def move(
             f"An order that is {order.get_state_display()} cannot become {to.label}.", field=["order_id"]
         )
     order.state = to
-    order.save(update_fields=["state"])
+    update(order, "state")
     if to in _GIVES_BACK:
         # A payment that waits for the buyer is over. One that a gateway never answered stays PENDING: nobody knows how
         # it ended.
@@ -367,4 +371,4 @@ def move(
 
 def tell(order: Order, kind: OrderEventKind, *, now: datetime, message: str = "", actor: User | None = None) -> None:
     """Adds a step to the order's history."""
-    OrderEvent.objects.create(order=order, kind=kind, message=message, actor=actor, at=now)
+    insert(OrderEvent(order=order, kind=kind, message=message, actor=actor, at=now))

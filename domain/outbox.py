@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from structlog.contextvars import bound_contextvars, get_contextvars
 
 from domain import locks
+from domain.statements import insert
 from storefront.models import OutboxMessage
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ news = Event()
 
 def put(kind: str, payload: Mapping[str, Any], *, now: datetime, priority: int = 0) -> None:
     """Owes something from now on, if the transaction around it ends well. The lower the priority, the sooner."""
-    OutboxMessage.objects.create(
+    message = OutboxMessage(
         kind=kind,
         payload=dict(payload),
         priority=priority,
@@ -36,6 +37,7 @@ def put(kind: str, payload: Mapping[str, Any], *, now: datetime, priority: int =
         created_at=now,
         due_at=now,
     )
+    insert(message)
     transaction.on_commit(news.set)
 
 

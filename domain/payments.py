@@ -15,7 +15,7 @@ from django.db.models import Q, UUIDField
 from domain import gateways, locks, orders, outbox, refunds
 from domain.errors import DomainError, InvalidInput
 from domain.money import ZERO
-from domain.statements import Statement
+from domain.statements import Statement, insert, update
 from storefront.models import (
     GatewayEvent,
     Order,
@@ -114,7 +114,7 @@ def _intend(
         raise orders.OrderStateConflict(f"The order is {order.get_state_display()}.", field=["order_id"])
     payment = _OPEN_OF.first(order=order.pk)
     if payment is None:
-        payment = Payment.objects.create(
+        payment = Payment(
             order=order,
             provider=provider,
             amount=order.total,
@@ -123,6 +123,7 @@ def _intend(
             asked_at=now,
             check_at=gateways.next_look(now, now=now),
         )
+        insert(payment)
         orders.tell(order, OrderEventKind.PAYMENT_STARTED, message=provider.label, actor=viewer, now=now)
     else:
         payment.order = order
@@ -167,7 +168,7 @@ def _record(*, payment_id: UUID, order_id: UUID, outcome: gateways.Outcome, now:
     payment.redirect_url = outcome.redirect_url
     payment.failure = outcome.failure
     payment.check_at = None if is_taken else payment.check_at
-    payment.save()
+    update(payment, "state", "reference", "client_secret", "redirect_url", "failure", "check_at")
     if is_taken:
         if not orders.settle(order=order, payment=payment, now=now):
             refunds.owe(payment=payment, now=now)

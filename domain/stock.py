@@ -13,7 +13,7 @@ from django.db.models import Case, F, IntegerField, Q, QuerySet, Value, When
 
 from domain import catalogue_version, changes, locks, webhooks
 from domain.errors import DomainError, InvalidInput, NotFound, RequestIdReused, raise_all
-from domain.statements import ByKey
+from domain.statements import ByKey, insert
 from storefront.models import (
     CartLine,
     Change,
@@ -205,10 +205,11 @@ def _of(order: Order) -> dict[int, int]:
 
 
 def _record(order: Order, quantities: Mapping[int, int], *, reason: MovementReason, sign: int, now: datetime) -> None:
-    StockMovement.objects.bulk_create(
+    movements = (
         StockMovement(variant_id=pk, reserved_change=sign * quantity, reason=reason, order=order, at=now)
         for pk, quantity in quantities.items()
     )
+    insert(*movements)
 
 
 def count(

@@ -43,6 +43,8 @@ class Context:
     told: dict[str, Any] = field(default_factory=dict)
     # What prices of the catalogue are shown in: what `@inContext` asks for, or the shop's own currency.
     exchange: Exchange = field(default_factory=lambda: currency.exchange_to(None))
+    # What is worked out of its document, for whoever sends the same.
+    worked_out: dict[Any, Any] = field(default_factory=dict)
     # Whether something has asked who it is, so that the answer is for nobody else.
     is_personal: bool = False
 

@@ -1,10 +1,20 @@
 """Rows with all that a request selects of them, in a number of statements that does not grow with the rows."""
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from typing import Any, Generic, TypeVar, cast
 
 from django.db.models import Model, QuerySet, prefetch_related_objects
-from graphql import FragmentDefinitionNode, GraphQLObjectType, GraphQLSchema, get_named_type
+from graphql import (
+    BREAK,
+    FragmentDefinitionNode,
+    GraphQLObjectType,
+    GraphQLSchema,
+    Node,
+    Visitor,
+    get_named_type,
+    visit,
+)
 from graphql.execution.collect_fields import collect_sub_fields
 from graphql.language import FieldNode
 from strawberry.extensions.field_extension import FieldExtension
@@ -17,6 +27,8 @@ Row = TypeVar("Row", bound=Model)
 
 # Whole rows: a column that a resolver needs and nobody selected would cost a statement a row.
 _CONFIG = OptimizerConfig(enable_only=False)
+# Kept of a document.
+_MAX_WANTED = 50
 
 
 def load(rows: QuerySet[Row], info: Info) -> QuerySet[Row]:
@@ -40,11 +52,40 @@ def load_nodes(rows: QuerySet[Row], info: Info) -> QuerySet[Row]:
 
 def complete(row: Row, info: Info) -> Row:
     """For a field whose type is that of a row which is there already: reads what is selected of it and was not read."""
-    wanted = optimize(type(row)._default_manager.all(), info, config=_CONFIG)
+    wanted = _wanted(type(row), info)
     if wanted.query.annotations:  # Which come with rows alone.
         return wanted.get(pk=row.pk)
     _complete([row], wanted)
     return row
+
+
+def _wanted(model: type[Row], info: Info) -> QuerySet[Row]:
+    """What is selected of rows of the model. Worked out once for each currency, unless variables may change it."""
+    raw, known = info._raw_info, info.context.worked_out
+    key = (info.context.exchange, *map(id, raw.field_nodes))
+    if key not in known:
+        wanted = optimize(model._default_manager.all(), info, config=_CONFIG)
+        if _mentions_variables([*raw.field_nodes, *raw.fragments.values()]):
+            return wanted
+        if len(known) >= _MAX_WANTED:
+            known.clear()
+        known[key] = wanted
+    return cast("QuerySet[Row]", known[key]).all()
+
+
+class _Variables(Visitor):
+    are_there = False
+
+    def enter_variable(self, *_: Any) -> Any:
+        self.are_there = True
+        return BREAK
+
+
+def _mentions_variables(nodes: Iterable[Node]) -> bool:
+    looked = _Variables()
+    for node in nodes:
+        visit(node, looked)
+    return looked.are_there
 
 
 def _complete(rows: list[Any], wanted: QuerySet[Any]) -> None:
@@ -54,7 +95,14 @@ def _complete(rows: list[Any], wanted: QuerySet[Any]) -> None:
         if below is not None and all(_has(row, lookup.prefetch_to) for row in rows):
             _complete([each for row in rows for each in getattr(row, lookup.prefetch_to).all()], below)
         else:
-            prefetch_related_objects(rows, lookup)
+            prefetch_related_objects(rows, lookup if below is None else _own(lookup))
+
+
+def _own(lookup: Any) -> Any:
+    """A prefetch for this request alone, of one that many share."""
+    own = copy(lookup)
+    own.queryset = lookup.queryset.all()
+    return own
 
 
 def _paths(related: Any, above: str = "") -> list[str]:

@@ -66,7 +66,8 @@ def test_a_resolver_is_short():
 
 def test_no_signals():
     for path in SOURCES:
-        assert not re.search(r"\b(pre|post)_(save|delete|init)\b|@receiver", path.read_text()), relative(path)
+        text = path.read_text().replace("field.pre_save(", "")  # By which a field gives its value, as auto_now does.
+        assert not re.search(r"\b(pre|post)_(save|delete|init)\b|@receiver", text), relative(path)
 
 
 def test_every_setting_is_explained():

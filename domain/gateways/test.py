@@ -12,6 +12,7 @@ from django.db.models import F
 
 from domain import outbox
 from domain.gateways.protocol import BadSignature, Charge, Event, GatewayUnavailable, Outcome, Return
+from domain.statements import insert
 from storefront.models import PaymentState, TestCharge, TestRefund
 
 # Amounts by their last two digits, for clients that pass no token.
@@ -58,7 +59,7 @@ class TestGateway:
         )
         try:
             with transaction.atomic():
-                booked.save(force_insert=True)
+                insert(booked)
         except IntegrityError:  # It was asked before.
             waiting = TestCharge.objects.filter(key=charge.key, state=PaymentState.REQUIRES_ACTION)
             waiting.update(state=state, failure=failure)

@@ -1,17 +1,19 @@
 """Statements that are worked out once find what their querysets find."""
 
+from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from uuid import uuid4
 
 import pytest
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db import models as db
 
 from domain import cart as carts
 from domain import locks, quotes
-from domain.statements import Statement, attach
-from storefront.models import Cart, CartLine, Product, ProductVariant
-from tests.factories import NOW, ProductFactory, VariantFactory
+from domain.statements import Statement, attach, insert, update
+from storefront.models import Cart, CartLine, MovementReason, Product, ProductVariant, StockMovement
+from tests.factories import ADDRESS, NOW, ProductFactory, VariantFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -70,6 +72,60 @@ def test_one_that_locks_runs_in_a_transaction_only(transactional_db, cart):
                 lock()
     with transaction.atomic():
         assert carts.lock(carts.CartKey(code=cart.code)) == cart
+
+
+def columns(row):
+    return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
+
+
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_rows_are_written_as_they_are(cart, statements, number):
+    for _ in range(2):
+        variants = VariantFactory.create_batch(number)
+        lines = [CartLine(cart=cart, variant=each, quantity=3, position=n) for n, each in enumerate(variants)]
+        with statements() as counted:
+            insert(*lines)
+        assert len(counted) == 1
+        for line in lines:
+            assert columns(CartLine.objects.get(pk=line.pk)) == columns(line)
+            line.quantity = 4
+            line.save()  # Which knows that it is there.
+        assert CartLine.objects.filter(pk__in=[line.pk for line in lines], quantity=4).count() == number
+
+
+def test_what_is_not_given_is_what_the_model_or_the_database_says():
+    begun = Cart(updated_at=NOW)
+    insert(begun)
+    found = Cart.objects.get(pk=begun.pk)
+    assert (found.code, found.state, found.created_at) == (begun.code, "ACTIVE", begun.created_at)
+    moved = StockMovement(variant=VariantFactory(), on_hand_change=1, reason=MovementReason.COUNTED, at=NOW)
+    insert(moved)
+    assert moved.pk is None
+    assert StockMovement.objects.get(on_hand_change=1).note == ""
+
+
+def test_only_the_fields_that_are_named_are_written(cart, statements):
+    Cart.objects.filter(pk=cart.pk).update(state="ABANDONED")
+    cart.updated_at = NOW + timedelta(days=1)
+    with statements() as counted:
+        update(cart, "updated_at")
+    assert len(counted) == 1
+    found = Cart.objects.get(pk=cart.pk)
+    assert (found.state, found.updated_at) == ("ABANDONED", cart.updated_at)
+
+
+def test_values_that_a_field_stores_otherwise_are_written_so(placed_order):
+    order = placed_order({VariantFactory(): 1})
+    order.price_trace, order.shipping_address, order.total = [{"a": "%s"}], replace(ADDRESS, name="Bo"), Decimal("1.5")
+    update(order, "price_trace", "shipping_address", "total")
+    found = type(order).objects.get(pk=order.pk)
+    assert (found.price_trace, found.shipping_address.name, found.total) == ([{"a": "%s"}], "Bo", Decimal("1.500"))
+
+
+def test_a_row_that_is_gone_cannot_be_written(cart):
+    Cart.objects.all().delete()
+    with pytest.raises(DatabaseError, match="gone"):
+        update(cart, "updated_at")
 
 
 def test_a_value_is_never_part_of_the_text():
