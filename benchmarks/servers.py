@@ -150,7 +150,7 @@ def settings(database: str, **changed: str) -> dict[str, str]:
         "OTEL_EXPORTER_OTLP_ENDPOINT": "",
         "MAX_COST_PER_MINUTE": "0",
         "WEB_CONCURRENCY": str(PROCESSES),
-        "WEB_THREADS": os.environ.get("WEB_THREADS", "8"),
+        "WEB_THREADS": os.environ.get("WEB_THREADS", "16"),
         **changed,
     }
 

@@ -9,8 +9,9 @@ sys.setswitchinterval(0.001)
 
 # PostgreSQL takes as many processes as there are cores for; SQLite has one writer, so one process is enough.
 workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
-threads = int(os.environ.get("WEB_THREADS", "8"))
-worker_class = "gthread"
+# Two of them work at once, the others wait for gateways: commercia/threads.py. Each has a connection to the database.
+threads = int(os.environ.get("WEB_THREADS", "16"))
+worker_class = "commercia.threads.Worker"
 preload_app = True
 timeout = 30
 graceful_timeout = 30

@@ -20,7 +20,7 @@ from django.db import Error as DatabaseFailure
 from django.utils import timezone
 from structlog.contextvars import bind_contextvars
 
-from domain import catalogue_version, replicas, shared_cache
+from domain import catalogue_version, outside, replicas, shared_cache
 from domain.catalogue_version import Version
 from domain.replicas import PRIMARY
 from domain.throttle import RateLimited
@@ -207,7 +207,8 @@ def _of_all_processes(key: str, known: Known, stale: Entry | None) -> tuple[Entr
             return stale or entry, "stale"
         if time.monotonic() > until:
             return None, "miss"
-        time.sleep(0.02)
+        with outside.waiting():
+            time.sleep(0.02)
 
 
 def _judged(entry: Entry | None, known: Known) -> tuple[Entry | None, State]:
@@ -301,7 +302,8 @@ class _Fills:
         with self._lock:
             running = self._running.get(key)
         if running:
-            running.wait(_PATIENCE)
+            with outside.waiting():
+                running.wait(_PATIENCE)
 
 
 def forget() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from domain import outside
 from domain.gateways.protocol import GatewayUnavailable
 
 logger = logging.getLogger(__name__)
@@ -48,9 +49,10 @@ class Conversation:
         try:
             if left <= 0:
                 raise TimeoutError
-            answer = _client().request(
-                method, self.base + path, headers=dict(headers), timeout=min(left, _AT_MOST), **given
-            )
+            with outside.waiting():
+                answer = _client().request(
+                    method, self.base + path, headers=dict(headers), timeout=min(left, _AT_MOST), **given
+                )
             body = json.loads(answer.text or "{}", parse_float=Decimal)
         except (httpx.HTTPError, OSError, ValueError) as error:
             logger.warning("%s gave no answer: %s", self.gateway, type(error).__name__)
