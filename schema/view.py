@@ -4,7 +4,9 @@ https://graphql.github.io/graphql-over-http/draft/
 """
 
 import json
+import time
 from functools import lru_cache
+from threading import BoundedSemaphore
 from typing import Any
 
 from django.conf import settings
@@ -14,6 +16,7 @@ from django.shortcuts import render
 from django.utils.cache import get_conditional_response, patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
 
+from domain import outside
 from schema import caching, examples, persisted, uploads
 from schema.context import Context
 from schema.errors import BadRequest
@@ -22,6 +25,8 @@ from schema.persisted import PersistedQueryError
 
 RESPONSE_TYPE = "application/graphql-response+json"
 JSON_TYPE = "application/json"
+_HELD_SECONDS = 0.1
+_held_back = BoundedSemaphore(4)
 _PREFLIGHT_HEADERS = ("apollo-require-preflight", "x-apollo-operation-name")
 
 
@@ -54,12 +59,25 @@ def graphql(request: HttpRequest) -> HttpResponse:
         return _error(BadRequest("A mutation is sent by POST.", 405), media_type)
     except Refused as refused:
         answer = refused.answer
+        if answer.retry_after:
+            _hold_back()
     finally:
         request.operation = context.told | {"viewer": context.viewer_id}  # type: ignore[attr-defined]
     response = _response(answer, media_type)
     for name, kept in context.cookies.items():
         _set_cookie(response, name, kept, path=request.path)
     return _cacheable(request, response, answer) if answer.etag and request.method == "GET" else response
+
+
+def _hold_back() -> None:
+    """Has one who came too often wait for being told so: else, who comes again as fast as they are refused takes the
+    processor from buyers. A few at once, so that many of them do not take the threads instead."""
+    if _held_back.acquire(blocking=False):
+        try:
+            with outside.waiting():
+                time.sleep(_HELD_SECONDS)
+        finally:
+            _held_back.release()
 
 
 def _wants_page(request: HttpRequest) -> bool:

@@ -4,6 +4,7 @@ import pytest
 from django.test import Client
 
 from domain import throttle
+from schema import view
 
 pytestmark = pytest.mark.django_db
 
@@ -36,6 +37,19 @@ def test_after_so_much_in_ten_seconds_the_next_is_refused_and_says_when_to_come_
     assert "data" not in response.json()
     clock.forward(seconds=10)
     assert ask().status_code == 200
+
+
+def test_whoever_is_told_so_waits_for_it_unless_others_do_already(ask, monkeypatch):
+    waited = []
+    monkeypatch.setattr(view.time, "sleep", waited.append)
+    assert statuses(ask) == [200, 200, 429, 429]
+    assert waited == [0.1, 0.1]
+    assert [view._held_back.acquire(blocking=False) for _ in range(5)] == [True] * 4 + [False]
+    try:
+        assert ask().status_code == 429
+    finally:
+        view._held_back.release(4)
+    assert len(waited) == 2
 
 
 def test_another_address_is_another_one(ask):
