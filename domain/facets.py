@@ -98,9 +98,10 @@ class _Counts:
         for number in range(1, MAX_OPTIONS + 1):
             name, value = f"p.option{number}_name", f"v.option{number}"
             self._count(
-                f"""SELECT '{FacetKind.OPTION.name}', {name}, {value}, count(DISTINCT p.id)
-                FROM {self._among(filter)} p JOIN {_VARIANT} v ON v.product_id = p.id
-                WHERE {name} {where} AND {value} <> '' {variants} GROUP BY {name}, {value}""",
+                f"""SELECT '{FacetKind.OPTION.name}', name, value, count(*) FROM (
+                    SELECT DISTINCT p.id, {name} AS name, {value} AS value
+                    FROM {self._among(filter)} p JOIN {_VARIANT} v ON v.product_id = p.id
+                    WHERE {name} {where} AND {value} <> '' {variants}) AS had{number} GROUP BY name, value""",
                 *names,
                 *params,
             )

@@ -26,7 +26,7 @@ from storefront.models import Product, SearchDocument
 
 MAX_LENGTH = 200
 MANY = 1_000
-SOME = 500
+SOME = 200
 _MAX_WORDS = 8
 _TRIGRAM_THRESHOLD = "0.3"
 _AT_ONCE = 200

@@ -294,7 +294,7 @@ class ProductConnection(Connection[Product]):
 
     @strawberry.field(
         graphql_type=list[Facet],
-        description="What narrows the list; counted in 10,000 products at most, and in 500 of those that match a "
+        description="What narrows the list; counted in 10,000 products at most, and in 200 of those that match a "
         "search where they are more than 1,000.",
     )
     def facets(self, info: Info) -> list[FacetCounts]:
