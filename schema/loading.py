@@ -63,14 +63,14 @@ def _wanted(model: type[Row], info: Info) -> QuerySet[Row]:
     """What is selected of rows of the model. Worked out once for each currency, unless variables may change it."""
     raw, known = info._raw_info, info.context.worked_out
     key = (info.context.exchange, *map(id, raw.field_nodes))
-    if key not in known:
+    wanted: QuerySet[Row] | None = known.get(key)
+    if wanted is None:
         wanted = optimize(model._default_manager.all(), info, config=_CONFIG)
-        if _mentions_variables([*raw.field_nodes, *raw.fragments.values()]):
-            return wanted
-        if len(known) >= _MAX_WANTED:
-            known.clear()
-        known[key] = wanted
-    return cast("QuerySet[Row]", known[key]).all()
+        if not _mentions_variables([*raw.field_nodes, *raw.fragments.values()]):
+            if len(known) >= _MAX_WANTED:
+                known.clear()
+            known[key] = wanted
+    return wanted.all()
 
 
 class _Variables(Visitor):
