@@ -153,7 +153,7 @@ class Slow(BaseHTTPRequestHandler):
     """A gateway that takes its time."""
 
     def do_POST(self):
-        time.sleep(3)
+        time.sleep(6)
         self.send_error(503)
 
     def log_message(self, *_):
@@ -161,7 +161,7 @@ class Slow(BaseHTTPRequestHandler):
 
 
 def test_buyers_who_wait_for_a_gateway_keep_nobody_from_the_shop(tmp_path):
-    """PayPal is asked about twelve webhooks by the one process there is, and takes three seconds."""
+    """PayPal is asked about twelve webhooks by the one process there is, and does not answer in time."""
     gateway = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
     threading.Thread(target=gateway.serve_forever, daemon=True).start()
     port = free_port()
@@ -204,12 +204,12 @@ def test_buyers_who_wait_for_a_gateway_keep_nobody_from_the_shop(tmp_path):
             teller.start()
         time.sleep(0.5)
         waits = []
-        for _ in range(20):
+        for _ in range(10):
             began = time.monotonic()
             assert ask("GET", "/graphql/?query=%7Bshop%7Bname%7D%7D") == 200
             waits.append(time.monotonic() - began)
         assert not told, "the gateway has answered too early for this to say anything"
-        assert sorted(waits)[-2] < 0.5
+        assert sorted(waits)[-2] < 1
         for teller in tellers:
             teller.join()
         assert len(told) == 12
