@@ -44,6 +44,10 @@ class Work:
             assert self.go.wait(10)
 
 
+def finish(results):
+    return [result.result(10) for result in results]
+
+
 def test_two_work_at_once_however_many_there_are():
     threads, work = Threads(8), Work()
     results = [threads.submit(work.short) for _ in range(200)]
@@ -53,8 +57,7 @@ def test_two_work_at_once_however_many_there_are():
 
 def test_what_is_submitted_first_is_begun_first():
     threads, begun = Threads(8, working=1), []
-    for result in [threads.submit(begun.append, number) for number in range(100)]:
-        result.result(10)
+    finish([threads.submit(begun.append, number) for number in range(100)])
     assert begun == list(range(100))
 
 
@@ -80,13 +83,11 @@ def test_whoever_waits_for_somebody_gives_its_place_away_and_gets_one_back():
 
     waiting = [threads.submit(pay, number) for number in range(5)]
     began = time.monotonic()
-    for result in [threads.submit(work.short) for _ in range(100)]:
-        result.result(10)
+    finish([threads.submit(work.short) for _ in range(100)])
     assert time.monotonic() - began < 5
     assert not back
     outside.set()
-    for result in waiting:
-        result.result(10)
+    finish(waiting)
     assert sorted(back) == [0, 1, 2, 3, 4]
     assert work.most <= 3  # One more may have got a place while the others were starting.
 
@@ -112,9 +113,7 @@ def test_those_who_come_back_while_others_have_nothing_to_do_get_a_place():
 def test_a_thread_that_is_none_of_them_has_no_place_to_give_away():
     threads, work = Threads(2, working=1), Work()
     with threads.aside(), threads.aside():
-        results = [threads.submit(work.short) for _ in range(20)]
-        for result in results:
-            result.result(10)
+        finish([threads.submit(work.short) for _ in range(20)])
     assert work.most == 1
 
 
@@ -124,16 +123,13 @@ def test_who_works_at_one_thing_for_long_loses_its_place_to_others():
     wait_until(lambda: work.now == 2)
     other = Work()
     began = time.monotonic()
-    for result in [threads.submit(other.short) for _ in range(100)]:
-        result.result(10)
+    finish([threads.submit(other.short) for _ in range(100)])
     assert time.monotonic() - began < 5
     assert other.most == 2
     work.go.set()
-    for result in stuck:
-        result.result(10)
+    finish(stuck)
     work.most = 0
-    for result in [threads.submit(work.short) for _ in range(50)]:
-        result.result(10)
+    finish([threads.submit(work.short) for _ in range(50)])
     assert work.most == 2
 
 
@@ -144,8 +140,7 @@ def test_there_are_never_more_than_there_may_be():
     time.sleep(4 * PATIENCE)
     assert work.now == 3
     work.go.set()
-    for result in results:
-        result.result(10)
+    finish(results)
     assert work.most == 3
 
 
