@@ -28,7 +28,7 @@ from django.conf import settings  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import connection, transaction  # noqa: E402
 
-from domain import search  # noqa: E402
+from domain.catalog import search  # noqa: E402
 from storefront.models import Category, Image, Product, ProductVariant, Stock, Tag  # noqa: E402
 
 BEGAN = datetime(2024, 1, 1, tzinfo=UTC)

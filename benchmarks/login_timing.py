@@ -26,7 +26,7 @@ django.setup()
 from django.core.management import call_command  # noqa: E402
 from django.test import Client  # noqa: E402
 
-from domain import throttle  # noqa: E402
+from domain.accounts import throttle  # noqa: E402
 from storefront.models import User  # noqa: E402
 
 LOGIN = """mutation ($email: String!) { login(input: { email: $email, password: "not the password" }) {

@@ -20,7 +20,7 @@ app.autodiscover_tasks(["commercia"])
 def _schedule(sender: Any, **_: Any) -> None:
     """What beat sends. A task that comes late is dropped: the next one does the same."""
     from commercia import tasks  # noqa: PLC0415 (Django is set up by now)
-    from domain.clocks import CLOCKS  # noqa: PLC0415
+    from domain.jobs.clocks import CLOCKS  # noqa: PLC0415
 
     sender.add_periodic_task(2, tasks.relay.s(), name="relay", expires=10)
     for name, clock in CLOCKS.items():

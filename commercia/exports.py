@@ -6,8 +6,8 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, St
 from django.views.decorators.http import require_safe
 from graphql import GraphQLError
 
-from domain.shopify_export import export_products
-from domain.stock_csv import export_stock
+from domain.importing.shopify_export import export_products
+from domain.importing.stock_csv import export_stock
 from schema.context import Context
 
 _NEEDED = ("view_product", "view_stock")

@@ -5,7 +5,7 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from domain import gateways, payments
+from domain.payments import gateways, payments
 
 
 @csrf_exempt

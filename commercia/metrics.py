@@ -19,7 +19,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from domain.clocks import CLOCKS
+from domain.jobs.clocks import CLOCKS
 from storefront.models import ClockRun, Order, OutboxMessage, Payment
 
 REQUESTS = Histogram(

@@ -248,7 +248,7 @@ for _url in env_list("DATABASE_REPLICA_URLS"):
         "OPTIONS": _NOTICED | _prepared | _replica.get("OPTIONS", {}),
         "TEST": {"MIRROR": "default"},
     }
-DATABASE_ROUTERS = ["domain.replicas.Router"] if DATABASE_REPLICAS else []
+DATABASE_ROUTERS = ["domain.base.replicas.Router"] if DATABASE_REPLICAS else []
 DATABASE_REPLICA_LAG_SECONDS = env.int("DATABASE_REPLICA_LAG_SECONDS", 10)
 
 # Shared by all processes where there is a Redis; else each has its own, and what they must share is in the database.

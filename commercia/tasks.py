@@ -3,8 +3,9 @@
 from celery import shared_task
 from django.utils import timezone
 
-from domain import clocks, outbox
-from domain.deliveries import HANDLERS
+from domain.base import outbox
+from domain.jobs import clocks
+from domain.jobs.handlers import HANDLERS
 
 
 @shared_task
@@ -15,5 +16,5 @@ def relay() -> int:
 
 @shared_task
 def run_clock(name: str) -> int:
-    """Runs one of `domain.clocks.CLOCKS`."""
+    """Runs one of `domain.jobs.clocks.CLOCKS`."""
     return clocks.run(name, timezone.now())

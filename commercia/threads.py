@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from gunicorn.workers.gthread import ThreadWorker
 
-from domain import outside
+from domain.base import outside
 
 WORKING = 2
 # Who has worked at one thing for so many seconds goes on without a place.

@@ -9,9 +9,9 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from domain import images
-from domain.errors import InvalidInput
-from domain.media import StorageUnavailable
+from domain.base.errors import InvalidInput
+from domain.catalog import images
+from domain.catalog.media import StorageUnavailable
 
 # The form's other fields and what stands between them.
 _ROOM = 10_000

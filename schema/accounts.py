@@ -7,8 +7,8 @@ import strawberry
 import strawberry_django
 from django.db.models import QuerySet
 
-from domain import accounts, sessions
-from domain import cart as carts
+from domain.accounts import accounts, sessions
+from domain.sales import cart as carts
 from schema import ids
 from schema.cart import Cart
 from schema.checkout import Address, AddressInput

@@ -2,7 +2,7 @@
 
 import strawberry
 
-from domain import audit as books
+from domain.payments import check_books as books
 from schema.context import Info
 
 

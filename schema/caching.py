@@ -20,10 +20,11 @@ from django.db import Error as DatabaseFailure
 from django.utils import timezone
 from structlog.contextvars import bind_contextvars
 
-from domain import catalogue_version, outside, replicas, shared_cache
-from domain.catalogue_version import Version
-from domain.replicas import PRIMARY
-from domain.throttle import RateLimited
+from domain.accounts.throttle import RateLimited
+from domain.base import outside, replicas, shared_cache
+from domain.base.replicas import PRIMARY
+from domain.catalog import catalog_version
+from domain.catalog.catalog_version import Version
 from schema import execution
 from schema.context import Context
 from schema.execution import Answer, NotAllowedByGet, Prepared
@@ -269,7 +270,7 @@ def _age(known: Known | None) -> float:
 
 def _asked(database: str, known: Known | None) -> Known:
     at = time.monotonic()
-    version = catalogue_version.current(now=timezone.now(), database=database)
+    version = catalog_version.current(now=timezone.now(), database=database)
     if known is None:
         return Known(version, at, version, at)
     if version == known.version:

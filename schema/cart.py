@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 import strawberry_django
 
-from domain import cart as carts
-from domain import checkout as checkouts
-from domain import currency as currencies
-from domain import pricing, quotes
+from domain.sales import cart as carts
+from domain.sales import checkout as checkouts
+from domain.sales import currency as currencies
+from domain.sales import priced_cart, pricing
 from schema import ids
 from schema.catalog import ProductVariant
 from schema.context import Info
@@ -34,15 +34,15 @@ expose(
 )
 
 # What `quotes.quote` reads: the hint of every field that needs a quote.
-_QUOTED: dict[str, Any] = {"select_related": quotes.RELATED, "prefetch_related": quotes.PREFETCHED}
+_QUOTED: dict[str, Any] = {"select_related": priced_cart.RELATED, "prefetch_related": priced_cart.PREFETCHED}
 
 
-def quote_of(cart: models.Cart, info: Info) -> quotes.Quote:
+def quote_of(cart: models.Cart, info: Info) -> priced_cart.Quote:
     """What the cart costs; of one that was read without all that tells it, by reading it anew."""
     if "_quote" not in vars(cart) and "discounts" not in getattr(cart, "_prefetched_objects_cache", ()):
-        found = vars(cart)["_quote"] = quotes.quote(quotes.load(cart), now=info.context.now)
+        found = vars(cart)["_quote"] = priced_cart.quote(priced_cart.load(cart), now=info.context.now)
         return found
-    return quotes.quote(cart, now=info.context.now)
+    return priced_cart.quote(cart, now=info.context.now)
 
 
 def _totals(cart: models.Cart, info: Info) -> pricing.Totals:
@@ -104,8 +104,8 @@ class Cart(ids.Node):
     )
     updated_at: datetime = strawberry_django.field(description="When it last changed.")
     checkout: Annotated["Checkout", strawberry.lazy("schema.checkout")] | None = strawberry_django.field(
-        select_related=quotes.RELATED,
-        prefetch_related=quotes.PREFETCHED,
+        select_related=priced_cart.RELATED,
+        prefetch_related=priced_cart.PREFETCHED,
         description="Null until `checkout` is first called.",
     )
     order: Annotated["Order", strawberry.lazy("schema.orders")] | None = strawberry_django.field(

@@ -7,9 +7,10 @@ import strawberry
 import strawberry_django
 from django.db.models import Model, Prefetch
 
-from domain import catalog, currency, facets, images, pictures, stock
-from domain import search as searches
-from domain.facets import Facet as FacetCounts
+from domain.catalog import browse, facets, images, renditions, stock
+from domain.catalog import search as searches
+from domain.catalog.facets import Facet as FacetCounts
+from domain.sales import currency
 from schema import ids
 from schema.choosing import Id, ProductFilter, Slug, decoded, one
 from schema.connections import After, Before, Connection, First, Keyset, Last, Page
@@ -38,14 +39,14 @@ expose(
     OPTION="`options`, with the facet's name.",
 )
 expose(
-    pictures.ImageSize,
+    renditions.ImageSize,
     "A size of a picture: its longer side at most, in pixels, and never more than the original has.",
     THUMBNAIL="200 pixels: in a cart, in a list of staff.",
     CARD="600 pixels: in a list of products.",
     DETAIL="1600 pixels: on a product's page.",
 )
 expose(
-    catalog.Sort,
+    browse.Sort,
     "In which order products come. Prices are the cheapest variant's.",
     name="ProductSort",
     RELEVANCE="The best match of a search first; without one, and where more than 1,000 products match, as NEWEST.",
@@ -56,11 +57,11 @@ expose(
 )
 
 _SORTS = {
-    catalog.Sort.RELEVANCE: Keyset("-score", "id"),
-    catalog.Sort.NEWEST: Keyset("-published_at", "id"),
-    catalog.Sort.PRICE_ASC: Keyset("min_price", "id"),
-    catalog.Sort.PRICE_DESC: Keyset("-min_price", "id"),
-    catalog.Sort.TITLE: Keyset("title", "id"),
+    browse.Sort.RELEVANCE: Keyset("-score", "id"),
+    browse.Sort.NEWEST: Keyset("-published_at", "id"),
+    browse.Sort.PRICE_ASC: Keyset("min_price", "id"),
+    browse.Sort.PRICE_DESC: Keyset("-min_price", "id"),
+    browse.Sort.TITLE: Keyset("title", "id"),
 }
 Row = TypeVar("Row", bound=Model)
 
@@ -108,7 +109,9 @@ class Image(ids.Node):
     def url(
         self: Any,
         info: Info,
-        size: Annotated[pictures.ImageSize, strawberry.argument(description="How large.")] = pictures.ImageSize.DETAIL,
+        size: Annotated[
+            renditions.ImageSize, strawberry.argument(description="How large.")
+        ] = renditions.ImageSize.DETAIL,
     ) -> str:
         return info.context.absolute(images.url(self, size))
 
@@ -289,7 +292,7 @@ class Facet:
 
 @strawberry.type(description="A page of products.")
 class ProductConnection(Connection[Product]):
-    filter: strawberry.Private[catalog.ProductFilter]
+    filter: strawberry.Private[browse.ProductFilter]
     question: strawberry.Private[searches.Question | None]
 
     @strawberry.field(
@@ -331,14 +334,14 @@ class CatalogQuery:
             ),
         ] = None,
         filter: Annotated[ProductFilter | None, strawberry.argument(description="Which ones.")] = None,
-        sort: Annotated[catalog.Sort, strawberry.argument(description="In which order.")] = catalog.Sort.RELEVANCE,
+        sort: Annotated[browse.Sort, strawberry.argument(description="In which order.")] = browse.Sort.RELEVANCE,
     ) -> ProductConnection:
         question = searches.understand(search, now=info.context.now) if search and search.strip() else None
-        if sort is catalog.Sort.RELEVANCE and not (question and question.is_ranked):
-            sort = catalog.Sort.NEWEST
+        if sort is browse.Sort.RELEVANCE and not (question and question.is_ranked):
+            sort = browse.Sort.NEWEST
         wanted = decoded(filter or ProductFilter(), info)
         page = Page(
-            catalog.browse(filter=wanted, question=question, now=info.context.now),
+            browse.browse(filter=wanted, question=question, now=info.context.now),
             _SORTS[sort],
             load=lambda rows: load_nodes(rows, info),
             first=first,
@@ -346,7 +349,7 @@ class CatalogQuery:
             last=last,
             before=before,
             most=searches.MANY if question else None,
-            count=question.count if question and wanted == catalog.ProductFilter() else None,
+            count=question.count if question and wanted == browse.ProductFilter() else None,
         )
         return ProductConnection(page=page, filter=wanted, question=question)
 

@@ -2,7 +2,7 @@
 
 import strawberry
 
-from domain import categories
+from domain.catalog import categories
 from schema import ids, staff
 from schema.catalog import Category
 from schema.context import Info

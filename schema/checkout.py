@@ -5,8 +5,9 @@ from typing import Any
 import strawberry
 import strawberry_django
 
-from domain import checkout as checkouts
-from domain import contact, shipping
+from domain.base import contact
+from domain.sales import checkout as checkouts
+from domain.sales import shipping
 from schema import ids
 from schema.cart import CartPayload, quote_of
 from schema.context import Info

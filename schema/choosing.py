@@ -6,8 +6,8 @@ from typing import Annotated, TypeVar
 import strawberry
 from django.db.models import Model, QuerySet
 
-from domain import catalog, drafts
-from domain.errors import NotFound
+from domain.base.errors import NotFound
+from domain.catalog import browse, drafts
 from schema import ids
 from schema.connections import MAX_PAGE
 from schema.context import Info
@@ -62,7 +62,7 @@ class ProductFilter:
     ids: list[strawberry.ID] | None = strawberry.field(default=None, description="At most 100; of an empty list, none.")
 
 
-def decoded(filter: ProductFilter, info: Info) -> catalog.ProductFilter:
+def decoded(filter: ProductFilter, info: Info) -> browse.ProductFilter:
     options = [option for option in filter.options or () if option.values]
     if len({option.name for option in options}) > drafts.MAX_OPTIONS:
         raise bad_user_input(f"At most {drafts.MAX_OPTIONS} `options`.")
@@ -70,7 +70,7 @@ def decoded(filter: ProductFilter, info: Info) -> catalog.ProductFilter:
     if any(len(each or ()) > MAX_PAGE for each in values):
         raise bad_user_input(f"At most {MAX_PAGE} values in one part of a filter.")
     price, exchange = filter.price or DecimalRange(), info.context.exchange
-    return catalog.ProductFilter(
+    return browse.ProductFilter(
         categories=_categories(filter),
         vendors=tuple(filter.vendor or ()),
         product_types=tuple(filter.product_type or ()),
@@ -78,7 +78,7 @@ def decoded(filter: ProductFilter, info: Info) -> catalog.ProductFilter:
         price_gte=None if price.gte is None else exchange.least_that_shows(price.gte),
         price_lte=None if price.lte is None else exchange.most_that_shows(price.lte),
         available=filter.available,
-        options=tuple(catalog.OptionFilter(option.name, tuple(option.values)) for option in options),
+        options=tuple(browse.OptionFilter(option.name, tuple(option.values)) for option in options),
         ids=None if filter.ids is None else tuple(_known(filter.ids)),
     )
 

@@ -42,7 +42,7 @@ from strawberry.types.field import StrawberryField
 from strawberry_django.fields.field import StrawberryDjangoField
 from strawberry_django.optimizer import OptimizerStore
 
-from domain.money import Exchange
+from domain.base.money import Exchange
 from schema import public
 from schema.context import Context
 from schema.loading import Without, nodes_of

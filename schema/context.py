@@ -14,11 +14,12 @@ from django.http import HttpRequest
 from django.utils import timezone
 from graphql import GraphQLError
 
-from domain import currency, throttle
-from domain.accounts import Client
-from domain.cart import CartKey
-from domain.catalog import CategoryTree
-from domain.money import Exchange
+from domain.accounts import throttle
+from domain.accounts.accounts import Client
+from domain.base.money import Exchange
+from domain.catalog.browse import CategoryTree
+from domain.sales import currency
+from domain.sales.cart import CartKey
 from schema import tokens
 from storefront import models
 

@@ -7,7 +7,7 @@ import strawberry
 import strawberry_django
 from django.db.models import Count
 
-from domain import customers
+from domain.accounts import customers
 from schema import ids
 from schema.connections import After, Before, Connection, First, Keyset, Last, Page
 from schema.context import Info

@@ -10,17 +10,18 @@ from uuid import UUID
 import strawberry
 from graphql import GraphQLError
 
-from domain import contact, promotions, shipping
-from domain.cart import CartLocked as CartLockedError
-from domain.cart import NotForSale as NotForSaleError
-from domain.cart import UnknownCartCode
-from domain.changes import StaleVersion as StaleVersionError
-from domain.checkout import PriceChanged as PriceChangedError
-from domain.errors import DomainError, NotFound
-from domain.errors import InvalidInput as InvalidInputError
-from domain.orders import TotalChanged as TotalChangedError
-from domain.stock import InsufficientStock as InsufficientStockError
-from domain.throttle import RateLimited as RateLimitedError
+from domain.accounts.throttle import RateLimited as RateLimitedError
+from domain.base import contact
+from domain.base.change_log import StaleVersion as StaleVersionError
+from domain.base.errors import DomainError, NotFound
+from domain.base.errors import InvalidInput as InvalidInputError
+from domain.catalog.stock import InsufficientStock as InsufficientStockError
+from domain.sales import promotions, shipping
+from domain.sales.cart import CartLocked as CartLockedError
+from domain.sales.cart import NotForSale as NotForSaleError
+from domain.sales.cart import UnknownCartCode
+from domain.sales.checkout import PriceChanged as PriceChangedError
+from domain.sales.orders import TotalChanged as TotalChangedError
 from schema import ids
 from schema.context import Info
 from schema.enums import expose

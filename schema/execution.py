@@ -29,10 +29,10 @@ from graphql import (
     validate,
 )
 
-from domain import currency
-from domain.currency import CurrencyUnavailable
-from domain.money import Exchange
-from domain.throttle import RateLimited
+from domain.accounts.throttle import RateLimited
+from domain.base.money import Exchange
+from domain.sales import currency
+from domain.sales.currency import CurrencyUnavailable
 from schema import compiled, limits, public
 from schema.context import Context
 from schema.memory import Memory

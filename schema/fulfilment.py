@@ -6,7 +6,7 @@ from typing import Any
 import strawberry
 import strawberry_django
 
-from domain import fulfilment
+from domain.sales import fulfilment
 from schema import ids
 from schema.context import Info
 from schema.errors import Refusals

@@ -11,7 +11,7 @@ import strawberry_django
 from django.db.models import Model
 from graphql import GraphQLAbstractType, GraphQLResolveInfo, GraphQLSchema
 
-from domain.errors import NotFound
+from domain.base.errors import NotFound
 
 _OF_STAFF = "Staff"
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import strawberry
 
-from domain import images
+from domain.catalog import images
 from schema import ids, staff
 from schema.catalog import Image, Product
 from schema.context import Info

@@ -7,8 +7,8 @@ import strawberry
 import strawberry_django
 from django.core.files.uploadedfile import TemporaryUploadedFile
 
-from domain import imports
-from domain.errors import NotFound
+from domain.base.errors import NotFound
+from domain.importing import imports
 from schema import ids
 from schema.connections import After, Before, Connection, First, Keyset, Last, Page
 from schema.context import Info

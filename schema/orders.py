@@ -9,9 +9,9 @@ import strawberry_django
 from django.db.models import DecimalField, OuterRef, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
 
-from domain import cart as carts
-from domain import orders
-from domain.errors import NotFound
+from domain.base.errors import NotFound
+from domain.sales import cart as carts
+from domain.sales import orders
 from schema import ids
 from schema.catalog import Image, ProductVariant
 from schema.checkout import Address

@@ -7,8 +7,8 @@ from typing import Any
 import strawberry
 import strawberry_django
 
-from domain import payments, refunds
-from domain.payments import PaymentDeclined, PaymentUnavailable
+from domain.payments import payments, refunds
+from domain.payments.payments import PaymentDeclined, PaymentUnavailable
 from schema import ids
 from schema.context import Info
 from schema.enums import expose

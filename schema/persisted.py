@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from django.conf import settings
 
-from domain import shared_cache
+from domain.base import shared_cache
 from schema.execution import MAX_CACHED
 from schema.memory import Memory
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import strawberry
 
-from domain import pricing
+from domain.sales import pricing
 from schema.enums import expose
 from schema.scalars import Money, plain
 

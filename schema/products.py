@@ -8,9 +8,9 @@ import strawberry
 import strawberry_django
 from django.conf import settings
 
-from domain import catalog, products
-from domain.drafts import KEEP, ProductDraft, Revision, VariantDraft
-from domain.search import understand
+from domain.catalog import browse, products
+from domain.catalog.drafts import KEEP, ProductDraft, Revision, VariantDraft
+from domain.catalog.search import understand
 from schema import ids, staff
 from schema.catalog import Category, Image
 from schema.choosing import Id, ProductFilter, Slug, decoded, one
@@ -24,7 +24,7 @@ from schema.tax import TaxClass
 from storefront import models
 
 expose(
-    catalog.ProductState,
+    browse.ProductState,
     "Whether buyers see a product, and why not.",
     DRAFT="Not published.",
     SCHEDULED="To be published later.",
@@ -33,7 +33,7 @@ expose(
 )
 expose(models.StockPolicy, "What happens when none is left.")
 _LAST_CHANGED, _BEST_MATCH = Keyset("-updated_at", "id"), Keyset("-score", "id")
-_IN_USE = (catalog.ProductState.DRAFT, catalog.ProductState.SCHEDULED, catalog.ProductState.PUBLISHED)
+_IN_USE = (browse.ProductState.DRAFT, browse.ProductState.SCHEDULED, browse.ProductState.PUBLISHED)
 
 # ── types ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -88,8 +88,8 @@ class StaffProduct(ids.Versioned):
     updated_at: datetime = strawberry_django.field(description="When it was last changed.")
 
     @strawberry_django.field(description="Whether buyers see it.")
-    def state(self: Any, info: Info) -> catalog.ProductState:
-        return catalog.state(self, now=info.context.now)
+    def state(self: Any, info: Info) -> browse.ProductState:
+        return browse.state(self, now=info.context.now)
 
     @strawberry_django.field(prefetch_related=["tags"], description="In alphabetical order.")
     def tags(self: Any) -> list[str]:
@@ -293,13 +293,13 @@ class ProductQuery:
         search: Annotated[str | None, strawberry.argument(description="Words, or a SKU.")] = None,
         filter: Annotated[ProductFilter | None, strawberry.argument(description="Which ones.")] = None,
         states: Annotated[
-            list[catalog.ProductState] | None,
+            list[browse.ProductState] | None,
             strawberry.argument(description="One of these; without it, all but those that are archived."),
         ] = None,
     ) -> StaffProductConnection:
         info.context.allow("view_product")
         question = understand(search) if search and search.strip() else None
-        rows = catalog.of_staff(
+        rows = browse.of_staff(
             filter=decoded(filter or ProductFilter(), info),
             states=_IN_USE if states is None else states,
             question=question,

@@ -7,7 +7,7 @@ from typing import Annotated
 import strawberry
 from django.conf import settings
 
-from domain import reports
+from domain.reporting import reports
 from schema.context import Info
 from schema.enums import expose
 from schema.errors import telling_bad_input

@@ -10,8 +10,8 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from graphql import GraphQLError, ValueNode
 from strawberry.types.scalar import ScalarDefinition
 
-from domain.errors import InvalidInput
-from domain.money import quantize
+from domain.base.errors import InvalidInput
+from domain.base.money import quantize
 
 _DECIMAL = re.compile(r"-?[0-9]{1,11}(\.[0-9]{1,8})?")
 

@@ -6,9 +6,9 @@ from enum import Enum
 
 import strawberry
 
-from domain import accounts, sessions
-from domain import cart as carts
-from domain.accounts import LoggedIn
+from domain.accounts import accounts, sessions
+from domain.accounts.accounts import LoggedIn
+from domain.sales import cart as carts
 from schema import tokens
 from schema.accounts import User
 from schema.cart import Cart

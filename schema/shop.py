@@ -5,8 +5,9 @@ from typing import Annotated
 import strawberry
 from django.conf import settings
 
-from domain import contact, gateways
-from domain import currency as currencies
+from domain.base import contact
+from domain.payments import gateways
+from domain.sales import currency as currencies
 from schema.checkout import AddressRules
 from schema.public import PUBLIC
 from storefront import models

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 import strawberry
 from django.db.models import Model, QuerySet
 
-from domain import records
+from domain.base import crud
 from schema import ids
 from schema.context import Info
 from schema.errors import Refusals, UserError
@@ -72,7 +72,7 @@ def save(
         }
         hanging = {name: [vars(part) for part in values.pop(name) or ()] for name in parts if name in values}
         rows = model._default_manager.all()
-        row = records.save(
+        row = crud.save(
             rows=rows,
             key=key,
             version=given.version,
@@ -89,7 +89,7 @@ def save(
 def delete(info: Info, model: type[Versioned], given: DeleteInput) -> DeletePayload:
     info.context.allow(f"delete_{model._meta.model_name}")
     with Refusals(info) as errors:
-        records.delete(
+        crud.delete(
             rows=model._default_manager.all(),
             key=_key(given.id, model, "id"),
             version=given.version,

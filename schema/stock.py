@@ -8,7 +8,7 @@ import strawberry_django
 from django.conf import settings
 from django.db.models import QuerySet
 
-from domain import stock
+from domain.catalog import stock
 from schema import ids
 from schema.connections import After, Before, Connection, First, Keyset, Last, Page
 from schema.context import Info

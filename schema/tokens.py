@@ -14,7 +14,7 @@ from django.db.models import Q
 from graphql_jwt.settings import jwt_settings
 from graphql_jwt.utils import jwt_decode, jwt_encode
 
-from domain import sessions
+from domain.accounts import sessions
 from storefront.models import Session
 
 _TYPE = "access"

@@ -13,7 +13,7 @@ from django.http import HttpRequest, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 from graphql import GraphQLError
 
-from domain import imports
+from domain.importing import imports
 from schema.context import Context
 from schema.errors import BadRequest
 

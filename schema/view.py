@@ -16,7 +16,7 @@ from django.shortcuts import render
 from django.utils.cache import get_conditional_response, patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
 
-from domain import outside
+from domain.base import outside
 from schema import caching, examples, persisted, uploads
 from schema.context import Context
 from schema.errors import BadRequest

@@ -17,9 +17,11 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import settings as hypothesis
 
 from commercia.settings import s3_storages
-from domain import cart as carts
-from domain import checkout, orders, outbox, payments, shared_cache, terms
-from domain.deliveries import HANDLERS
+from domain.base import outbox, shared_cache
+from domain.jobs.handlers import HANDLERS
+from domain.payments import payments
+from domain.sales import cart as carts
+from domain.sales import checkout, orders, rates_cache
 from schema import caching, persisted
 from storefront import models
 from storefront.demo import pictures
@@ -182,7 +184,7 @@ def _no_replicas(settings):
 def _no_answers_kept(settings, monkeypatch):
     """Each test reads what it has written; those about caching have `kept`."""
     settings.CATALOG_CACHE_MEGABYTES = 0
-    terms.forget()
+    rates_cache.forget()
     persisted.forget()
     monkeypatch.setattr(shared_cache, "_away_until", 0.0)
 

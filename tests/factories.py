@@ -7,7 +7,8 @@ from typing import Any
 import factory
 from factory.django import DjangoModelFactory
 
-from domain import pricing, products, quotes
+from domain.catalog import products
+from domain.sales import priced_cart, pricing
 from storefront import models
 
 NOW = datetime(2030, 1, 15, 12, tzinfo=UTC)
@@ -17,7 +18,7 @@ ADDRESS = models.Address(name="Ada", line1="Am Hafen 1", city="Hamburg", postal_
 
 def totals(cart: models.Cart, now: datetime = NOW) -> pricing.Totals:
     """What a cart costs."""
-    return quotes.quote(quotes.load(cart), now=now).totals
+    return priced_cart.quote(priced_cart.load(cart), now=now).totals
 
 
 class UserFactory(DjangoModelFactory):

@@ -21,8 +21,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from urllib.parse import parse_qsl, urlsplit
 
-from domain.gateways import paypal, stripe
-from domain.money import exponent
+from domain.base.money import exponent
+from domain.payments.gateways import paypal, stripe
 
 
 class Refused(Exception):

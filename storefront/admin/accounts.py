@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from domain import accounts
+from domain.accounts import accounts
 from storefront import models
 from storefront.admin.base import ModelAdmin
 from storefront.admin.read_only import ReadOnlyInline

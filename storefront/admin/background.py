@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from unfold import widgets
 
-from domain import outbox, public_http, webhooks
+from domain.base import outbox, public_http, webhooks
 from storefront import models
 from storefront.admin.base import ModelAdmin
 from storefront.admin.read_only import ReadOnlyAdmin

@@ -11,8 +11,8 @@ from django.db import models as db
 from django.http import HttpRequest
 from django.utils import timezone
 
-from domain import changes
-from domain.money import quantize
+from domain.base import change_log
+from domain.base.money import quantize
 from storefront.models import ChangeAction, ProductVariant, User, Versioned
 
 if TYPE_CHECKING:
@@ -69,13 +69,13 @@ def _told(row: Any, request: HttpRequest) -> Iterator[None]:
         yield
         return
     key, was = row.pk, type(row)._default_manager.filter(pk=row.pk).first()
-    before = changes.columns(was) if was else {}
+    before = change_log.columns(was) if was else {}
     yield
-    after = {} if row.pk is None else changes.columns(row)
+    after = {} if row.pk is None else change_log.columns(row)
     action = ChangeAction.DELETED if not after else ChangeAction.UPDATED if was else ChangeAction.CREATED
-    if fields := changes.between(before, after):
+    if fields := change_log.between(before, after):
         row.pk = row.pk or key
-        changes.change(row, action, fields, actor=cast("User", request.user), now=timezone.now()).save()
+        change_log.change(row, action, fields, actor=cast("User", request.user), now=timezone.now()).save()
 
 
 class TabularInline(unfold.TabularInline[Row, Parent]):

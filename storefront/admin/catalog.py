@@ -10,9 +10,11 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 
-from domain import dashboard, images, locks, products, search
-from domain.drafts import Revision
-from domain.pictures import ImageSize
+from domain.base import locks
+from domain.catalog import images, products, search
+from domain.catalog.drafts import Revision
+from domain.catalog.renditions import ImageSize
+from domain.reporting import dashboard
 from storefront import models
 from storefront.admin.base import ModelAdmin, TabularInline
 from storefront.admin.read_only import ReadOnlyAdmin, ReadOnlyInline

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from domain import dashboard
+from domain.reporting import dashboard
 from storefront import models
 from storefront.admin.navigation import list_page
 from storefront.templatetags import display

@@ -18,8 +18,8 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_POST
 from unfold import widgets
 
-from domain import imports
-from domain.errors import InvalidInput
+from domain.base.errors import InvalidInput
+from domain.importing import imports
 from storefront import models
 from storefront.admin.read_only import ReadOnlyAdmin
 from storefront.templatetags import display

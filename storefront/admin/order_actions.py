@@ -18,8 +18,9 @@ from django.urls import reverse
 from django.utils import timezone
 from unfold import widgets
 
-from domain import fulfilment, orders, refunds
-from domain.errors import DomainError, RequestIdReused
+from domain.base.errors import DomainError, RequestIdReused
+from domain.payments import refunds
+from domain.sales import fulfilment, orders
 from storefront import models
 from storefront.templatetags.display import money
 

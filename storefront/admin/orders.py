@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import URLPattern, path
 
-from domain import orders
+from domain.sales import orders
 from storefront import models
 from storefront.admin import order_actions
 from storefront.admin.read_only import ReadOnlyAdmin

@@ -10,7 +10,7 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from domain import contact
+from domain.base import contact
 from storefront import models
 from storefront.admin.base import ModelAdmin, TabularInline
 from storefront.admin.read_only import ReadOnlyInline

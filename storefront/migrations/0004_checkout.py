@@ -264,7 +264,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="order",
             name="price_trace",
-            field=models.JSONField(default=list, help_text="How the total came about (`domain.pricing.Step`)."),
+            field=models.JSONField(default=list, help_text="How the total came about (`domain.sales.pricing.Step`)."),
         ),
         migrations.AddField(
             model_name="order",

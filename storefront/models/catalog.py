@@ -67,7 +67,7 @@ class Product(Versioned):
     )
     published_at = models.DateTimeField(null=True, blank=True)
     archived_at = models.DateTimeField(null=True, blank=True, help_text="Withdrawn for good, and out of staff's way.")
-    # The variants' prices in brief, written by domain.products with them: a list sorts and filters by an index.
+    # The variants' prices in brief, written by domain.catalog.products with them: a list sorts and filters by an index.
     min_price = amount_field(default=0, editable=False)
     max_price = amount_field(default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -107,8 +107,8 @@ class Product(Versioned):
 class ImageUpload(models.Model):
     """A place for an original in the private storage, and for what is made of it in the public one.
 
-    It is there before any file is, and goes when the files have gone: `domain.images` finds by it what no picture
-    refers to (any more), however that came about.
+    It is there before any file is, and goes when the files have gone: `domain.catalog.images` finds by it what no
+    picture refers to (any more), however that came about.
     """
 
     key = models.CharField(max_length=32, primary_key=True)
@@ -192,7 +192,7 @@ class ProductVariant(models.Model):
 
 
 class SearchDocument(models.Model):
-    """The words that a product is found by, most telling first; `domain.search` writes and reads them.
+    """The words that a product is found by, most telling first; `domain.catalog.search` writes and reads them.
 
     Each database derives its own full-text index from these columns (migrations 0002 and 0020).
     """
@@ -211,7 +211,7 @@ class CatalogueVersion(models.Model):
 
     A transaction counts in a row that no other is counting in, and makes one if there is none, so that writers never
     wait for each other: docs/adr/0023. Each database counts by itself, by triggers on the catalogue's tables
-    (migration 0018); what becomes of stock is counted by `domain.stock`.
+    (migration 0018); what becomes of stock is counted by `domain.catalog.stock`.
     """
 
     changes = models.PositiveBigIntegerField(default=1)

@@ -53,7 +53,7 @@ class AddressField(models.JSONField[Any, Any]):
 
 def amount_field(**options: Any) -> "models.DecimalField[Decimal, Decimal]":
     """A money amount. Three decimals hold every currency of ISO 4217 that a shop prices in (KWD has three);
-    `domain.money` rounds to the currency's own."""
+    `domain.base.money` rounds to the currency's own."""
     return models.DecimalField(max_digits=14, decimal_places=3, validators=[MinValueValidator(0)], **options)
 
 

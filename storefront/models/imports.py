@@ -19,7 +19,7 @@ class ImportState(models.TextChoices):
 
 
 class Import(models.Model):
-    """A file of staff's on its way into the shop, a slice at a time; `domain.imports` moves it on.
+    """A file of staff's on its way into the shop, a slice at a time; `domain.importing.imports` moves it on.
 
     `done` of its `total` lines are behind, of which the first `header_lines` name the columns. The counts are of
     products, or of variants counted, and of lines that failed; they begin anew when the file is taken for real.
@@ -45,7 +45,7 @@ class Import(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        default_permissions = ()  # Whoever may write what is in the file: `domain.imports.NEEDED`.
+        default_permissions = ()  # Whoever may write what is in the file: `domain.importing.imports.NEEDED`.
         constraints = [
             models.CheckConstraint(condition=Q(done__lte=F("total")), name="import_is_done_at_its_end"),
         ]

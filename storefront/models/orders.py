@@ -59,7 +59,7 @@ class Order(models.Model):
     tax = amount_field(default=0)
     total = amount_field()
     price_trace: models.JSONField[Any, Any] = models.JSONField(
-        default=list, help_text="How the total came about (`domain.pricing.Step`)."
+        default=list, help_text="How the total came about (`domain.sales.pricing.Step`)."
     )
     shipping_address = AddressField()
     billing_address = AddressField()

@@ -22,7 +22,7 @@ class TaxClass(Versioned):
 
 
 class TaxRate(Versioned):
-    """What a country, or a region of it, takes of goods that are sent there. `domain.tax` says which one holds."""
+    """What a country, or a region of it, takes of goods that are sent there. `domain.sales.tax` says which holds."""
 
     name = models.CharField(max_length=100, default="VAT", help_text='What the buyer reads: "VAT", "MwSt.".')
     country_code = models.CharField("country", max_length=2, help_text="ISO 3166-1 alpha-2, such as DE.")

@@ -8,9 +8,9 @@ from django import template
 from django.utils import timezone
 from django.utils.html import format_html
 
-from domain import images, stock
-from domain.money import quantize
-from domain.pictures import ImageSize
+from domain.base.money import quantize
+from domain.catalog import images, stock
+from domain.catalog.renditions import ImageSize
 from storefront import models
 
 register = template.Library()

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.utils import timezone
 
-from domain import sessions
+from domain.accounts import sessions
 from schema import tokens
 from storefront import models
 from tests.factories import UserFactory, VariantFactory

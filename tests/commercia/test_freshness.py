@@ -16,7 +16,7 @@ import pytest
 from django.conf import settings as configured
 from django.db import connection
 
-from domain import products
+from domain.catalog import products
 from storefront.models import ProductVariant
 from tests.commercia.test_workers import free_port, wait_until
 from tests.factories import VariantFactory

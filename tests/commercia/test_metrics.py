@@ -11,7 +11,8 @@ import pytest
 from django.utils import timezone
 
 from commercia import metrics
-from domain import clocks, outbox
+from domain.base import outbox
+from domain.jobs import clocks
 from storefront.models import OutboxMessage
 from tests.factories import VariantFactory
 

@@ -10,7 +10,7 @@ from django.db import OperationalError, connection
 from django.test import Client
 
 from commercia import logs, requests
-from domain import outbox
+from domain.base import outbox
 from storefront.models import OutboxMessage, User
 from tests.factories import NOW, VariantFactory
 

@@ -22,7 +22,7 @@ def configured(primary, replicas, **further):
 def test_each_is_a_database_beside_the_primary():
     urls = "postgres://shop@one/shop,postgres://shop@two:5433/shop?connect_timeout=5"
     routers, databases = json.loads(configured(PRIMARY, urls).stdout)
-    assert routers == ["domain.replicas.Router"]
+    assert routers == ["domain.base.replicas.Router"]
     assert list(databases) == ["default", "replica1", "replica2"]
     one, two = databases["replica1"], databases["replica2"]
     assert (one["HOST"], two["HOST"], two["PORT"]) == ("one", "two", 5433)

@@ -9,7 +9,7 @@ from django.core import signing
 from django.test.testcases import LiveServerThread
 from django.utils import timezone
 
-from domain import images, media
+from domain.catalog import images, media
 from storefront.models import Image, ImageUpload
 from tests.conftest import Files
 from tests.factories import ProductFactory

@@ -24,8 +24,9 @@ from django.db import connection
 from django.db.models import Sum
 from django.utils import timezone
 
-from domain import cart as carts
-from domain import imports, orders
+from domain.importing import imports
+from domain.sales import cart as carts
+from domain.sales import orders
 from storefront.models import Import, ImportKind, ImportState, OutboxMessage, Product, StockMovement
 from tests.factories import ShippingMethodFactory, VariantFactory, totals
 

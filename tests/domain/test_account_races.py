@@ -10,13 +10,14 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.db import transaction
 from django.db.models import Sum
 
-from domain import accounts, checkout, orders, sessions, throttle
-from domain import cart as carts
-from domain.accounts import Client, InvalidCredentials, LoggedIn
-from domain.cart import CartKey
-from domain.errors import InvalidInput, NotFound
-from domain.sessions import Entry, TokenExpired, TokenReused
-from domain.throttle import LIMITS, RateLimited
+from domain.accounts import accounts, sessions, throttle
+from domain.accounts.accounts import Client, InvalidCredentials, LoggedIn
+from domain.accounts.sessions import Entry, TokenExpired, TokenReused
+from domain.accounts.throttle import LIMITS, RateLimited
+from domain.base.errors import InvalidInput, NotFound
+from domain.sales import cart as carts
+from domain.sales import checkout, orders
+from domain.sales.cart import CartKey
 from storefront.models import (
     Cart,
     CartLine,

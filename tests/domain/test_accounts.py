@@ -14,13 +14,14 @@ from django.core.management import call_command
 from django.test import Client as Browser
 from django.utils.html import escape
 
-from domain import accounts, orders, sessions
-from domain import cart as carts
-from domain.accounts import MAX_ADDRESSES, Client, InvalidCredentials
-from domain.cart import CartKey
-from domain.contact import AddressIncomplete
-from domain.errors import DomainError, InvalidInput, NotFound
-from domain.sessions import TokenExpired
+from domain.accounts import accounts, sessions
+from domain.accounts.accounts import MAX_ADDRESSES, Client, InvalidCredentials
+from domain.accounts.sessions import TokenExpired
+from domain.base.contact import AddressIncomplete
+from domain.base.errors import DomainError, InvalidInput, NotFound
+from domain.sales import cart as carts
+from domain.sales import orders
+from domain.sales.cart import CartKey
 from storefront.models import Cart, CartState, Checkout, Order, SavedAddress, Session, User
 from tests.factories import ADDRESS, NOW, UserFactory, VariantFactory
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from domain import contact
-from domain.contact import AddressIncomplete, AddressPart
-from domain.errors import DomainError, InvalidInput
+from domain.base import contact
+from domain.base.contact import AddressIncomplete, AddressPart
+from domain.base.errors import DomainError, InvalidInput
 from storefront.models import Address
 
 # Public buildings: country, line1, city, region, postal code, phone.

@@ -7,7 +7,8 @@ import pytest
 from django.core.management import call_command
 from django.db.models import F
 
-from domain import audit, fulfilment, orders, payments, refunds
+from domain.payments import check_books, payments, refunds
+from domain.sales import fulfilment, orders
 from storefront.models import (
     DiscountUse,
     Order,
@@ -47,7 +48,7 @@ def counted():
 
     def make(on_hand=50):
         variant = VariantFactory(stock__on_hand=0, price=Decimal(20))
-        from domain import stock  # noqa: PLC0415 (the fixture's name would hide it)
+        from domain.catalog import stock  # noqa: PLC0415 (the fixture's name would hide it)
 
         stock.count(variants={variant: (StockPolicy.DENY, on_hand)}, actor=None, now=NOW)
         return variant
@@ -80,8 +81,8 @@ def busy_shop(counted, placed_order, paid_order, ready_cart):
     payments.reconcile(now=NOW + timedelta(minutes=16))
     DiscountFactory(code="TEN")
     cart = ready_cart({variant: 2})
-    from domain import cart as carts  # noqa: PLC0415
-    from domain import checkout  # noqa: PLC0415
+    from domain.sales import cart as carts  # noqa: PLC0415
+    from domain.sales import checkout  # noqa: PLC0415
 
     key = carts.CartKey(code=cart.code)
     checkout.apply_code(key=key, code="TEN", now=NOW)
@@ -92,12 +93,12 @@ def busy_shop(counted, placed_order, paid_order, ready_cart):
 
 
 def rules():
-    return {breach.rule for breach in audit.breaches()}
+    return {breach.rule for breach in check_books.breaches()}
 
 
 def test_whatever_the_shop_does_its_books_balance(busy_shop, capsys):
-    assert audit.breaches() == []
-    assert audit.gateway_breaches(since=NOW - timedelta(days=1)) == []
+    assert check_books.breaches() == []
+    assert check_books.gateway_breaches(since=NOW - timedelta(days=1)) == []
     call_command("audit", "--gateway-days", "100000")
     assert capsys.readouterr().out == "The books balance.\n"
 
@@ -132,11 +133,11 @@ def test_a_row_that_was_broken_by_hand_is_named(busy_shop, rule, capsys):
 
 def test_a_gateway_that_has_other_books_is_named(busy_shop):
     TestCharge.objects.filter(pk=Payment.objects.filter(order__state=OrderState.SHIPPED).get().pk).update(amount=1)
-    (breach,) = audit.gateway_breaches(since=NOW - timedelta(days=1))
+    (breach,) = check_books.gateway_breaches(since=NOW - timedelta(days=1))
     assert (breach.rule, breach.found.endswith("the gateway 1.000 and 0.000")) == ("gateway_agrees", True)
 
 
 def test_it_costs_a_statement_a_rule(busy_shop, statements):
     with statements() as counted_ones:
-        audit.breaches()
+        check_books.breaches()
     assert len(counted_ones) == 7

@@ -4,10 +4,10 @@ from decimal import Decimal
 
 import pytest
 
-from domain import cart as carts
-from domain import orders
-from domain.errors import InvalidInput, NotFound
-from domain.stock import InsufficientStock
+from domain.base.errors import InvalidInput, NotFound
+from domain.catalog.stock import InsufficientStock
+from domain.sales import cart as carts
+from domain.sales import orders
 from storefront.models import Cart, CartLine, CartState, ProductVariant, Stock, StockPolicy
 from tests.factories import NOW, UserFactory, VariantFactory, totals
 

@@ -4,9 +4,9 @@ from decimal import Decimal
 
 import pytest
 
-from domain import catalog, facets, search
-from domain.catalog import OptionFilter, ProductFilter
-from domain.facets import FacetKind
+from domain.catalog import browse, facets, search
+from domain.catalog.browse import OptionFilter, ProductFilter
+from domain.catalog.facets import FacetKind
 from storefront.models import Category, StockPolicy, Tag
 from tests.factories import NOW, CategoryFactory, ProductFactory, VariantFactory
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 def shown(question=None, **wanted):
     asked = search.understand(question) if question else None
-    return set(catalog.browse(filter=ProductFilter(**wanted), question=asked, now=NOW))
+    return set(browse.browse(filter=ProductFilter(**wanted), question=asked, now=NOW))
 
 
 def product_with(*variants, **fields):
@@ -57,7 +57,7 @@ def test_way_to_a_category_is_told_from_the_root_down():
     root = CategoryFactory()
     middle = CategoryFactory(parent=root)
     leaf = CategoryFactory(parent=middle)
-    tree = catalog.CategoryTree()
+    tree = browse.CategoryTree()
     assert tree.ancestors(leaf) == [root, middle]
     assert tree.ancestors(root) == []
     assert (tree.parent(leaf), tree.parent(root)) == (middle, None)
@@ -67,7 +67,7 @@ def test_tree_of_categories_is_walked_down_in_the_shops_order():
     last, first = CategoryFactory(position=2), CategoryFactory(position=1)
     lower, upper = CategoryFactory(parent=first, position=2), CategoryFactory(parent=first, position=1)
     leaf = CategoryFactory(parent=lower)
-    tree = catalog.CategoryTree()
+    tree = browse.CategoryTree()
     assert (tree.children(None), tree.children(first), tree.children(leaf)) == ([first, last], [upper, lower], [])
     assert tree.with_all_below(first)[0] == first
     assert set(tree.with_all_below(first)) == {first, upper, lower, leaf}
@@ -79,7 +79,7 @@ def test_tree_of_categories_is_read_in_one_statement(statements):
     root = CategoryFactory()
     leaf = CategoryFactory(parent=CategoryFactory(parent=root))
     with statements() as counted:
-        tree = catalog.CategoryTree()
+        tree = browse.CategoryTree()
         assert (len(tree.ancestors(leaf)), len(tree.with_all_below(root)), len(tree.children(None))) == (2, 3, 1)
     assert len(counted) == 1
 
@@ -97,7 +97,7 @@ def test_product_with_several_of_the_tags_is_shown_once():
     both, one, _none = ProductFactory.create_batch(3)
     both.tags.set([linen, summer])
     one.tags.set([linen])
-    found = catalog.browse(filter=ProductFilter(tags=("linen", "summer")), question=None, now=NOW)
+    found = browse.browse(filter=ProductFilter(tags=("linen", "summer")), question=None, now=NOW)
     assert sorted(found, key=lambda product: product.pk) == [both, one]
     assert shown(tags=("summer",)) == {both}
     assert shown(tags=("wool",)) == set()
@@ -245,7 +245,7 @@ def test_count_is_how_many_products_the_choice_leaves(shelf, wanted):
     for facet in facets.count(filter=wanted, question=None, now=NOW):
         told = {value.value: value.count for value in facet.values}
         left = {
-            value: catalog.browse(filter=chosen(wanted, facet.kind, facet.name, value), question=None, now=NOW).count()
+            value: browse.browse(filter=chosen(wanted, facet.kind, facet.name, value), question=None, now=NOW).count()
             for value in told
         }
         assert told == left, facet.name

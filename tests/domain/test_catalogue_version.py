@@ -12,9 +12,10 @@ from django.apps import apps
 from django.db import connection, connections, transaction
 from django.db.models import F
 
-from domain import cart as carts
-from domain import catalogue_version, fulfilment, orders, products, stock
-from domain.drafts import ProductDraft, VariantDraft
+from domain.catalog import catalog_version, products, stock
+from domain.catalog.drafts import ProductDraft, VariantDraft
+from domain.sales import cart as carts
+from domain.sales import fulfilment, orders
 from storefront.models import (
     CatalogueVersion,
     ProductVariant,
@@ -51,7 +52,7 @@ MODELS = {
 
 
 def current(now=NOW):
-    return catalogue_version.current(now=now)
+    return catalog_version.current(now=now)
 
 
 @pytest.fixture
@@ -128,7 +129,7 @@ def test_every_write_to_a_table_of_the_catalogue_makes_a_new_version_however_it_
 
 
 def test_every_table_that_public_answers_are_read_from_is_one_of_them(api, demo_shop, statements):
-    """`stock` is looked after by `domain.stock`, below; SQLite finds words by an index of its own."""
+    """`stock` is looked after by `domain.catalog.stock`, below; SQLite finds words by an index of its own."""
     product = "fragment Everything on Product { " + EVERYTHING + " }"
     query = """query ($words: String) @inContext(currency: "USD") {
         shop { name currencies } categories { name children { name } } category(slug: "clothing") { name }

@@ -2,11 +2,11 @@
 
 import pytest
 
-from domain import catalog, categories, search
-from domain.catalog import ProductFilter
-from domain.changes import StaleVersion
-from domain.errors import InvalidInput, NotFound
-from domain.records import InUse
+from domain.base.change_log import StaleVersion
+from domain.base.crud import InUse
+from domain.base.errors import InvalidInput, NotFound
+from domain.catalog import browse, categories, search
+from domain.catalog.browse import ProductFilter
 from storefront.models import Category, Change
 from tests.factories import NOW, CategoryFactory, DiscountFactory, UserFactory, VariantFactory
 
@@ -23,7 +23,7 @@ def delete(category, version=None):
 
 
 def found(text):
-    return set(catalog.browse(filter=ProductFilter(), question=search.understand(text), now=NOW))
+    return set(browse.browse(filter=ProductFilter(), question=search.understand(text), now=NOW))
 
 
 def test_a_category_is_made_with_a_slug_of_its_name_and_refused_when_sent_again():

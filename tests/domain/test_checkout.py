@@ -3,13 +3,13 @@ from decimal import Decimal
 
 import pytest
 
-from domain import cart as carts
-from domain import checkout, quotes
-from domain.checkout import CartEmpty, EmailMissing
-from domain.contact import AddressIncomplete
-from domain.errors import InvalidInput, NotFound
-from domain.shipping import ShippingUnavailable
-from domain.stock import InsufficientStock
+from domain.base.contact import AddressIncomplete
+from domain.base.errors import InvalidInput, NotFound
+from domain.catalog.stock import InsufficientStock
+from domain.sales import cart as carts
+from domain.sales import checkout, priced_cart
+from domain.sales.checkout import CartEmpty, EmailMissing
+from domain.sales.shipping import ShippingUnavailable
 from storefront.models import Address, Cart, Product, Stock, StockPolicy
 from tests.factories import ADDRESS, NOW, ShippingMethodFactory, UserFactory, VariantFactory, totals
 
@@ -27,8 +27,8 @@ def update(cart, **given):
 
 
 def problems(cart):
-    cart = quotes.load(cart)
-    return checkout.problems(cart, quotes.quote(cart, now=NOW), now=NOW)
+    cart = priced_cart.load(cart)
+    return checkout.problems(cart, priced_cart.quote(cart, now=NOW), now=NOW)
 
 
 # ── noting what the buyer gives ──────────────────────────────────────────────────────────────────────

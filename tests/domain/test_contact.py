@@ -4,9 +4,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from domain import contact
-from domain.contact import AddressIncomplete
-from domain.errors import DomainError, InvalidInput
+from domain.base import contact
+from domain.base.contact import AddressIncomplete
+from domain.base.errors import DomainError, InvalidInput
 from storefront.models import Address
 from tests.factories import ADDRESS
 

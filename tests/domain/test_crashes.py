@@ -16,10 +16,13 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from domain import audit, orders, outbox, payments, refunds, stock
-from domain import cart as carts
-from domain.deliveries import HANDLERS
-from domain.gateways import Event
+from domain.base import outbox
+from domain.catalog import stock
+from domain.jobs.handlers import HANDLERS
+from domain.payments import check_books, payments, refunds
+from domain.payments.gateways import Event
+from domain.sales import cart as carts
+from domain.sales import orders
 from storefront.models import Order, OrderEventKind, PaymentProvider, StockPolicy
 from tests.factories import ShippingMethodFactory, VariantFactory, totals
 from tests.fake_gateways import FAKES
@@ -29,26 +32,26 @@ pytestmark = pytest.mark.django_db(transaction=True)
 ROOT = Path(__file__).parent.parent.parent
 KILLS = int(os.environ.get("KILLS", "1"))
 CLASSES = {
-    "STRIPE": "domain.gateways.stripe.StripeGateway",
-    "PAYPAL": "domain.gateways.paypal.PayPalGateway",
-    "FLUTTERWAVE": "domain.gateways.flutterwave.FlutterwaveGateway",
+    "STRIPE": "domain.payments.gateways.stripe.StripeGateway",
+    "PAYPAL": "domain.payments.gateways.paypal.PayPalGateway",
+    "FLUTTERWAVE": "domain.payments.gateways.flutterwave.FlutterwaveGateway",
 }
 # Where the process dies: right after this has returned. {gateway} is each gateway's class in turn.
 POINTS = {
-    "place, before its commit": ("place", "domain.stock.reserve"),
-    "place, after its commit": ("place", "domain.orders.place"),
-    "pay, the intent is committed": ("pay", "domain.payments._intend"),
+    "place, before its commit": ("place", "domain.catalog.stock.reserve"),
+    "place, after its commit": ("place", "domain.sales.orders.place"),
+    "pay, the intent is committed": ("pay", "domain.payments.payments._intend"),
     "pay, the gateway has begun": ("begin", "{gateway}.charge"),
     "pay, the money was taken": ("pay", "{gateway}.charge"),
-    "pay, before the answer is committed": ("pay", "domain.orders.settle"),
-    "pay, after the answer is committed": ("pay", "domain.payments._record"),
-    "webhook, it is noted": ("tell", "domain.payments.receive"),
+    "pay, before the answer is committed": ("pay", "domain.sales.orders.settle"),
+    "pay, after the answer is committed": ("pay", "domain.payments.payments._record"),
+    "webhook, it is noted": ("tell", "domain.payments.payments.receive"),
     "webhook, the gateway was asked": ("tell", "{gateway}.look_up"),
-    "webhook, before what it said is committed": ("tell", "domain.orders.settle"),
-    "refund, it is committed": ("give", "domain.refunds._intend"),
+    "webhook, before what it said is committed": ("tell", "domain.sales.orders.settle"),
+    "refund, it is committed": ("give", "domain.payments.refunds._intend"),
     "refund, what stands was looked up": ("give", "{gateway}.look_up_refund"),
     "refund, the money was given": ("give", "{gateway}.refund"),
-    "refund, before the answer is committed": ("give", "domain.refunds._given"),
+    "refund, before the answer is committed": ("give", "domain.payments.refunds._given"),
 }
 SCRIPT = """
 import importlib, json, os, signal, sys
@@ -170,8 +173,8 @@ def test_whoever_is_killed_in_a_sale_loses_and_doubles_nothing(gateway, killed, 
     payments.reconcile(now=later)
     refunds.reconcile(now=later)
     assert Order.objects.get() == order
-    assert audit.breaches() == []
-    assert audit.gateway_breaches(since=later - timedelta(days=1)) == []
+    assert check_books.breaches() == []
+    assert check_books.gateway_breaches(since=later - timedelta(days=1)) == []
     was_paid = act in {"pay", "tell", "give"}
     assert gateway.taken == was_paid
     assert order.events.filter(kind=OrderEventKind.PAID).count() == was_paid

@@ -3,10 +3,10 @@ from decimal import Decimal
 import pytest
 from django.core.exceptions import ValidationError
 
-from domain import cart as carts
-from domain import checkout, currency, orders, quotes
-from domain.currency import CurrencyUnavailable
-from domain.errors import InvalidInput
+from domain.base.errors import InvalidInput
+from domain.sales import cart as carts
+from domain.sales import checkout, currency, orders, priced_cart
+from domain.sales.currency import CurrencyUnavailable
 from storefront.models import Cart, CartLine, Currency
 from tests.factories import (
     NOW,
@@ -125,8 +125,8 @@ def test_prices_seen_in_another_currency_are_not_compared(cart):
     CurrencyFactory()
     choose(cart, "USD")
     assert CartLine.objects.get().seen_price is None
-    loaded = quotes.load(Cart.objects.get())
-    assert checkout.problems(loaded, quotes.quote(loaded, now=NOW), now=NOW) == []
+    loaded = priced_cart.load(Cart.objects.get())
+    assert checkout.problems(loaded, priced_cart.quote(loaded, now=NOW), now=NOW) == []
 
 
 def test_shops_own_currency_is_no_further_one(settings):

@@ -5,7 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from domain import dashboard, fulfilment, orders, refunds
+from domain.payments import refunds
+from domain.reporting import dashboard
+from domain.sales import fulfilment, orders
 from storefront import models
 from tests.factories import NOW, CurrencyFactory, VariantFactory
 

@@ -8,9 +8,10 @@ from threading import Barrier
 import pytest
 from django.db import connections, transaction
 
-from domain import cart as carts
-from domain import checkout, locks, orders
-from domain.promotions import DiscountRefused
+from domain.base import locks
+from domain.sales import cart as carts
+from domain.sales import checkout, orders
+from domain.sales.promotions import DiscountRefused
 from storefront.models import Discount, DiscountUse, Order, ProductVariant
 from tests.factories import NOW, DiscountFactory, ShippingMethodFactory, UserFactory, VariantFactory, totals
 

@@ -4,7 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from domain import orders, payments, refunds
+from domain.payments import payments, refunds
+from domain.sales import orders
 from storefront.models import OrderState, Payment, PaymentProvider, PaymentState
 from tests.factories import NOW, ShippingMethodFactory, VariantFactory
 from tests.fake_gateways import FakeFlutterwave

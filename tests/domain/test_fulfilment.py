@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connections
 
-from domain import fulfilment, orders
-from domain.errors import InvalidInput, NotFound
+from domain.base.errors import InvalidInput, NotFound
+from domain.sales import fulfilment, orders
 from storefront.models import (
     MovementReason,
     OrderEventKind,

@@ -11,8 +11,11 @@ from django.db import connections, transaction
 from django.db.models import Sum
 from django.test import Client
 
-from domain import audit, locks, orders, outbox, payments, refunds, stock
-from domain.deliveries import HANDLERS
+from domain.base import locks, outbox
+from domain.catalog import stock
+from domain.jobs.handlers import HANDLERS
+from domain.payments import check_books, payments, refunds
+from domain.sales import orders
 from storefront.models import (
     GatewayEvent,
     Order,
@@ -102,8 +105,8 @@ def give(payment, amount=None, request_id="1", now=NOW):
 def books_agree(gateway):
     ours = Payment.objects.filter(state=PaymentState.SUCCEEDED).values_list("pk", "amount", "refunded")
     assert sorted((str(pk), amount, refunded) for pk, amount, refunded in ours) == gateway.books()
-    assert audit.breaches() == []
-    assert audit.gateway_breaches(since=NOW - timedelta(days=1)) == []
+    assert check_books.breaches() == []
+    assert check_books.gateway_breaches(since=NOW - timedelta(days=1)) == []
 
 
 def paid_events(order):
@@ -501,7 +504,7 @@ def test_a_refund_that_the_gateway_refuses_is_told_and_what_was_given_by_hand_is
     assert refund.state == PaymentState.FAILED
     assert "more than was taken" in refund.failure
     assert Payment.objects.get().refunded == 0
-    (breach,) = audit.gateway_breaches(since=NOW - timedelta(days=1))
+    (breach,) = check_books.gateway_breaches(since=NOW - timedelta(days=1))
     assert (breach.row, "15" in breach.found) == (f"payment {payment.pk}", True)
 
 

@@ -6,11 +6,13 @@ from functools import partial
 import pytest
 from django.db import transaction
 
-from domain import clocks, images, media, outbox, products
-from domain.deliveries import HANDLERS
-from domain.errors import InvalidInput, NotFound
-from domain.media import StorageUnavailable
-from domain.pictures import ImageSize
+from domain.base import outbox
+from domain.base.errors import InvalidInput, NotFound
+from domain.catalog import images, media, products
+from domain.catalog.media import StorageUnavailable
+from domain.catalog.renditions import ImageSize
+from domain.jobs import clocks
+from domain.jobs.handlers import HANDLERS
 from storefront.models import Image, ImageUpload, OutboxMessage, Product
 from tests.domain.test_races import together
 from tests.factories import NOW, ImageFactory, ProductFactory, VariantFactory
@@ -28,7 +30,7 @@ def _no_file_is_touched_in_a_transaction(monkeypatch):
         assert not transaction.get_connection().in_atomic_block
         return asking()
 
-    monkeypatch.setattr("domain.media._asking", outside)
+    monkeypatch.setattr("domain.catalog.media._asking", outside)
 
 
 @pytest.fixture
@@ -101,7 +103,7 @@ def test_a_bomb_of_pixels_is_not_attached(files, attached):
 def test_a_longer_one_than_may_be_is_not_read(files, uploaded, settings, monkeypatch):
     key = uploaded(drawn(size=(300, 300)))
     settings.MAX_IMAGE_BYTES = 100
-    monkeypatch.setattr("domain.pictures.render", lambda *given: pytest.fail("It was read."))
+    monkeypatch.setattr("domain.catalog.renditions.render", lambda *given: pytest.fail("It was read."))
     with pytest.raises(InvalidInput, match="More than 100 bytes"):
         images.attach(product_id=ProductFactory().pk, key=key, now=NOW)
 
@@ -312,7 +314,7 @@ def test_what_is_written_while_it_is_pruned_is_pruned_a_day_later(files, uploade
 
 def test_a_crash_before_the_row_leaves_files_that_are_pruned(files, uploaded, monkeypatch):
     key = uploaded()
-    monkeypatch.setattr("domain.images._attach", lambda **given: pytest.fail("the process dies here"))
+    monkeypatch.setattr("domain.catalog.images._attach", lambda **given: pytest.fail("the process dies here"))
     with pytest.raises(pytest.fail.Exception):
         images.attach(product_id=ProductFactory().pk, key=key, now=NOW)
     assert files.public == named(key, "detail")
@@ -343,7 +345,7 @@ def test_a_picture_that_is_deleted_while_it_is_rendered_stays_deleted(files, att
         if Image.objects.exists():
             images.delete(image_id=image.pk, now=NOW)
 
-    monkeypatch.setattr("domain.media.publish", deleting)
+    monkeypatch.setattr("domain.catalog.media.publish", deleting)
     images.render(image_id=image.pk, now=NOW)
     work()
     assert (Image.objects.count(), files.public) == (0, [])

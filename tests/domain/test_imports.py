@@ -11,10 +11,12 @@ import pytest
 from django.core.files.base import ContentFile
 from django.db import connections
 
-from domain import cart as carts
-from domain import imports, orders, outbox, shopify_csv, stock_csv
-from domain.deliveries import HANDLERS
-from domain.errors import InvalidInput, NotFound
+from domain.base import outbox
+from domain.base.errors import InvalidInput, NotFound
+from domain.importing import imports, shopify_csv, stock_csv
+from domain.jobs.handlers import HANDLERS
+from domain.sales import cart as carts
+from domain.sales import orders
 from storefront import models
 from tests.factories import NOW, ShippingMethodFactory, UserFactory, VariantFactory, totals
 

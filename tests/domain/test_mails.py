@@ -5,8 +5,11 @@ from decimal import Decimal
 
 import pytest
 
-from domain import cart as carts
-from domain import checkout, clocks, orders, outbox, payments
+from domain.base import outbox
+from domain.jobs import clocks
+from domain.payments import payments
+from domain.sales import cart as carts
+from domain.sales import checkout, orders
 from storefront.models import Cart, CartState, Order, OrderState, OutboxMessage, PaymentProvider, TaxRate
 from tests.factories import (
     NOW,

@@ -12,11 +12,12 @@ import urllib3
 from moto.core.authorization import enable_iam_authentication
 
 from commercia.settings import s3_storages
-from domain import images, media, outbox
-from domain.deliveries import HANDLERS
-from domain.errors import InvalidInput
-from domain.media import StorageUnavailable
-from domain.pictures import ImageSize
+from domain.base import outbox
+from domain.base.errors import InvalidInput
+from domain.catalog import images, media
+from domain.catalog.media import StorageUnavailable
+from domain.catalog.renditions import ImageSize
+from domain.jobs.handlers import HANDLERS
 from storefront.models import Image, ImageUpload, OutboxMessage
 from tests.factories import NOW, ProductFactory
 from tests.pictures import drawn

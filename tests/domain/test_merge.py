@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain import accounts, checkout, orders
-from domain import cart as carts
-from domain.cart import CartChange, CartKey, ChangeReason
-from domain.errors import NotFound
+from domain.accounts import accounts
+from domain.base.errors import NotFound
+from domain.sales import cart as carts
+from domain.sales import checkout, orders
+from domain.sales.cart import CartChange, CartKey, ChangeReason
 from storefront.models import Cart, CartLine, CartState, Checkout, Product, ProductVariant, Stock, StockPolicy
 from tests.factories import ADDRESS, NOW, ProductFactory, ShippingMethodFactory, UserFactory, VariantFactory, totals
 

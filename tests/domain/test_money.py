@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.money import quantize
+from domain.base.money import quantize
 
 amounts = st.decimals(min_value=0, max_value=10**9, places=6)
 currencies = st.sampled_from(["EUR", "JPY", "KWD"])

@@ -7,10 +7,11 @@ from itertools import product
 import pytest
 from django.contrib.auth.models import Permission
 
-from domain import cart as carts
-from domain import checkout, orders, payments
-from domain.errors import DomainError, InvalidInput, NotFound
-from domain.stock import InsufficientStock
+from domain.base.errors import DomainError, InvalidInput, NotFound
+from domain.catalog.stock import InsufficientStock
+from domain.payments import payments
+from domain.sales import cart as carts
+from domain.sales import checkout, orders
 from storefront.models import (
     Cart,
     CartState,

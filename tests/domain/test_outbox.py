@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.db import connections, transaction
 
-from domain import outbox
+from domain.base import outbox
 from storefront.models import OutboxMessage
 from tests.factories import NOW
 

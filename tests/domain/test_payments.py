@@ -4,10 +4,12 @@ from decimal import Decimal
 
 import pytest
 
-from domain import gateways, orders, outbox, payments
-from domain.deliveries import HANDLERS
-from domain.errors import InvalidInput, NotFound
-from domain.gateways.test import TestGateway
+from domain.base import outbox
+from domain.base.errors import InvalidInput, NotFound
+from domain.jobs.handlers import HANDLERS
+from domain.payments import gateways, payments
+from domain.payments.gateways.test import TestGateway
+from domain.sales import orders
 from storefront.models import (
     GatewayEvent,
     Order,

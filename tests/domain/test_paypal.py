@@ -4,9 +4,10 @@ from decimal import Decimal
 
 import pytest
 
-from domain import gateways, orders, payments
-from domain.gateways import GatewayUnavailable
-from domain.gateways.protocol import Charge
+from domain.payments import gateways, payments
+from domain.payments.gateways import GatewayUnavailable
+from domain.payments.gateways.protocol import Charge
+from domain.sales import orders
 from storefront.models import Payment, PaymentProvider, PaymentState
 from tests.factories import NOW, ShippingMethodFactory, VariantFactory
 from tests.fake_gateways import FakePayPal

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.money import ZERO, quantize, smallest_unit
-from domain.pricing import Carriage, Good, Rate, Reduction, Step, StepKind, totals
+from domain.base.money import ZERO, quantize, smallest_unit
+from domain.sales.pricing import Carriage, Good, Rate, Reduction, Step, StepKind, totals
 from storefront.models import DiscountKind
 
 PERCENTAGE, FIXED, FREE_SHIPPING = DiscountKind

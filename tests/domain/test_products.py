@@ -4,13 +4,13 @@ from decimal import Decimal
 
 import pytest
 
-from domain import cart as carts
-from domain import catalog, products, stock, variants
-from domain.changes import StaleVersion
-from domain.drafts import KEEP, ProductDraft, Revision, VariantDraft
-from domain.errors import DomainError, InvalidInput, NotFound
-from domain.products import Saved
-from domain.records import InUse
+from domain.base.change_log import StaleVersion
+from domain.base.crud import InUse
+from domain.base.errors import DomainError, InvalidInput, NotFound
+from domain.catalog import browse, products, stock, variants
+from domain.catalog.drafts import KEEP, ProductDraft, Revision, VariantDraft
+from domain.catalog.products import Saved
+from domain.sales import cart as carts
 from storefront.models import Category, Change, Product, ProductVariant, StockMovement, StockPolicy, Tag
 from tests.factories import NOW, CategoryFactory, DiscountFactory, ImageFactory, ProductFactory, UserFactory
 
@@ -37,7 +37,7 @@ def save(draft, now=NOW, **given):
 
 
 def paths(product):
-    tree = catalog.CategoryTree()
+    tree = browse.CategoryTree()
     return {
         tuple(above.name for above in [*tree.ancestors(category), category]) for category in product.categories.all()
     }

@@ -5,10 +5,12 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError
 
-from domain import accounts, checkout, orders, payments
-from domain import cart as carts
-from domain.errors import NotFound
-from domain.promotions import DiscountRefused, Refusal
+from domain.accounts import accounts
+from domain.base.errors import NotFound
+from domain.payments import payments
+from domain.sales import cart as carts
+from domain.sales import checkout, orders
+from domain.sales.promotions import DiscountRefused, Refusal
 from storefront.models import (
     Cart,
     Discount,

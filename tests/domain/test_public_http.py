@@ -7,7 +7,7 @@ from threading import Thread
 
 import pytest
 
-from domain import public_http
+from domain.base import public_http
 
 REACHED = "127.0.0.1"
 

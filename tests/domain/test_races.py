@@ -13,9 +13,10 @@ import pytest
 from django.db import connections
 from django.db.models import Sum
 
-from domain import cart as carts
-from domain import orders, payments
-from domain.stock import InsufficientStock
+from domain.catalog.stock import InsufficientStock
+from domain.payments import payments
+from domain.sales import cart as carts
+from domain.sales import orders
 from storefront.models import (
     Cart,
     CartLine,

@@ -9,8 +9,8 @@ from threading import Barrier
 import pytest
 from django.db import connections
 
-from domain import records
-from domain.errors import InvalidInput, NotFound
+from domain.base import crud
+from domain.base.errors import InvalidInput, NotFound
 from storefront.models import Currency, ShippingMethod, ShippingZone
 from tests.factories import NOW, ShippingMethodFactory, ShippingZoneFactory
 
@@ -33,7 +33,7 @@ def together(*calls):
 
 
 def test_one_of_many_who_make_the_same_zone_makes_it_and_the_others_are_told():
-    make = partial(records.save, actor=None, now=NOW, rows=ShippingZone.objects.all(), values={"name": "Nearby"})
+    make = partial(crud.save, actor=None, now=NOW, rows=ShippingZone.objects.all(), values={"name": "Nearby"})
     assert together(*[make] * 10) == {ShippingZone: 1, InvalidInput: 9}
     assert ShippingZone.objects.count() == 1
 
@@ -43,7 +43,7 @@ def test_one_of_many_who_offer_the_same_currency_offers_it_and_no_rate_is_overwr
         Currency.objects.all().delete()
         makes = [
             partial(
-                records.save,
+                crud.save,
                 actor=None,
                 now=NOW,
                 rows=Currency.objects.all(),
@@ -56,7 +56,7 @@ def test_one_of_many_who_offer_the_same_currency_offers_it_and_no_rate_is_overwr
 
 def test_two_who_change_different_columns_lose_nothing():
     zone = ShippingZoneFactory()
-    change = partial(records.save, actor=None, now=NOW, rows=ShippingZone.objects.all(), key=zone.pk)
+    change = partial(crud.save, actor=None, now=NOW, rows=ShippingZone.objects.all(), key=zone.pk)
     for number in range(10):
         name = f"Zone {number} of two"
         together(partial(change, values={"name": name}), partial(change, values={"countries": ["DE"]}))
@@ -66,7 +66,7 @@ def test_two_who_change_different_columns_lose_nothing():
 
 def test_bands_that_are_replaced_by_many_at_once_are_those_of_one():
     method = ShippingMethodFactory()
-    replace = partial(records.save, actor=None, now=NOW, rows=ShippingMethod.objects.all(), key=method.pk, values={})
+    replace = partial(crud.save, actor=None, now=NOW, rows=ShippingMethod.objects.all(), key=method.pk, values={})
     sets = [[{"up_to_grams": grams, "price": number} for grams in (100, 200, 300)] for number in range(8)]
     assert together(*[partial(replace, parts={"bands": bands}) for bands in sets]) == {ShippingMethod: 8}
     bands = list(method.bands.all())
@@ -75,7 +75,7 @@ def test_bands_that_are_replaced_by_many_at_once_are_those_of_one():
 
 def test_what_is_deleted_by_many_at_once_is_deleted_once():
     zone = ShippingZoneFactory()
-    delete = partial(records.delete, actor=None, now=NOW, rows=ShippingZone.objects.all(), key=zone.pk)
+    delete = partial(crud.delete, actor=None, now=NOW, rows=ShippingZone.objects.all(), key=zone.pk)
     assert together(*[delete] * 5) == {type(None): 1, NotFound: 4}
 
 
@@ -83,9 +83,9 @@ def test_a_zone_that_is_deleted_while_a_method_is_put_into_it_keeps_the_method_o
     for number in range(10):
         zone = ShippingZoneFactory()
         values = {"zone_id": zone.pk, "name": f"Method {number}", "price": 1}
-        make = partial(records.save, actor=None, now=NOW, rows=ShippingMethod.objects.all(), values=values)
+        make = partial(crud.save, actor=None, now=NOW, rows=ShippingMethod.objects.all(), values=values)
         try:
-            together(make, partial(records.delete, actor=None, now=NOW, rows=ShippingZone.objects.all(), key=zone.pk))
-        except records.InUse:
+            together(make, partial(crud.delete, actor=None, now=NOW, rows=ShippingZone.objects.all(), key=zone.pk))
+        except crud.InUse:
             assert zone.methods.count() == 1
         assert ShippingZone.objects.filter(pk=zone.pk).exists() == ShippingMethod.objects.filter(zone=zone.pk).exists()

@@ -8,9 +8,10 @@ from decimal import Decimal
 import pytest
 from django.db import connections
 
-from domain import fulfilment, gateways, orders, payments, refunds
-from domain.errors import DomainError, InvalidInput, NotFound, RequestIdReused
-from domain.gateways.test import TestGateway
+from domain.base.errors import DomainError, InvalidInput, NotFound, RequestIdReused
+from domain.payments import gateways, payments, refunds
+from domain.payments.gateways.test import TestGateway
+from domain.sales import fulfilment, orders
 from storefront.models import (
     Order,
     OrderEventKind,

@@ -3,9 +3,10 @@ from decimal import Decimal
 
 import pytest
 
-from domain import refunds, reports
-from domain.errors import InvalidInput
-from domain.reports import Period
+from domain.base.errors import InvalidInput
+from domain.payments import refunds
+from domain.reporting import reports
+from domain.reporting.reports import Period
 from storefront.models import Order, Payment
 from tests.factories import NOW, VariantFactory
 

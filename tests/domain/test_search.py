@@ -1,7 +1,7 @@
 import pytest
 from django.db import connection
 
-from domain import catalog, products, search
+from domain.catalog import browse, products, search
 from storefront.models import Category, Product, Tag
 from tests.factories import NOW, VariantFactory
 
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.django_db
 
 def find(text):
     """The titles that the text finds, best first."""
-    found = catalog.browse(filter=catalog.ProductFilter(), question=search.understand(text), now=NOW)
+    found = browse.browse(filter=browse.ProductFilter(), question=search.understand(text), now=NOW)
     return [product.title for product in found.order_by("-score", "title")]
 
 

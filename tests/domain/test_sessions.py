@@ -9,8 +9,8 @@ from django.core import management
 from django.db import transaction
 from django.test import Client as Browser
 
-from domain import sessions
-from domain.sessions import GRACE, MAX_SESSIONS, TokenExpired, TokenReused
+from domain.accounts import sessions
+from domain.accounts.sessions import GRACE, MAX_SESSIONS, TokenExpired, TokenReused
 from storefront.models import RefreshToken, Session, User
 from tests.factories import NOW, UserFactory
 

@@ -3,10 +3,10 @@ from decimal import Decimal
 
 import pytest
 
-from domain import cart as carts
-from domain import checkout, shipping
-from domain.money import Exchange
-from domain.shipping import Parcel, ShippingUnavailable
+from domain.base.money import Exchange
+from domain.sales import cart as carts
+from domain.sales import checkout, shipping
+from domain.sales.shipping import Parcel, ShippingUnavailable
 from storefront.models import Cart, Checkout
 from tests.factories import ADDRESS, NOW, DiscountFactory, ShippingMethodFactory, VariantFactory, totals
 

@@ -9,12 +9,15 @@ from threading import Barrier
 import pytest
 from django.db import connections
 
-from domain import audit, categories, orders, products, records, stock
-from domain import cart as carts
-from domain.changes import StaleVersion
-from domain.drafts import ProductDraft, VariantDraft
-from domain.errors import DomainError, InvalidInput, NotFound
-from domain.stock import InsufficientStock
+from domain.base import crud
+from domain.base.change_log import StaleVersion
+from domain.base.errors import DomainError, InvalidInput, NotFound
+from domain.catalog import categories, products, stock
+from domain.catalog.drafts import ProductDraft, VariantDraft
+from domain.catalog.stock import InsufficientStock
+from domain.payments import check_books
+from domain.sales import cart as carts
+from domain.sales import orders
 from storefront.models import Category, Change, Product, ProductVariant, Stock, StockAdjustment, StockMovement
 from tests.factories import NOW, CategoryFactory, ProductFactory, ShippingMethodFactory, VariantFactory, totals
 
@@ -111,12 +114,12 @@ def test_a_product_deleted_while_it_is_put_into_a_cart_is_gone_or_in_it():
         add = partial(carts.add_lines, key=carts.CartKey(), lines=[carts.NewLine(variant.pk, 1)], now=NOW)
         deleted, added = together(partial(delete, product_id=variant.product_id), add)
         is_there = Product.objects.filter(pk=variant.product_id).exists()
-        assert is_there == isinstance(deleted, records.InUse) == (not isinstance(added, DomainError))
+        assert is_there == isinstance(deleted, crud.InUse) == (not isinstance(added, DomainError))
 
 
 def test_rows_of_the_terms_that_many_change_are_changed_by_one():
     method = ShippingMethodFactory()
-    save = partial(records.save, rows=type(method).objects.all(), key=method.pk, version=1, actor=None, now=NOW)
+    save = partial(crud.save, rows=type(method).objects.all(), key=method.pk, version=1, actor=None, now=NOW)
     outcomes = together(*[partial(save, values={"name": f"Post {number}"}) for number in range(8)])
     assert kinds(outcomes) == {type(method): 1, StaleVersion: 7}
 
@@ -142,7 +145,7 @@ def test_a_category_deleted_while_a_product_is_hung_on_it_is_gone_or_in_use():
             partial(categories.delete, key=category.pk, actor=None, now=NOW), update(product, categories=(category.pk,))
         )
         is_there = Category.objects.filter(pk=category.pk).exists()
-        assert is_there == isinstance(deleted, records.InUse) == isinstance(hung, Product)
+        assert is_there == isinstance(deleted, crud.InUse) == isinstance(hung, Product)
         assert isinstance(hung, Product | NotFound | InvalidInput)
 
 
@@ -157,7 +160,7 @@ def test_what_50_clerks_adjust_at_once_sums_exactly_and_the_ledger_replays_to_it
     assert Stock.objects.get().on_hand == sum(deltas)
     moves = StockMovement.objects.values_list("on_hand_change", flat=True)
     assert Counter(moves) == Counter(deltas)
-    assert audit.breaches() == []
+    assert check_books.breaches() == []
 
 
 def test_last_units_that_many_clerks_take_are_taken_once():
@@ -166,7 +169,7 @@ def test_last_units_that_many_clerks_take_are_taken_once():
     outcomes = together(*[adjusting(variant, -1, f"clerk {number}") for number in range(50)])
     assert kinds(outcomes) == {stock.Adjusted: 20, InsufficientStock: 30}
     assert Stock.objects.get().on_hand == 0
-    assert audit.breaches() == []
+    assert check_books.breaches() == []
 
 
 def test_one_adjustment_sent_many_times_at_once_is_done_once():
@@ -174,7 +177,7 @@ def test_one_adjustment_sent_many_times_at_once_is_done_once():
     outcomes = together(*[adjusting(variant, 5, "the same")] * 20)
     assert Counter(outcome.replayed for outcome in outcomes) == {False: 1, True: 19}
     assert (Stock.objects.get().on_hand, StockAdjustment.objects.count()) == (5, 1)
-    assert audit.breaches() == []
+    assert check_books.breaches() == []
 
 
 def test_lists_in_opposite_order_do_not_wait_for_each_other():
@@ -199,4 +202,4 @@ def test_units_that_are_adjusted_away_while_they_are_ordered_go_one_way_or_the_o
         place = partial(orders.place, key=carts.CartKey(code=cart.code), expected_total=total, now=NOW)
         outcomes = together(place, adjusting(variant, -1, f"loss {number}"))
         assert sum(isinstance(outcome, InsufficientStock) for outcome in outcomes) == 1
-    assert audit.breaches() == []
+    assert check_books.breaches() == []

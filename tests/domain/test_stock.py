@@ -8,9 +8,10 @@ from django.db.models import Sum
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain import fulfilment, orders, stock
-from domain.errors import DomainError, RequestIdReused
-from domain.stock import Availability, InsufficientStock
+from domain.base.errors import DomainError, RequestIdReused
+from domain.catalog import stock
+from domain.catalog.stock import Availability, InsufficientStock
+from domain.sales import fulfilment, orders
 from storefront.models import (
     Change,
     MovementReason,

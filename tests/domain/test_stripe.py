@@ -5,8 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from domain import gateways, orders, payments
-from domain.gateways.protocol import Charge
+from domain.payments import gateways, payments
+from domain.payments.gateways.protocol import Charge
+from domain.sales import orders
 from storefront.models import OrderState, Payment, PaymentProvider, PaymentState
 from tests.factories import NOW, ShippingMethodFactory, VariantFactory
 from tests.fake_gateways import FakeStripe

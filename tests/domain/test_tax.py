@@ -5,7 +5,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from domain import tax
+from domain.sales import tax
 from storefront.models import TaxRate
 from tests.factories import (
     ADDRESS,

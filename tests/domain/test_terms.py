@@ -5,8 +5,8 @@ from threading import Barrier, Thread
 import pytest
 from django.db import connection, transaction
 
-from domain import cart as carts
-from domain import checkout, quotes, terms
+from domain.sales import cart as carts
+from domain.sales import checkout, priced_cart, rates_cache
 from storefront.models import ShippingMethod, ShippingZone, TaxRate
 from tests.factories import ADDRESS, NOW, ShippingMethodFactory, TaxRateFactory, VariantFactory
 
@@ -30,7 +30,7 @@ def cart(settings):
 
 
 def quote(cart):
-    return quotes.quote(quotes.load(cart), now=NOW)
+    return priced_cart.quote(priced_cart.load(cart), now=NOW)
 
 
 def total(cart):
@@ -66,9 +66,9 @@ def test_what_staff_change_holds_from_then_on(cart, write, costs):
 def test_a_cart_that_was_read_otherwise_has_those_that_hold_now(cart):
     total(cart)
     TaxRate.objects.update(percent=0)
-    known = quotes.load(cart)
+    known = priced_cart.load(cart)
     del vars(known)["changes"]
-    assert float(quotes.quote(known, now=NOW).totals.total) == 13
+    assert float(priced_cart.quote(known, now=NOW).totals.total) == 13
 
 
 def test_a_new_cart_is_taxed_by_them(settings, statements):
@@ -80,7 +80,7 @@ def test_a_new_cart_is_taxed_by_them(settings, statements):
         for asked in (5, 3):
             with statements() as counted:
                 begun = carts.add_lines(key=carts.CartKey(), lines=[line], now=NOW)
-                assert float(quotes.quote(begun, now=NOW).totals.total) == costs
+                assert float(priced_cart.quote(begun, now=NOW).totals.total) == costs
             assert len(counted) == asked
 
 
@@ -123,4 +123,4 @@ def test_whoever_asks_while_they_change_never_gets_older_ones_than_the_cart(cart
     # A write may be seen a moment before it is noted here.
     assert all(told in written[before - 1 : after + 1] for before, told, after in seen)
     assert float(total(cart)) == written[-1]
-    assert terms.of(quotes.load(cart)) is terms.of(quotes.load(cart))
+    assert rates_cache.of(priced_cart.load(cart)) is rates_cache.of(priced_cart.load(cart))

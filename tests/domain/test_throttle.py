@@ -9,10 +9,10 @@ import pytest
 from django.conf import settings as configured
 from django.core.cache import cache
 
-from domain import accounts, sessions, throttle
-from domain.accounts import Client, InvalidCredentials
-from domain.cart import CartKey
-from domain.throttle import LIMITS, RateLimited
+from domain.accounts import accounts, sessions, throttle
+from domain.accounts.accounts import Client, InvalidCredentials
+from domain.accounts.throttle import LIMITS, RateLimited
+from domain.sales.cart import CartKey
 from storefront.models import Attempts, User
 from tests.factories import NOW, UserFactory
 

@@ -11,8 +11,10 @@ from threading import Thread
 
 import pytest
 
-from domain import fulfilment, orders, outbox, public_http, stock, webhooks
-from domain.deliveries import HANDLERS
+from domain.base import outbox, public_http, webhooks
+from domain.catalog import stock
+from domain.jobs.handlers import HANDLERS
+from domain.sales import fulfilment, orders
 from storefront.models import OutboxMessage, StockPolicy, WebhookDelivery, WebhookEndpoint, WebhookTopic
 from tests.factories import NOW, ProductFactory, ShippingMethodFactory, VariantFactory
 

@@ -10,8 +10,10 @@ import pytest
 from django.db import connection
 from graphql import OperationDefinitionNode, parse
 
-from domain import cart as carts
-from domain import products, stock, terms, throttle
+from domain.accounts import throttle
+from domain.catalog import products, stock
+from domain.sales import cart as carts
+from domain.sales import rates_cache
 from schema import ids
 from schema.examples import OPERATIONS
 from storefront import models
@@ -80,7 +82,7 @@ def shop():
         CurrencyFactory(code="USD")
         DiscountFactory(code=VARIABLES["code"])
         products.refresh(first)
-        terms.of(models.Cart())  # Known, as they are in a shop that somebody has visited before.
+        rates_cache.of(models.Cart())  # Known, as they are in a shop that somebody has visited before.
         return list(models.ProductVariant.objects.filter(option1="0"))
 
     return fill

@@ -14,7 +14,8 @@ from django.db import OperationalError, connections
 from django.test import Client
 from django.utils import timezone
 
-from domain import catalogue_version, products, shared_cache
+from domain.base import shared_cache
+from domain.catalog import catalog_version, products
 from schema import caching, execution
 from schema.context import Context
 from storefront import models
@@ -169,7 +170,7 @@ def test_errors_are_never_kept(api, executed, monkeypatch, mug):
         raise RuntimeError
 
     with monkeypatch.context() as patched:
-        patched.setattr("domain.catalog.browse", broken)
+        patched.setattr("domain.catalog.browse.browse", broken)
         assert api.errors(TITLES)
     assert api(TITLES) == {"products": {"nodes": [{"title": "Mug"}]}}
     for _ in range(2):
@@ -187,7 +188,7 @@ def test_nothing_is_kept_where_that_is_switched_off(api, mug, executed, settings
 
 def test_no_more_is_remembered_than_the_setting_says(settings):
     settings.CATALOG_CACHE_MEGABYTES = 1
-    entry = caching.Entry(catalogue_version.Version(1, 0.0), time.time() + 60, 1, "", b"x" * 3_000)
+    entry = caching.Entry(catalog_version.Version(1, 0.0), time.time() + 60, 1, "", b"x" * 3_000)
     for number in range(1_000):
         caching._memory.keep(str(number), entry)
         assert caching._memory.get("0"), "What is asked for is not forgotten."
@@ -300,7 +301,7 @@ def test_without_the_database_nothing_is_given_that_nobody_knows_to_be_right(api
     def gone(**given):
         raise OperationalError("gone")
 
-    monkeypatch.setattr(catalogue_version, "current", gone)
+    monkeypatch.setattr(catalog_version, "current", gone)
     price(api)
     assert executed == ["Price", "Price"]
 

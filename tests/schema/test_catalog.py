@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from domain import products
+from domain.catalog import products
 from schema import ids
 from storefront import models
 from tests.factories import LONG_AGO, CategoryFactory, ImageFactory, ProductFactory, VariantFactory
@@ -784,7 +784,7 @@ def test_a_count_ends_where_it_would_take_long_and_says_so(api, monkeypatch):
 def many_shirts(monkeypatch):
     """Seven shirts and a coat, where more than two are too many; the first three of the shirts are as new as each
     other, and the oldest; the last is of another vendor."""
-    monkeypatch.setattr("domain.search.MANY", 2)
+    monkeypatch.setattr("domain.catalog.search.MANY", 2)
     for number in range(7):
         vendor = "Tide" if number == 6 else "Harrow"
         sold(f"Shirt {number}", product__vendor=vendor, product__published_at=LONG_AGO + timedelta(days=max(number, 2)))
@@ -824,7 +824,7 @@ def test_a_filter_finds_whatever_matches_however_many_more_do(api, many_shirts, 
 
 
 def test_facets_of_a_search_that_too_many_match_say_how_some_are_spread(api, many_shirts, monkeypatch):
-    monkeypatch.setattr("domain.search.SOME", 2)
+    monkeypatch.setattr("domain.catalog.search.SOME", 2)
     facets = api(PAGES, search="shirt")["products"]["facets"]
     counted = sum(value["count"] for value in facets[0]["values"])
     assert counted == (7 if connection.vendor == "sqlite" else 2)  # It ranks everything.
@@ -833,7 +833,7 @@ def test_facets_of_a_search_that_too_many_match_say_how_some_are_spread(api, man
 
 
 def test_what_buyers_do_not_see_does_not_make_a_search_too_common(api, monkeypatch):
-    monkeypatch.setattr("domain.search.MANY", 2)
+    monkeypatch.setattr("domain.catalog.search.MANY", 2)
     for number in range(3):
         sold(f"Shirt {number}", product__published_at=None)
     for number in range(2):
@@ -851,7 +851,7 @@ def test_a_search_that_too_many_match_takes_no_more_statements(api, many_shirts,
 
 
 def test_facets_of_more_products_than_are_counted_say_how_the_first_ones_are_spread(api, monkeypatch):
-    monkeypatch.setattr("domain.facets.MAX_COUNTED", 2)
+    monkeypatch.setattr("domain.catalog.facets.MAX_COUNTED", 2)
     for _ in range(3):
         sold()
     (vendors, *_) = api(FACETS)["products"]["facets"]

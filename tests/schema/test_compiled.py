@@ -8,7 +8,7 @@ from graphql import get_named_type, is_leaf_type
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain import products
+from domain.catalog import products
 from schema import compiled, ids
 from schema.examples import OPERATIONS
 from schema.root import schema

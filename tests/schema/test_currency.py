@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.money import Exchange
+from domain.base.money import Exchange
 from schema import ids
 from storefront import models
 from tests.factories import CurrencyFactory, ProductFactory, VariantFactory, VariantPriceFactory

@@ -3,7 +3,7 @@
 import pytest
 from django.contrib.auth.models import Permission
 
-from domain import orders
+from domain.sales import orders
 from schema import ids
 from tests.factories import UserFactory, VariantFactory
 

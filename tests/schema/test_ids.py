@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from domain.errors import NotFound
+from domain.base.errors import NotFound
 from schema import ids
 
 

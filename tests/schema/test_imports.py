@@ -9,8 +9,8 @@ from django.contrib.auth.models import Permission
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http.multipartparser import MultiPartParser
 
-from domain import imports
-from domain.shopify_csv import FORMAT
+from domain.importing import imports
+from domain.importing.shopify_csv import FORMAT
 from schema import ids
 from storefront import models
 from tests.factories import UserFactory, VariantFactory

@@ -19,7 +19,8 @@ from django.test import Client
 from django.utils import timezone
 from graphql import GraphQLInputObjectType, GraphQLObjectType, get_named_type
 
-from domain import orders, sessions, throttle
+from domain.accounts import sessions, throttle
+from domain.sales import orders
 from schema import ids, tokens
 from schema.root import schema
 from storefront import models

@@ -5,7 +5,8 @@ from decimal import Decimal
 import pytest
 from django.contrib.auth.models import Permission
 
-from domain import fulfilment, orders, refunds
+from domain.payments import refunds
+from domain.sales import fulfilment, orders
 from schema import ids
 from storefront import models
 from tests.factories import NOW, ShippingMethodFactory, UserFactory, VariantFactory

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from domain import throttle
+from domain.accounts import throttle
 from schema import ids
 from storefront import models
 from tests.factories import DiscountFactory, ShippingMethodFactory, TaxRateFactory, VariantFactory

@@ -3,7 +3,7 @@
 import pytest
 from django.test import Client
 
-from domain import throttle
+from domain.accounts import throttle
 from schema import view
 
 pytestmark = pytest.mark.django_db

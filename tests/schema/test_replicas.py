@@ -15,7 +15,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from domain import catalogue_version, replicas
+from domain.base import replicas
+from domain.catalog import catalog_version
 from schema import caching, compiled, execution, ids
 from storefront import models
 from tests.commercia.test_workers import free_port
@@ -105,7 +106,7 @@ def databases(django_db_setup):
 def two(databases, settings, monkeypatch):
     """As if DATABASE_REPLICA_URLS named them: `copy1`, `copy2`."""
     monkeypatch.setattr(replicas, "_away_until", {})
-    settings.DATABASE_ROUTERS = ["domain.replicas.Router"]
+    settings.DATABASE_ROUTERS = ["domain.base.replicas.Router"]
     settings.DATABASE_REPLICAS = ["copy1", "copy2"]
     # Django keeps a test from databases that it has not named, and so from those that were not there when it began.
     guarded = inspect.getclosurevars(BaseDatabaseWrapper.ensure_connection).nonlocals
@@ -283,7 +284,7 @@ if connection.vendor == "postgresql":
         assert [title(api) for _ in range(5)] == ["New"] * 5
         assert time.monotonic() - began < 1
         assert connected.count("copy1") == 1
-        assert [each.getMessage() for each in caplog.records if each.name == "domain.replicas"] == [
+        assert [each.getMessage() for each in caplog.records if each.name == "domain.base.replicas"] == [
             "copy1 does not answer: for 5 seconds this process reads elsewhere."
         ]
         replicas._away_until.clear()
@@ -412,14 +413,14 @@ if connection.vendor == "postgresql":
     def test_the_version_of_a_replica_is_never_asked_of_the_primary(api, replica, settings, monkeypatch):
         """Another thread finds it away when this one is about to ask: what is read from then on is the primary's."""
         settings.CATALOG_STALE_SECONDS = 60
-        ask = catalogue_version.current
+        ask = catalog_version.current
 
         def asked(**given):
             replicas._away_until["copy1"] = time.monotonic() + 60
             return ask(**given)
 
         with monkeypatch.context() as patched:
-            patched.setattr(catalogue_version, "current", asked)
+            patched.setattr(catalog_version, "current", asked)
             assert title(api) == "New"
         replicas._away_until.clear()
         assert api("query Other { products { nodes { title } } }")["products"]["nodes"] == [{"title": "Old"}]

@@ -8,8 +8,8 @@ import pytest
 from django.core import signing
 from django.utils import timezone
 
-from domain import sessions, throttle
-from domain.throttle import Limit
+from domain.accounts import sessions, throttle
+from domain.accounts.throttle import Limit
 from schema import ids
 from schema.context import REFRESH_COOKIE
 from storefront import models
@@ -648,7 +648,7 @@ def test_a_cart_without_room_says_so(browser, come_in, enter, account, put, bear
     bearer(None)
     browser()
     put()
-    monkeypatch.setattr("domain.cart.MAX_LINES", 2)
+    monkeypatch.setattr("domain.sales.cart.MAX_LINES", 2)
     (change,) = come_in("login")["merged"]
     assert (change["after"], change["reason"]) == (0, "CART_FULL")
 
@@ -679,7 +679,7 @@ def test_a_code_that_opens_no_cart_costs_nobody_the_one_of_the_cookie(api, come_
 def test_a_cart_that_cannot_be_merged_stops_no_login_and_stays(api, come_in, put, ask, monkeypatch, caplog):
     code = put()["code"]
     with monkeypatch.context() as broken, caplog.at_level(logging.CRITICAL):
-        broken.setattr("domain.cart.merge", None)
+        broken.setattr("domain.sales.cart.merge", None)
         payload = come_in("login")
     assert payload["accessToken"]
     assert (payload["merged"], payload["cart"]) == ([], None)

@@ -7,8 +7,8 @@ import pytest
 from django.contrib.auth.models import Permission
 from graphql import GraphQLInputObjectType, get_named_type
 
-from domain import cart as carts
-from domain import checkout, orders
+from domain.sales import cart as carts
+from domain.sales import checkout, orders
 from schema import ids
 from schema.root import schema
 from storefront import models

@@ -16,7 +16,7 @@ from django.core import signing
 from django.test import RequestFactory
 from django.utils import timezone
 
-from domain import sessions
+from domain.accounts import sessions
 from schema import ids, tokens
 from storefront import models
 from tests.factories import UserFactory, VariantFactory
@@ -672,7 +672,7 @@ def test_no_secret_is_logged_when_things_break(log, do, put, monkeypatch, accoun
 
     code = put()["code"]
     account()
-    monkeypatch.setattr("domain.cart.merge", broken)
+    monkeypatch.setattr("domain.sales.cart.merge", broken)
     payload = do("login", email="ada@example.com", password=password, cartCode=code, deliver="PAYLOAD")
     written = log()
     assert "on fire" in written
@@ -685,7 +685,7 @@ def test_no_secret_is_logged_when_the_answer_breaks(log, api, monkeypatch, accou
         raise RuntimeError("The database is on fire.")
 
     account()
-    monkeypatch.setattr("domain.accounts.login", broken)
+    monkeypatch.setattr("domain.accounts.accounts.login", broken)
     login = "mutation ($input: LoginInput!) { login(input: $input) { accessToken } }"
     (error,) = api.post(login, input={"email": "ada@example.com", "password": password}).json()["errors"]
     assert error["extensions"]["code"] == "INTERNAL_SERVER_ERROR"

@@ -349,7 +349,7 @@ def broken(monkeypatch):
     def fail(**given):
         raise RuntimeError("secret")
 
-    monkeypatch.setattr("domain.catalog.browse", fail)
+    monkeypatch.setattr("domain.catalog.browse.browse", fail)
 
 
 @pytest.mark.parametrize("accept", [MODERN, LEGACY])
@@ -376,7 +376,7 @@ def test_a_mutation_that_fails_is_masked(send, monkeypatch):
     def fail(**given):
         raise RuntimeError("secret")
 
-    monkeypatch.setattr("domain.cart.add_lines", fail)
+    monkeypatch.setattr("domain.sales.cart.add_lines", fail)
     variant = VariantFactory()
     response = send({"query": ADD, "variables": {"id": ids.encode("ProductVariant", variant.pk)}})
     assert code(response) == "INTERNAL_SERVER_ERROR"

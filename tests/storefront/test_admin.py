@@ -14,8 +14,13 @@ from django.forms import MultiWidget
 from django.urls import reverse
 from django.utils import timezone
 
-from domain import cart as carts
-from domain import changes, checkout, dashboard, imports, orders, payments, refunds, sessions
+from domain.accounts import sessions
+from domain.base import change_log
+from domain.importing import imports
+from domain.payments import payments, refunds
+from domain.reporting import dashboard
+from domain.sales import cart as carts
+from domain.sales import checkout, orders
 from storefront import models
 from tests.factories import (
     ADDRESS,
@@ -80,7 +85,7 @@ def shop(ready_cart):
         provider=models.PaymentProvider.STRIPE, event_id="evt_1", kind="charge.refunded", received_at=NOW
     )
     renamed = {"title": ("Blouse", "Shirt")}
-    changes.change(product, models.ChangeAction.UPDATED, renamed, actor=None, now=NOW).save()
+    change_log.change(product, models.ChangeAction.UPDATED, renamed, actor=None, now=NOW).save()
     counts = ContentFile(b"SKU,Counted\nnone,1\n", "counts.csv")
     imports.begin(kind=models.ImportKind.STOCK, file=counts, dry_run=True, actor=None, now=NOW)
     customer = UserFactory()
@@ -151,7 +156,7 @@ def test_a_list_costs_no_more_statements_for_more_rows(client, owner, shop, stat
         TaxRateFactory(tax_class=TaxClassFactory())
         VariantPriceFactory(variant=VariantFactory(), currency=CurrencyFactory(code=f"XA{number}"), price=1)
         DiscountFactory().products.add(ProductFactory())
-        changes.change(shop, models.ChangeAction.UPDATED, {}, actor=UserFactory(), now=NOW).save()
+        change_log.change(shop, models.ChangeAction.UPDATED, {}, actor=UserFactory(), now=NOW).save()
     assert cost() == before
 
 
@@ -608,7 +613,7 @@ def test_what_was_changed_is_read_as_a_person_writes_it(client, owner):
         "is_active": (True, False),
         "description_html": ("<b>a</b>", ""),
     }
-    row = changes.change(product, models.ChangeAction.UPDATED, fields, actor=owner, now=NOW)
+    row = change_log.change(product, models.ChangeAction.UPDATED, fields, actor=owner, now=NOW)
     row.save()
     response = client.get(page(models.Change, "change", row.pk))
     assert response.context["fields"] == [

@@ -1,7 +1,7 @@
 import pytest
 from django.core.management import CommandError, call_command
 
-from domain import images
+from domain.catalog import images
 from storefront import models
 from storefront.management.commands.demo import CUSTOMER, PASSWORD, STAFF
 

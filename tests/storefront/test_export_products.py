@@ -12,11 +12,11 @@ from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
 from PIL import Image as Picture
 
-from domain import shopify_export
-from domain.products import Saved
-from domain.sheets import Note
-from domain.shopify_csv import import_products
-from domain.shopify_export import COLUMNS, export_products
+from domain.catalog.products import Saved
+from domain.importing import shopify_export
+from domain.importing.sheets import Note
+from domain.importing.shopify_csv import import_products
+from domain.importing.shopify_export import COLUMNS, export_products
 from storefront import models
 from tests.factories import NOW, CategoryFactory, ImageFactory, ProductFactory, VariantFactory
 

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.utils import timezone
 
-from domain import orders
+from domain.sales import orders
 from storefront import models
 from tests.factories import NOW, UserFactory, VariantFactory
 

@@ -14,8 +14,8 @@ from django.core.files.storage import storages
 from django.core.management import CommandError, call_command
 from PIL import Image as Picture
 
-from domain import shopify_csv
-from domain.products import Saved
+from domain.catalog.products import Saved
+from domain.importing import shopify_csv
 from storefront import models
 from tests.factories import NOW, VariantFactory
 

@@ -8,9 +8,10 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.urls import reverse
 
-from domain import cart as carts
-from domain import fulfilment, gateways, orders
-from domain.gateways.test import TestGateway
+from domain.payments import gateways
+from domain.payments.gateways.test import TestGateway
+from domain.sales import cart as carts
+from domain.sales import fulfilment, orders
 from storefront import models
 from storefront.templatetags import display
 from tests.factories import NOW, UserFactory, VariantFactory, totals

@@ -6,7 +6,7 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from domain import sessions, throttle
+from domain.accounts import sessions, throttle
 from storefront import models
 from tests.factories import UserFactory
 

@@ -3,7 +3,7 @@
 import pytest
 from django.core.management import call_command
 
-from domain import media
+from domain.catalog import media
 from storefront import models
 from tests.factories import ImageFactory
 from tests.pictures import drawn

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from domain import outbox
+from domain.base import outbox
 from storefront.management.commands.worker import Worker
 from storefront.models import Cart, CartState, OutboxMessage
 

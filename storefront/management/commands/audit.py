@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from domain import audit
+from domain.payments import check_books
 
 
 class Command(BaseCommand):
@@ -16,9 +16,9 @@ class Command(BaseCommand):
         parser.add_argument("--gateway-days", type=int, default=0, metavar="DAYS", help=text)
 
     def handle(self, *, gateway_days: int, **options: Any) -> None:
-        found = audit.breaches()
+        found = check_books.breaches()
         if gateway_days:
-            found += audit.gateway_breaches(since=timezone.now() - timedelta(days=gateway_days))
+            found += check_books.gateway_breaches(since=timezone.now() - timedelta(days=gateway_days))
         for breach in found:
             self.stdout.write(f"{breach.rule}: {breach.row}: {breach.found}")
         if found:

@@ -13,10 +13,12 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from domain import cart as carts
-from domain import checkout, images, orders, payments, quotes
-from domain.sheets import Note
-from domain.shopify_csv import import_products
+from domain.catalog import images
+from domain.importing.sheets import Note
+from domain.importing.shopify_csv import import_products
+from domain.payments import payments
+from domain.sales import cart as carts
+from domain.sales import checkout, orders, priced_cart
 from storefront import demo
 from storefront.demo.pictures import draw_all
 from storefront.models import (
@@ -144,7 +146,7 @@ def _buy(customer: User, wanted: dict[str, int], tokens: list[str], *, now: date
         shipping_method_id=ShippingMethod.objects.get(name="Standard", zone__name="Everywhere").pk,
         now=now,
     )
-    total = quotes.quote(quotes.load(cart), now=now).totals.total
+    total = priced_cart.quote(priced_cart.load(cart), now=now).totals.total
     order = orders.place(key=key, expected_total=total, now=now).order
     if not tokens:
         orders.cancel(order_id=order.pk, viewer=customer, reason="Ordered by mistake.", now=now)

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from domain.shopify_export import export_products
+from domain.importing.shopify_export import export_products
 
 
 class Command(BaseCommand):

@@ -9,9 +9,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from rich.console import Console
 
-from domain.products import Saved
-from domain.sheets import Note, PicturesLeft, WrongColumns
-from domain.shopify_csv import import_products
+from domain.catalog.products import Saved
+from domain.importing.sheets import Note, PicturesLeft, WrongColumns
+from domain.importing.shopify_csv import import_products
 
 
 class Command(BaseCommand):

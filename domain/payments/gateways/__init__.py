@@ -1,0 +1,92 @@
+"""Payment gateways: the few verbs that `domain.payments.payments` needs, and who speaks them."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from django.conf import settings
+
+from domain.base.money import quantize
+from domain.payments.gateways.flutterwave import FlutterwaveGateway
+from domain.payments.gateways.paypal import PayPalGateway
+from domain.payments.gateways.protocol import BadSignature, Charge, Event, Gateway, GatewayUnavailable, Outcome, Return
+from domain.payments.gateways.stripe import StripeGateway
+from domain.payments.gateways.test import EVENT as TEST_EVENT
+from domain.payments.gateways.test import TestGateway
+from storefront.models import Payment, PaymentProvider
+
+__all__ = [
+    "TEST_EVENT",
+    "BadSignature",
+    "Charge",
+    "Event",
+    "Gateway",
+    "GatewayUnavailable",
+    "Outcome",
+    "Return",
+    "ask_each",
+    "by_provider",
+    "charge_of",
+    "enabled",
+    "next_look",
+]
+
+logger = logging.getLogger(__name__)
+
+Row = TypeVar("Row")
+_AWAY_AFTER = 3
+
+_GATEWAYS: dict[PaymentProvider, Gateway] = {
+    PaymentProvider.TEST: TestGateway(),
+    PaymentProvider.STRIPE: StripeGateway(),
+    PaymentProvider.PAYPAL: PayPalGateway(),
+    PaymentProvider.FLUTTERWAVE: FlutterwaveGateway(),
+}
+
+
+def enabled() -> list[PaymentProvider]:
+    """The providers that the shop takes money by, in the order of the setting."""
+    return [PaymentProvider(name) for name in settings.PAYMENT_PROVIDERS]
+
+
+def by_provider(provider: PaymentProvider) -> Gateway:
+    return _GATEWAYS[provider]
+
+
+def charge_of(payment: Payment) -> Charge:
+    """What a gateway was, or is to be, asked for by a payment."""
+    amount = quantize(payment.amount, payment.currency)
+    return Charge(
+        key=payment.pk,
+        amount=amount,
+        currency=payment.currency,
+        reference=payment.reference,
+        redirect_url=payment.redirect_url,
+        asked_at=payment.asked_at,
+    )
+
+
+def next_look(since: datetime, *, now: datetime) -> datetime:
+    """When to ask next for the answer to what was asked `since` then: in two minutes, and twice as long each time."""
+    return now + max(now - since, timedelta(minutes=2))
+
+
+def ask_each(rows: Iterable[tuple[str, Row]], ask: Callable[[Row], bool]) -> int:
+    """How many of these, each with its provider, have ended when asked about, one after the other.
+
+    A gateway that is away costs the time of three questions, no more, and those of the others are still asked.
+    """
+    ended, away = 0, Counter[str]()
+    for provider, row in rows:
+        if away[provider] == _AWAY_AFTER:
+            continue
+        try:
+            ended += ask(row)
+        except GatewayUnavailable:
+            away[provider] += 1
+        except Exception:  # An answer that makes no sense keeps nobody else from theirs.
+            logger.exception("What %s answered was not understood.", provider)
+            away[provider] += 1
+    return ended

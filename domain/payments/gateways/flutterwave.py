@@ -1,0 +1,161 @@
+"""Flutterwave v3: its hosted page. https://developer.flutterwave.com/v3.0/docs/flutterwave-standard-1
+
+Every answer is asked for by our own reference (`tx_ref`), amount and currency included. Flutterwave knows no
+idempotency keys: a refund is found again by its comment.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+
+from domain.payments.gateways.http import Answer, Conversation
+from domain.payments.gateways.protocol import (
+    BadSignature,
+    Charge,
+    Event,
+    GatewayUnavailable,
+    Outcome,
+    Return,
+    uuid_or_none,
+)
+from storefront.models import PaymentState
+
+_STATES = {"successful": PaymentState.SUCCEEDED, "failed": PaymentState.FAILED, "cancelled": PaymentState.FAILED}
+_MAX_PAGES = 5
+
+
+class FlutterwaveGateway:
+    def charge(self, charge: Charge) -> Outcome:
+        """Has the buyer sent to Flutterwave's page, always the same one while the payment is open."""
+        talk = _Talk()
+        known = talk.outcome(charge)
+        if known is not None:
+            return known
+        given = {
+            "tx_ref": str(charge.key),
+            "amount": float(charge.amount),
+            "currency": charge.currency,
+            "redirect_url": charge.return_url or settings.STOREFRONT_URL,
+            "customer": {"email": charge.email},
+            "customizations": {"title": settings.SHOP_NAME, "description": f"Order {charge.number}"},
+        }
+        answer = talk.ask("POST", "/v3/payments", json=given)
+        if not answer.is_good:
+            return Outcome(state=PaymentState.FAILED, reference="", failure=_reason(answer))
+        return _waiting(_data(answer)["link"])
+
+    def look_up(self, charge: Charge) -> Outcome | None:
+        return _Talk().outcome(charge)
+
+    def refund(self, wanted: Return) -> Outcome:
+        given = {"amount": float(wanted.amount), "comments": str(wanted.key)}
+        answer = _Talk().ask("POST", f"/v3/transactions/{wanted.charge.reference}/refund", json=given)
+        if not answer.is_good:
+            return Outcome(state=PaymentState.FAILED, reference="", failure=_reason(answer))
+        return _refund_outcome(_data(answer))
+
+    def look_up_refund(self, wanted: Return) -> Outcome | None:
+        ours = (it for it in _Talk().refunds(wanted.charge) if it.get("comments") == str(wanted.key))
+        found = next(ours, None)
+        return _refund_outcome(found) if found else None
+
+    def given_back(self, charge: Charge) -> Decimal:
+        stand = (it for it in _Talk().refunds(charge) if _refund_outcome(it).state != PaymentState.FAILED)
+        return sum((Decimal(it["amount_refunded"]) for it in stand), Decimal(0))
+
+    def read_event(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Event:  # noqa: ARG002
+        """By the secret itself or by a signature with it, as the dashboard is set.
+
+        https://developer.flutterwave.com/v3.0/docs/webhooks. Its events have no ids: what says the same is the same.
+        """
+        secret = settings.FLUTTERWAVE_WEBHOOK_SECRET.encode()
+        shown, wanted = headers.get("verif-hash", ""), secret
+        if settings.FLUTTERWAVE_WEBHOOK_SIGNED:
+            shown = headers.get("flutterwave-signature", "")
+            wanted = base64.b64encode(hmac.new(secret, body, hashlib.sha256).digest())
+        if not hmac.compare_digest(shown.encode(), wanted):
+            raise BadSignature
+        try:
+            event = json.loads(body)
+            about, kind = event["data"], str(event.get("event") or event["type"])
+            transaction = about.get("tx_id") or about.get("TransactionId") or about["id"]
+            return Event(
+                id=f"{kind}-{about['id']}-{about.get('status')}",
+                kind=kind,
+                reference=str(transaction),
+                payment=uuid_or_none(about.get("tx_ref")),
+            )
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            raise BadSignature from None
+
+
+class _Talk:
+    """What one call of the gateway asks Flutterwave."""
+
+    def __init__(self) -> None:
+        self._talk = Conversation("Flutterwave", settings.FLUTTERWAVE_API_BASE)
+
+    def ask(self, method: str, path: str, **given: Any) -> Answer:
+        headers = {"authorization": f"Bearer {settings.FLUTTERWAVE_SECRET_KEY}"}
+        return self._talk.ask(method, path, headers=headers, **given)
+
+    def outcome(self, charge: Charge) -> Outcome | None:
+        """How the buyer's attempt stands; where there was none yet, that of a page that awaits it, if it was made."""
+        known = _data(self._transaction(charge))
+        if known.get("tx_ref") != str(charge.key):
+            return _waiting(charge.redirect_url) if charge.redirect_url else None
+        state = _STATES.get(known["status"], PaymentState.PENDING)
+        return Outcome(
+            state=state,
+            reference=str(known["id"]),
+            failure=str(known.get("processor_response") or "Declined.") if state == PaymentState.FAILED else "",
+            amount=Decimal(known["amount"]),
+            currency=known["currency"],
+        )
+
+    def refunds(self, charge: Charge) -> Iterator[dict[str, Any]]:
+        """https://developer.flutterwave.com/v3.0/reference/get-multiple-refunds"""
+        flw_ref = _data(self._transaction(charge)).get("flw_ref")
+        if flw_ref is None:
+            raise GatewayUnavailable  # It knew the payment once: this is another account's key, say.
+        for page in range(1, _MAX_PAGES + 1):
+            answer = self.ask("GET", "/v3/refunds", params={"flw_ref": flw_ref, "page": page})
+            if not answer.is_good:
+                raise GatewayUnavailable
+            found = answer.body.get("data") or []
+            yield from (it for it in found if str(it.get("tx_id")) == charge.reference)
+            if page >= (answer.body.get("meta") or {}).get("page_info", {}).get("total_pages", 1):
+                return
+
+    def _transaction(self, charge: Charge) -> Answer:
+        return self.ask("GET", "/v3/transactions/verify_by_reference", params={"tx_ref": str(charge.key)})
+
+
+def _data(answer: Answer) -> dict[str, Any]:
+    data = answer.body.get("data")
+    return data if answer.is_good and isinstance(data, dict) else {}
+
+
+def _waiting(link: str) -> Outcome:
+    return Outcome(state=PaymentState.REQUIRES_ACTION, reference="", redirect_url=link)
+
+
+def _refund_outcome(refund: Mapping[str, Any]) -> Outcome:
+    """Its states tell the way too: `completed-bank-transfer`, `pending-momo`."""
+    status, state = str(refund.get("status", "")), PaymentState.PENDING
+    if status.startswith("completed"):
+        state = PaymentState.SUCCEEDED
+    elif status.startswith("failed"):
+        state = PaymentState.FAILED
+    return Outcome(state=state, reference=str(refund["id"]), failure="" if state != PaymentState.FAILED else status)
+
+
+def _reason(answer: Answer) -> str:
+    return str(answer.body.get("message") or "Refused.")[:500]

@@ -1,0 +1,268 @@
+"""PayPal: Orders v2. https://developer.paypal.com/docs/api/orders/v2/
+
+The buyer approves an order at PayPal; its money is taken when we capture it, and by nothing else.
+"""
+
+import base64
+import json
+import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+
+from domain.base.money import exponent
+from domain.payments.gateways.http import Answer, Conversation
+from domain.payments.gateways.protocol import (
+    BadSignature,
+    Charge,
+    Event,
+    GatewayUnavailable,
+    Outcome,
+    Return,
+    uuid_or_none,
+)
+from storefront.models import PaymentState
+
+# https://developer.paypal.com/reference/currency-codes/: what PayPal takes no decimals of.
+_WHOLE = {"HUF", "JPY", "TWD"}
+_CAPTURE_STATES = {
+    "COMPLETED": PaymentState.SUCCEEDED,
+    "PARTIALLY_REFUNDED": PaymentState.SUCCEEDED,
+    "REFUNDED": PaymentState.SUCCEEDED,
+    "DECLINED": PaymentState.FAILED,
+    "FAILED": PaymentState.FAILED,
+}
+_REFUND_STATES = {
+    "COMPLETED": PaymentState.SUCCEEDED,
+    "FAILED": PaymentState.FAILED,
+    "CANCELLED": PaymentState.FAILED,
+}
+# PayPal sends an event again for three days: https://developer.paypal.com/api/rest/webhooks/
+_EVENT_KEPT = timedelta(days=4)
+_SIGNED = {
+    "auth_algo": "PayPal-Auth-Algo",
+    "cert_url": "PayPal-Cert-Url",
+    "transmission_id": "PayPal-Transmission-Id",
+    "transmission_sig": "PayPal-Transmission-Sig",
+    "transmission_time": "PayPal-Transmission-Time",
+}
+
+# The access token of this process, by the time until which it is good.
+_tokens: dict[float, str] = {}
+
+
+class PayPalGateway:
+    def charge(self, charge: Charge) -> Outcome:
+        """Has the buyer sent to PayPal; captures what they have approved there."""
+        if not _can_be_charged(charge):
+            failure = f"PayPal does not take {charge.amount} {charge.currency}, which is not round enough."
+            return Outcome(state=PaymentState.FAILED, reference="", failure=failure)
+        talk = _Talk()
+        answer = talk.order(charge.reference) if charge.reference else talk.make(charge)
+        if not answer.is_good:
+            return Outcome(state=PaymentState.FAILED, reference=charge.reference, failure=_reason(answer))
+        outcome = _outcome(answer.body)
+        if not outcome.is_approved:
+            return outcome
+        captured = talk.capture(outcome.reference, key=charge.key)
+        if captured.is_good:
+            return _outcome(captured.body)
+        outcome = _outcome(talk.order(outcome.reference).body)
+        if not outcome.is_approved:
+            return outcome  # A twin of this request was first.
+        return Outcome(state=PaymentState.FAILED, reference=outcome.reference, failure=_reason(captured))
+
+    def look_up(self, charge: Charge) -> Outcome | None:
+        """An order whose making was not answered is none: nobody knows where to approve it."""
+        answer = _Talk().order(charge.reference) if charge.reference else None
+        return _outcome(answer.body) if answer and answer.is_good else None
+
+    def refund(self, wanted: Return) -> Outcome:
+        talk = _Talk()
+        captures = _payments(talk.order(wanted.charge.reference).body, "captures")
+        if not captures:
+            raise GatewayUnavailable  # It knew one once: this is another account's key, say.
+        given = {
+            "amount": {"value": str(wanted.amount), "currency_code": wanted.charge.currency},
+            "invoice_id": str(wanted.key),
+            "custom_id": str(wanted.charge.key),
+        }
+        answer = talk.ask("POST", f"/v2/payments/captures/{captures[0]['id']}/refund", key=wanted.key, json=given)
+        if not answer.is_good:
+            return Outcome(state=PaymentState.FAILED, reference="", failure=_reason(answer))
+        return _refund_outcome(answer.body)
+
+    def look_up_refund(self, wanted: Return) -> Outcome | None:
+        order = _Talk().order(wanted.charge.reference).body
+        ours = (it for it in _payments(order, "refunds") if it.get("invoice_id") == str(wanted.key))
+        found = next(ours, None)
+        return _refund_outcome(found) if found else None
+
+    def given_back(self, charge: Charge) -> Decimal:
+        refunds = _payments(_Talk().order(charge.reference).body, "refunds")
+        stand = [it for it in refunds if _REFUND_STATES.get(it["status"]) != PaymentState.FAILED]
+        return sum((Decimal(it["amount"]["value"]) for it in stand), Decimal(0))
+
+    def read_event(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Event:
+        """PayPal itself says whether it has signed this.
+
+        https://developer.paypal.com/docs/api/webhooks/v1/#verify-webhook-signature_post
+        """
+        signed = {name: headers.get(header, "") for name, header in _SIGNED.items()}
+        try:
+            event = json.loads(body)
+            age = now - datetime.fromisoformat(signed["transmission_time"])
+            about = event["resource"]
+            read = Event(
+                id=str(event["id"]),
+                kind=str(event["event_type"]),
+                reference=_order_of(about),
+                payment=uuid_or_none(_key_of(about)),
+            )
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            raise BadSignature from None
+        if age > _EVENT_KEPT or not _Talk().is_signed(signed, body):
+            raise BadSignature
+        return read
+
+
+class _Talk:
+    """What one call of the gateway asks PayPal."""
+
+    def __init__(self) -> None:
+        self._talk = Conversation("PayPal", settings.PAYPAL_API_BASE)
+
+    def ask(self, method: str, path: str, *, key: object = None, **given: Any) -> Answer:
+        headers = {"authorization": f"Bearer {self._access()}", "prefer": "return=representation"}
+        if key:
+            headers["paypal-request-id"] = str(key)
+        if method == "POST":
+            headers["content-type"] = "application/json"
+        try:
+            return self._talk.ask(method, path, headers=headers, **given)
+        except GatewayUnavailable:
+            _tokens.clear()  # It may be the token that is no longer good.
+            raise
+
+    def make(self, charge: Charge) -> Answer:
+        back = charge.return_url or settings.STOREFRONT_URL
+        given = {
+            "intent": "CAPTURE",
+            "purchase_units": [
+                {
+                    "custom_id": str(charge.key),
+                    "description": f"Order {charge.number}",
+                    "amount": {"value": _written(charge), "currency_code": charge.currency},
+                }
+            ],
+            "payment_source": {
+                "paypal": {
+                    "experience_context": {
+                        "user_action": "PAY_NOW",
+                        "shipping_preference": "NO_SHIPPING",
+                        "brand_name": str(settings.SHOP_NAME)[:127],
+                        "return_url": back,
+                        "cancel_url": back,
+                    }
+                }
+            },
+        }
+        return self.ask("POST", "/v2/checkout/orders", key=charge.key, json=given)
+
+    def order(self, reference: str) -> Answer:
+        return self.ask("GET", f"/v2/checkout/orders/{reference}")
+
+    def capture(self, reference: str, *, key: UUID) -> Answer:
+        return self.ask("POST", f"/v2/checkout/orders/{reference}/capture", key=f"{key}-capture", content=b"{}")
+
+    def is_signed(self, signed: Mapping[str, str], body: bytes) -> bool:
+        """The event goes as it came: another order of its keys would be another text."""
+        given = json.dumps({**signed, "webhook_id": settings.PAYPAL_WEBHOOK_ID}).encode()
+        content = given[:-1] + b', "webhook_event": ' + body + b"}"
+        answer = self.ask("POST", "/v1/notifications/verify-webhook-signature", content=content)
+        return answer.body.get("verification_status") == "SUCCESS"
+
+    def _access(self) -> str:
+        good = [token for until, token in list(_tokens.items()) if until > time.monotonic()]
+        if good:
+            return good[0]
+        basic = base64.b64encode(f"{settings.PAYPAL_CLIENT_ID}:{settings.PAYPAL_SECRET}".encode()).decode()
+        answer = self._talk.ask(
+            "POST",
+            "/v1/oauth2/token",
+            headers={"authorization": f"Basic {basic}"},
+            data={"grant_type": "client_credentials"},
+        )
+        if "access_token" not in answer.body:
+            raise GatewayUnavailable
+        token: str = answer.body["access_token"]
+        _tokens.clear()
+        # A minute less, so that it does not end on its way.
+        _tokens[time.monotonic() + int(answer.body.get("expires_in", 0)) - 60] = token
+        return token
+
+
+def _outcome(order: Mapping[str, Any]) -> Outcome:
+    reference, status = str(order["id"]), order["status"]
+    captures = _payments(order, "captures")
+    if captures:
+        taken = captures[-1]
+        state = _CAPTURE_STATES.get(taken["status"], PaymentState.PENDING)
+        return Outcome(
+            state=state,
+            reference=reference,
+            failure="PayPal declined." if state == PaymentState.FAILED else "",
+            amount=Decimal(taken["amount"]["value"]),
+            currency=taken["amount"]["currency_code"],
+        )
+    if status == "VOIDED":
+        return Outcome(state=PaymentState.CANCELLED, reference=reference)
+    links = {link["rel"]: link["href"] for link in order.get("links", ())}
+    return Outcome(
+        state=PaymentState.REQUIRES_ACTION,
+        reference=reference,
+        client_secret=reference,
+        redirect_url=links.get("payer-action") or links.get("approve") or "",
+        is_approved=status == "APPROVED",
+    )
+
+
+def _refund_outcome(refund: Mapping[str, Any]) -> Outcome:
+    state = _REFUND_STATES.get(refund["status"], PaymentState.PENDING)
+    failure = str((refund.get("status_details") or {}).get("reason") or "")
+    return Outcome(state=state, reference=refund["id"], failure=failure)
+
+
+def _payments(order: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
+    """The captures or the refunds of an order."""
+    units = order.get("purchase_units") or [{}]
+    found: list[dict[str, Any]] = (units[0].get("payments") or {}).get(kind) or []
+    return found
+
+
+def _order_of(about: Mapping[str, Any]) -> str:
+    related = (about.get("supplementary_data") or {}).get("related_ids") or {}
+    return str(related.get("order_id") or (about["id"] if "purchase_units" in about else ""))
+
+
+def _key_of(about: Mapping[str, Any]) -> Any:
+    units = about.get("purchase_units") or [{}]
+    return about.get("custom_id") or units[0].get("custom_id")
+
+
+def _reason(answer: Answer) -> str:
+    details = answer.body.get("details") or [{}]
+    return str(details[0].get("description") or answer.body.get("message") or "Refused.")[:500]
+
+
+def _can_be_charged(charge: Charge) -> bool:
+    return charge.currency not in _WHOLE or not charge.amount % 1
+
+
+def _written(charge: Charge) -> str:
+    decimals = 0 if charge.currency in _WHOLE else exponent(charge.currency)
+    return f"{charge.amount:.{decimals}f}"

@@ -1,0 +1,265 @@
+"""Totals, pure: the same goods always give the same cents. No database is needed or touched.
+
+How it is rounded (docs/adr/0013): half up, to the currency's smallest unit, once for the tax of each line and of
+shipping; every other amount is a sum or a difference of such. A discount is rounded as a whole and shared over
+the lines it covers, so that the shares add up to it.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, fields
+from decimal import ROUND_FLOOR, Decimal, localcontext
+from enum import Enum
+from typing import Any
+
+from domain.base.money import PRECISION, ZERO, quantize, smallest_unit
+from storefront.models import DiscountKind
+
+_HUNDRED = Decimal(100)
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A tax by the name that buyers read, in percent."""
+
+    name: str = ""
+    percent: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class Good:
+    """So many units of what `key` (a SKU) names, at a price that is rounded before it is multiplied."""
+
+    key: str
+    unit_price: Decimal
+    quantity: int
+    tax: Rate = Rate()
+
+
+@dataclass(frozen=True, slots=True)
+class Carriage:
+    """What shipping costs, and by which rule."""
+
+    label: str
+    price: Decimal
+    tax: Rate = Rate()
+
+
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """What a discount code takes: percent or an amount (`value`) of the goods that it covers, or shipping."""
+
+    code: str
+    kind: DiscountKind
+    value: Decimal
+    covers: frozenset[str]
+
+
+class StepKind(Enum):
+    GOODS = "GOODS"
+    DISCOUNT = "DISCOUNT"
+    SHIPPING = "SHIPPING"
+    TAX = "TAX"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of how a total came about: `amount` is added to it, or taken if below zero.
+
+    A step that is `included` is a part of amounts above it and adds nothing. `rate` is percent, taken of `base`.
+    `code` is the SKU or the discount's.
+    """
+
+    kind: StepKind
+    label: str
+    amount: Decimal
+    code: str = ""
+    base: Decimal | None = None
+    rate: Decimal | None = None
+    included: bool = False
+
+    def as_stored(self) -> dict[str, Any]:
+        """In JSON's types, for `Order.price_trace`: amounts are text, and keep their decimals."""
+        return {
+            name: value.value if isinstance(value, Enum) else str(value) if isinstance(value, Decimal) else value
+            for name, value in ((field.name, getattr(self, field.name)) for field in fields(self))
+        }
+
+    @classmethod
+    def stored(cls, step: dict[str, Any]) -> "Step":
+        amounts = {name: Decimal(step[name]) for name in ("amount", "base", "rate") if step[name] is not None}
+        return cls(**{**step, **amounts, "kind": StepKind(step["kind"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Amounts:
+    """Of one line, or of shipping: `listed` - `discount` is `gross` where prices include tax, else `net`."""
+
+    listed: Decimal
+    discount: Decimal
+    net: Decimal
+    tax: Decimal
+
+    @property
+    def gross(self) -> Decimal:
+        return self.net + self.tax
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """A cart's or an order's amounts: `total` = `net` + `tax` = `subtotal` - `discount` + `shipping`, to which
+    `tax` is added where prices do not include it."""
+
+    currency: str
+    prices_include_tax: bool
+    lines: Mapping[str, Amounts]
+    shipping_amounts: Amounts
+    trace: tuple[Step, ...]
+
+    @property
+    def subtotal(self) -> Decimal:
+        return self._sum(line.listed for line in self.lines.values())
+
+    @property
+    def discount(self) -> Decimal:
+        return self._sum(each.discount for each in self._all)
+
+    @property
+    def shipping(self) -> Decimal:
+        return self.shipping_amounts.listed
+
+    @property
+    def net(self) -> Decimal:
+        return self._sum(each.net for each in self._all)
+
+    @property
+    def tax(self) -> Decimal:
+        return self._sum(each.tax for each in self._all)
+
+    @property
+    def total(self) -> Decimal:
+        return self.net + self.tax
+
+    @property
+    def _all(self) -> Iterable[Amounts]:
+        return [*self.lines.values(), self.shipping_amounts]
+
+    def _sum(self, amounts: Iterable[Decimal]) -> Decimal:
+        return sum(amounts, quantize(ZERO, self.currency))
+
+
+def totals(
+    *,
+    goods: Iterable[Good],
+    carriage: Carriage | None = None,
+    reductions: Iterable[Reduction] = (),
+    currency: str,
+    prices_include_tax: bool,
+) -> Totals:
+    """Adds up goods of different keys, less the reductions, and shipping.
+
+    Percentages are taken first, each of what those before it left, then amounts, then free shipping; within a
+    kind by code, so that the order in which a buyer types codes changes nothing.
+    """
+    goods = list(goods)
+    listed = {good.key: quantize(good.unit_price, currency) * good.quantity for good in goods}
+    trace = [
+        Step(
+            kind=StepKind.GOODS,
+            label=f"{good.quantity} × {good.key}",
+            amount=listed[good.key],
+            code=good.key,
+        )
+        for good in goods
+    ]
+    left = dict(listed)
+    ordered = sorted(reductions, key=lambda it: (list(DiscountKind).index(it.kind), it.code))
+    for reduction in ordered:
+        taken, before = _taken(reduction, left, currency), _sum(left, reduction.covers)
+        left = {key: amount - taken.get(key, ZERO) for key, amount in left.items()}
+        if taken:
+            trace.append(_explained(reduction, base=before, taken=before - _sum(left, reduction.covers)))
+
+    price = quantize(carriage.price, currency) if carriage else quantize(ZERO, currency)
+    free_by = next((it for it in ordered if it.kind == DiscountKind.FREE_SHIPPING), None)
+    off = price if free_by else quantize(ZERO, currency)
+    if carriage:
+        trace.append(Step(kind=StepKind.SHIPPING, label=carriage.label, amount=price))
+    if free_by and off:
+        trace.append(_explained(free_by, base=price, taken=off))
+
+    taxed = Taxation(currency, prices_include_tax)
+    lines = {good.key: taxed.amounts(listed[good.key], left[good.key], good.tax) for good in goods}
+    shipping = taxed.amounts(price, price - off, carriage.tax if carriage else Rate())
+    trace += [taxed.step(lines[good.key], good.tax, label=good.key, code=good.key) for good in goods if good.tax.name]
+    if carriage and carriage.tax.name and price:
+        trace.append(taxed.step(shipping, carriage.tax, label=carriage.label))
+    return Totals(currency, prices_include_tax, lines, shipping, tuple(trace))
+
+
+def _sum(amounts: Mapping[str, Decimal], keys: Collection[str]) -> Decimal:
+    return sum((amounts[key] for key in keys if key in amounts), ZERO)
+
+
+def _taken(reduction: Reduction, left: Mapping[str, Decimal], currency: str) -> dict[str, Decimal]:
+    """What a reduction takes of each line that it covers and that still costs something."""
+    covered = {key: left[key] for key in reduction.covers if left.get(key)}
+    whole = sum(covered.values(), ZERO)
+    if not whole or reduction.kind == DiscountKind.FREE_SHIPPING:
+        return {}
+    amount = reduction.value
+    if reduction.kind == DiscountKind.PERCENTAGE:
+        with localcontext(prec=PRECISION):
+            amount = whole * reduction.value / _HUNDRED
+    amount = min(quantize(amount, currency), whole)
+    return _shares(amount, covered, smallest_unit(currency)) if amount else {}
+
+
+def _shares(amount: Decimal, weights: Mapping[str, Decimal], unit: Decimal) -> dict[str, Decimal]:
+    """Parts the amount in proportion to the weights, to the unit, by the largest remainder; ties go by key."""
+    with localcontext(prec=PRECISION):
+        whole = sum(weights.values())
+        exact = {key: amount * weight / whole for key, weight in weights.items()}
+        shares = {key: share.quantize(unit, ROUND_FLOOR) for key, share in exact.items()}
+        units = int((amount - sum(shares.values())) / unit)
+        for key in sorted(exact, key=lambda key: (shares[key] - exact[key], key))[:units]:
+            shares[key] += unit
+    return shares
+
+
+def _explained(reduction: Reduction, *, base: Decimal, taken: Decimal) -> Step:
+    percentage = reduction.kind == DiscountKind.PERCENTAGE
+    return Step(
+        kind=StepKind.DISCOUNT,
+        label=f"{reduction.code}: {reduction.kind.label}",
+        amount=-taken,
+        code=reduction.code,
+        base=base if percentage else None,
+        rate=reduction.value if percentage else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Taxation:
+    """Whether prices hold the tax already (VAT as Europe shows it) or it is put on top (sales tax)."""
+
+    currency: str
+    prices_include_tax: bool
+
+    def amounts(self, listed: Decimal, left: Decimal, rate: Rate) -> Amounts:
+        with localcontext(prec=PRECISION):
+            if self.prices_include_tax:
+                tax = quantize(left * rate.percent / (_HUNDRED + rate.percent), self.currency)
+                return Amounts(listed, discount=listed - left, net=left - tax, tax=tax)
+            tax = quantize(left * rate.percent / _HUNDRED, self.currency)
+            return Amounts(listed, discount=listed - left, net=left, tax=tax)
+
+    def step(self, amounts: Amounts, rate: Rate, *, label: str, code: str = "") -> Step:
+        return Step(
+            kind=StepKind.TAX,
+            label=f"{rate.name} on {label}",
+            amount=amounts.tax,
+            code=code,
+            base=amounts.net,
+            rate=rate.percent,
+            included=self.prices_include_tax,
+        )

@@ -1,0 +1,80 @@
+"""What can be chosen to send a parcel by, and what that costs: computed here, never taken from a client."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import ClassVar
+
+from django.conf import settings
+
+from domain.base.errors import DomainError
+from domain.base.money import ZERO, Exchange, quantize
+from storefront.models import Address, CartLine, ShippingMethod
+
+
+class ShippingUnavailable(DomainError):
+    """No shipping method was chosen, or the chosen one is not offered; what can be chosen are the `offers`."""
+
+    code: ClassVar[str] = "SHIPPING_UNAVAILABLE"
+
+    def __init__(self, message: str, *, offers: Sequence["Offer"] = (), field: Sequence[str] = ()) -> None:
+        super().__init__(message, field=field)
+        self.offers = list(offers)
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What is sent where. `worth` is the goods' price after discounts, in the exchange's currency."""
+
+    address: Address
+    grams: int
+    worth: Decimal
+    exchange: Exchange
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A method that fits a parcel, at its price in `currency`; `rule` says how that came about."""
+
+    method: ShippingMethod
+    price: Decimal
+    currency: str
+    rule: str
+
+
+def grams(lines: Iterable[CartLine]) -> int:
+    """The weight of it all; a variant whose weight is not known weighs nothing."""
+    return sum((line.variant.weight_grams or 0) * line.quantity for line in lines)
+
+
+def delivers_to(method: ShippingMethod, address: Address) -> bool:
+    countries = method.zone.countries or settings.SHOP_COUNTRIES
+    return method.is_active and address.country_code in countries and address.country_code in settings.SHOP_COUNTRIES
+
+
+def methods() -> dict[int, ShippingMethod]:
+    """All that are offered, with zone and bands, by key and in the shop's order, in two statements."""
+    offered = ShippingMethod.objects.filter(is_active=True)
+    return {method.pk: method for method in offered.select_related("zone").prefetch_related("bands")}
+
+
+def offer(method: ShippingMethod, parcel: Parcel) -> Offer | None:
+    """What the method costs for the parcel; None where it does not take it."""
+    if not delivers_to(method, parcel.address):
+        return None
+    currency, bands = parcel.exchange.currency, method.bands.all()
+    price, rule = method.price, method.name
+    if bands:
+        band = next((band for band in bands if parcel.grams <= band.up_to_grams), None)
+        if band is None:
+            return None
+        price, rule = band.price, f"{method.name}, {parcel.grams} g, up to {band.up_to_grams} g"
+    if method.free_from is not None and parcel.worth >= parcel.exchange(method.free_from):
+        threshold = parcel.exchange(method.free_from)
+        return Offer(method, quantize(ZERO, currency), currency, f"{method.name}, free from {threshold} {currency}")
+    return Offer(method, parcel.exchange(price), currency, rule)
+
+
+def offers(parcel: Parcel, methods: Mapping[int, ShippingMethod]) -> list[Offer]:
+    """All of them that can be chosen for the parcel."""
+    return [found for method in methods.values() if (found := offer(method, parcel))]
