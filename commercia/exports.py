@@ -8,7 +8,7 @@ from graphql import GraphQLError
 
 from domain.importing.shopify_export import export_products
 from domain.importing.stock_csv import export_stock
-from schema.context import Context
+from schema.base.context import Context
 
 _NEEDED = ("view_product", "view_stock")
 _FILES: dict[str, Callable[[], Iterator[str]]] = {"products": export_products, "stock": export_stock}

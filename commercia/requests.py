@@ -26,8 +26,8 @@ Handler = Callable[[HttpRequest], HttpResponse]
 class RequestLog:
     """Logs a line a request, never its text: what it was called, who asked, how long it and its SQL took.
 
-    `schema.execution` says of a GraphQL operation what it is. The id comes from a proxy that sets X-Request-ID, or
-    is made here; it goes back in the answer, into every line meanwhile, and along with what is owed.
+    `schema.serving.execution` says of a GraphQL operation what it is. The id comes from a proxy that sets
+    X-Request-ID, or is made here; it goes back in the answer, into every line meanwhile, and along with what is owed.
     """
 
     def __init__(self, get_response: Handler) -> None:

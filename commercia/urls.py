@@ -8,7 +8,7 @@ from commercia.exports import export
 from commercia.gateway_webhooks import receive
 from commercia.metrics import metrics
 from commercia.uploads import upload
-from schema.view import graphql
+from schema.serving.view import graphql
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(url="/graphql/")),

@@ -9,16 +9,7 @@ from strawberry.directive import DirectiveLocation, DirectiveValue
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
 
-from schema.accounts import AccountMutation, AccountQuery
-from schema.audit import AuditQuery
-from schema.cart import CartMutation, CartQuery
-from schema.catalog import CatalogQuery
-from schema.categories import CategoryMutation
-from schema.changes import ChangeQuery
-from schema.checkout import CheckoutMutation
-from schema.currency import CurrencyMutation, CurrencyQuery
-from schema.customers import CustomerQuery
-from schema.errors import (
+from schema.base.errors import (
     AddressIncomplete,
     CartLocked,
     DiscountRefused,
@@ -31,20 +22,29 @@ from schema.errors import (
     StaleVersion,
     TotalChanged,
 )
-from schema.fulfilment import FulfilmentMutation
-from schema.images import ImageMutation
-from schema.imports import ImportMutation, ImportQuery
-from schema.orders import OrderMutation, OrderQuery
-from schema.payments import PaymentMutation
-from schema.products import ProductMutation, ProductQuery
-from schema.promotions import PromotionMutation, PromotionQuery
-from schema.reports import ReportQuery
-from schema.scalars import DECIMAL, UPLOAD
-from schema.sessions import SessionMutation
-from schema.shipping import ShippingMutation, ShippingQuery
-from schema.shop import ShopQuery
-from schema.stock import StockMutation, StockQuery
-from schema.tax import TaxMutation, TaxQuery
+from schema.base.scalars import DECIMAL, UPLOAD
+from schema.shop.accounts import AccountMutation, AccountQuery
+from schema.shop.cart import CartMutation, CartQuery
+from schema.shop.catalog import CatalogQuery
+from schema.shop.checkout import CheckoutMutation
+from schema.shop.fulfilment import FulfilmentMutation
+from schema.shop.orders import OrderMutation, OrderQuery
+from schema.shop.payments import PaymentMutation
+from schema.shop.sessions import SessionMutation
+from schema.shop.shop import ShopQuery
+from schema.staff.categories import CategoryMutation
+from schema.staff.change_log import ChangeQuery
+from schema.staff.check_books import AuditQuery
+from schema.staff.currency import CurrencyMutation, CurrencyQuery
+from schema.staff.customers import CustomerQuery
+from schema.staff.images import ImageMutation
+from schema.staff.imports import ImportMutation, ImportQuery
+from schema.staff.products import ProductMutation, ProductQuery
+from schema.staff.promotions import PromotionMutation, PromotionQuery
+from schema.staff.reports import ReportQuery
+from schema.staff.shipping import ShippingMutation, ShippingQuery
+from schema.staff.stock import StockMutation, StockQuery
+from schema.staff.tax import TaxMutation, TaxQuery
 
 Query = merge_types(
     "Query",
@@ -100,7 +100,7 @@ def in_context(
         str | None, strawberry.argument(description="One of `shop.currencies`; without it, `shop.currency`.")
     ] = None,
 ) -> Any:
-    """Read from the operation by `schema.execution`, before any field is."""
+    """Read from the operation by `schema.serving.execution`, before any field is."""
     return value
 
 

@@ -22,7 +22,7 @@ from domain.jobs.handlers import HANDLERS
 from domain.payments import payments
 from domain.sales import cart as carts
 from domain.sales import checkout, orders, rates_cache
-from schema import caching, persisted
+from schema.serving import persisted_queries, response_cache
 from storefront import models
 from storefront.demo import pictures
 from tests import factories
@@ -185,7 +185,7 @@ def _no_answers_kept(settings, monkeypatch):
     """Each test reads what it has written; those about caching have `kept`."""
     settings.CATALOG_CACHE_MEGABYTES = 0
     rates_cache.forget()
-    persisted.forget()
+    persisted_queries.forget()
     monkeypatch.setattr(shared_cache, "_away_until", 0.0)
 
 
@@ -194,9 +194,9 @@ def kept(settings):
     """Answers are kept, in a process that has just started, and each request looks whether they are still right."""
     settings.CATALOG_CACHE_MEGABYTES = 16
     settings.CATALOG_STALE_SECONDS = 0
-    caching.forget()
+    response_cache.forget()
     yield
-    caching.forget()
+    response_cache.forget()
 
 
 @pytest.fixture(autouse=True)

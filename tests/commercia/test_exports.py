@@ -7,7 +7,7 @@ from django.contrib.auth.models import Permission
 from django.utils import timezone
 
 from domain.accounts import sessions
-from schema import tokens
+from schema.base import tokens
 from storefront import models
 from tests.factories import UserFactory, VariantFactory
 

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from schema import ids
+from schema.base import ids
 from storefront import models
 from tests.factories import ShippingMethodFactory, VariantFactory
 
@@ -289,5 +289,5 @@ class Clock:
 def clock(monkeypatch):
     """What requests take for the present. Access tokens are measured by the real one."""
     clock = Clock()
-    monkeypatch.setattr("schema.context.timezone", SimpleNamespace(now=lambda: clock.now))
+    monkeypatch.setattr("schema.base.context.timezone", SimpleNamespace(now=lambda: clock.now))
     return clock

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 from django.contrib.auth.models import Permission
 
-from schema import ids
+from schema.base import ids
 from storefront import models
 from tests.factories import NOW, UserFactory, VariantFactory
 

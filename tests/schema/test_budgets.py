@@ -14,8 +14,8 @@ from domain.accounts import throttle
 from domain.catalog import products, stock
 from domain.sales import cart as carts
 from domain.sales import rates_cache
-from schema import ids
-from schema.examples import OPERATIONS
+from schema.base import ids
+from schema.serving.examples import OPERATIONS
 from storefront import models
 from tests.factories import (
     ADDRESS,

@@ -16,8 +16,8 @@ from django.utils import timezone
 
 from domain.base import shared_cache
 from domain.catalog import catalog_version, products
-from schema import caching, execution
-from schema.context import Context
+from schema.base.context import Context
+from schema.serving import execution, response_cache
 from storefront import models
 from tests.factories import CurrencyFactory, ImageFactory, ProductFactory, VariantFactory
 
@@ -188,14 +188,14 @@ def test_nothing_is_kept_where_that_is_switched_off(api, mug, executed, settings
 
 def test_no_more_is_remembered_than_the_setting_says(settings):
     settings.CATALOG_CACHE_MEGABYTES = 1
-    entry = caching.Entry(catalog_version.Version(1, 0.0), time.time() + 60, 1, "", b"x" * 3_000)
+    entry = response_cache.Entry(catalog_version.Version(1, 0.0), time.time() + 60, 1, "", b"x" * 3_000)
     for number in range(1_000):
-        caching._memory.keep(str(number), entry)
-        assert caching._memory.get("0"), "What is asked for is not forgotten."
-    assert 900_000 < caching._memory.bytes <= 1_000_000
-    assert caching._memory.get("1") is None
-    caching._memory.keep("whale", entry._replace(content=b"x" * 200_000))
-    assert caching._memory.get("whale") is None
+        response_cache._memory.keep(str(number), entry)
+        assert response_cache._memory.get("0"), "What is asked for is not forgotten."
+    assert 900_000 < response_cache._memory.bytes <= 1_000_000
+    assert response_cache._memory.get("1") is None
+    response_cache._memory.keep("whale", entry._replace(content=b"x" * 200_000))
+    assert response_cache._memory.get("whale") is None
 
 
 # ── how long it is right ─────────────────────────────────────────────────────────────────────────────
@@ -216,7 +216,7 @@ def test_a_product_that_was_scheduled_shows_when_its_time_has_come(api, monkeypa
     soon = timezone.now() + timedelta(hours=1)
     ProductFactory(title="Tomorrow's", published_at=soon)
     assert api(TITLES)["products"]["nodes"] == []
-    for module in ("schema.caching", "schema.context"):
+    for module in ("schema.serving.response_cache", "schema.base.context"):
         monkeypatch.setattr(f"{module}.timezone.now", lambda: soon)
     assert api(TITLES)["products"]["nodes"] == [{"title": "Tomorrow's"}]
 
@@ -252,7 +252,7 @@ def test_while_one_makes_the_new_answer_others_get_the_old_one_at_once(api, mug,
     settings.CATALOG_STALE_SECONDS = 30
     price(api)
     change_price(mug, "24.90")
-    versions = caching._versions["default"]
+    versions = response_cache._versions["default"]
     versions._known = versions._known._replace(at=time.monotonic() - 20)
     making, go_on = Event(), Event()
     execute = execution.execute
@@ -376,7 +376,7 @@ def test_a_post_is_kept_by_nobody_else(api, mug):
 
 def another_process():
     """What this one remembers is forgotten, as if another were asked."""
-    caching.forget()
+    response_cache.forget()
 
 
 if configured.REDIS_URL:
@@ -396,7 +396,7 @@ if configured.REDIS_URL:
 
     def test_while_another_process_makes_the_answer_it_is_waited_for(api, mug, executed):
         price(api)
-        (key,) = caching._memory._held
+        (key,) = response_cache._memory._held
         entry = shared_cache.get(key)
         another_process()
         shared_cache.forget(key)
@@ -410,9 +410,9 @@ if configured.REDIS_URL:
         assert executed == ["Price"]
 
     def test_a_process_that_died_over_it_is_not_waited_for_without_end(api, mug, executed, monkeypatch):
-        monkeypatch.setattr(caching, "_PATIENCE", 0.2)
+        monkeypatch.setattr(response_cache, "_PATIENCE", 0.2)
         price(api)
-        (key,) = caching._memory._held
+        (key,) = response_cache._memory._held
         another_process()
         shared_cache.forget(key)
         shared_cache.claim(f"making:{key}", seconds=5)

@@ -10,7 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from domain.catalog import products
-from schema import ids
+from schema.base import ids
 from storefront import models
 from tests.factories import LONG_AGO, CategoryFactory, ImageFactory, ProductFactory, VariantFactory
 
@@ -771,7 +771,7 @@ def test_the_shop_says_what_an_address_needs(api):
 
 
 def test_a_count_ends_where_it_would_take_long_and_says_so(api, monkeypatch):
-    monkeypatch.setattr("schema.connections.MAX_COUNTED", 2)
+    monkeypatch.setattr("schema.base.connections.MAX_COUNTED", 2)
     document = "{ products { totalCount totalCountExceeded nodes { id } } }"
     for expected in ((1, False), (2, False), (2, True)):
         sold()

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from schema import ids
+from schema.base import ids
 from storefront import models
 from tests.factories import ShippingMethodFactory, UserFactory
 

@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.catalog import products
-from schema import compiled, ids
-from schema.examples import OPERATIONS
+from schema.base import ids
 from schema.root import schema
+from schema.serving import compiled_reads
+from schema.serving.examples import OPERATIONS
 from storefront import models
 from tests.factories import (
     LONG_AGO,
@@ -75,13 +76,13 @@ def goods():
 def both(api, monkeypatch):
     """`both(document)`: the answer, after asserting that compiling and executing give the same one. Says in
     `both.compiled` whether the compiler answered."""
-    answer = compiled.answer
+    answer = compiled_reads.answer
 
     def ask(document, operation=None, **variables):
         answers = []
-        monkeypatch.setattr(compiled, "answer", lambda *given: answers.append(answer(*given)) or answers[-1])
+        monkeypatch.setattr(compiled_reads, "answer", lambda *given: answers.append(answer(*given)) or answers[-1])
         found = api.post(document, operation, **variables)
-        monkeypatch.setattr(compiled, "answer", lambda *_: None)
+        monkeypatch.setattr(compiled_reads, "answer", lambda *_: None)
         executed = api.post(document, operation, **variables)
         assert (found.status_code, found.content) == (executed.status_code, executed.content)
         ask.compiled = bool(answers) and answers[0] is not None
@@ -226,7 +227,7 @@ def documents(draw):
         return f"{alias}{name}{arguments}{directive}{below}"
 
     context = draw(st.sampled_from(["", "", '@inContext(currency: "USD") ', '@inContext(currency: "JPY") ']))
-    body = selection(schema._schema.query_type, 4, compiled.PUBLIC_FIELDS - {"__typename"})
+    body = selection(schema._schema.query_type, 4, compiled_reads.PUBLIC_FIELDS - {"__typename"})
     document = " ".join([context + body, *fragments])
     used = [name for name in VARIABLES if f"${name}" in document]
     declared = ", ".join(f"${name}: {VARIABLES[name][0]}" for name in used)

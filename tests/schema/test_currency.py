@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.base.money import Exchange
-from schema import ids
+from schema.base import ids
 from storefront import models
 from tests.factories import CurrencyFactory, ProductFactory, VariantFactory, VariantPriceFactory
 

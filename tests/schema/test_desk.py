@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from schema import ids
+from schema.base import ids
 from storefront import models
 from tests.factories import LONG_AGO, NOW, ProductFactory, UserFactory, VariantFactory
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from graphql import OperationDefinitionNode, parse
 
-from schema.examples import OPERATIONS, tabs
+from schema.serving.examples import OPERATIONS, tabs
 from storefront import models
 
 pytestmark = pytest.mark.django_db

@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import Permission
 
 from domain.sales import orders
-from schema import ids
+from schema.base import ids
 from tests.factories import UserFactory, VariantFactory
 
 pytestmark = pytest.mark.django_db

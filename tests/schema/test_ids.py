@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from domain.base.errors import NotFound
-from schema import ids
+from schema.base import ids
 
 
 def _forged(text: str) -> str:

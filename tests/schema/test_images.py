@@ -8,7 +8,7 @@ import urllib3
 from django.test.testcases import LiveServerThread
 from graphql import parse, validate
 
-from schema import ids
+from schema.base import ids
 from schema.root import schema
 from storefront import models
 from tests.factories import ImageFactory, ProductFactory, UserFactory, VariantFactory

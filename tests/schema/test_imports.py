@@ -11,7 +11,7 @@ from django.http.multipartparser import MultiPartParser
 
 from domain.importing import imports
 from domain.importing.shopify_csv import FORMAT
-from schema import ids
+from schema.base import ids
 from storefront import models
 from tests.factories import UserFactory, VariantFactory
 

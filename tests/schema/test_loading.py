@@ -2,7 +2,7 @@
 
 import pytest
 
-from schema import ids
+from schema.base import ids
 from storefront import models
 from tests.factories import CurrencyFactory, ImageFactory, ShippingMethodFactory, TaxRateFactory, VariantFactory
 

@@ -21,7 +21,7 @@ from graphql import GraphQLInputObjectType, GraphQLObjectType, get_named_type
 
 from domain.accounts import sessions, throttle
 from domain.sales import orders
-from schema import ids, tokens
+from schema.base import ids, tokens
 from schema.root import schema
 from storefront import models
 from storefront.models.cart import new_cart_code

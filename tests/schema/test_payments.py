@@ -7,7 +7,7 @@ from django.contrib.auth.models import Permission
 
 from domain.payments import refunds
 from domain.sales import fulfilment, orders
-from schema import ids
+from schema.base import ids
 from storefront import models
 from tests.factories import NOW, ShippingMethodFactory, UserFactory, VariantFactory
 

@@ -15,7 +15,7 @@ from graphql import (
     is_required_input_field,
 )
 
-from schema import ids
+from schema.base import ids
 from schema.root import schema
 from storefront import groups
 from tests.factories import UserFactory

@@ -6,7 +6,7 @@ import json
 import pytest
 from django.conf import settings as configured
 
-from schema import persisted
+from schema.serving import persisted_queries
 
 pytestmark = pytest.mark.django_db
 
@@ -97,15 +97,15 @@ def test_what_is_not_answered_or_too_long_is_not_kept(client, document):
 def test_no_more_is_kept_than_four_megabytes():
     for number in range(1_000):
         text = f"{{ shop {{ name }} }} #{number}".ljust(8_000, "x")
-        persisted.keep(text, extension(text))
-    assert 3_000_000 < persisted._memory.bytes <= 4_000_000
+        persisted_queries.keep(text, extension(text))
+    assert 3_000_000 < persisted_queries._memory.bytes <= 4_000_000
 
 
 if configured.REDIS_URL:
 
     def test_what_one_process_was_sent_another_knows(ask):
         ask(query=SHOP, extensions=extension())
-        persisted.forget()
+        persisted_queries.forget()
         assert ask(extensions=extension()) == (200, NAMED)
 
 
@@ -126,7 +126,7 @@ def published(request, settings, tmp_path):
     path.write_text(json.dumps(manifest if request.param == "manifest" else {"its-own-id": LISTED}))
     settings.PERSISTED_QUERIES_FILE = str(path)
     yield
-    persisted.read_list.cache_clear()
+    persisted_queries.read_list.cache_clear()
 
 
 @pytest.mark.usefixtures("published")
@@ -148,4 +148,4 @@ def test_nothing_else_is_answered_and_nothing_is_learnt(ask):
 
 def test_a_list_that_is_not_there_shows_when_it_is_read():
     with pytest.raises(FileNotFoundError):
-        persisted.read_list("/nowhere/operations.json")
+        persisted_queries.read_list("/nowhere/operations.json")

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from domain.accounts import throttle
-from schema import ids
+from schema.base import ids
 from storefront import models
 from tests.factories import DiscountFactory, ShippingMethodFactory, TaxRateFactory, VariantFactory
 

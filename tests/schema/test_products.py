@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from schema import ids
+from schema.base import ids
 from storefront import models
 from tests.factories import LONG_AGO, CategoryFactory, ImageFactory, ProductFactory, UserFactory, VariantFactory
 

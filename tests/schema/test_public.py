@@ -15,10 +15,11 @@ from graphql import (
     parse,
 )
 
-from schema import execution, public
-from schema.context import Context
-from schema.examples import tabs
+from schema.base import public
+from schema.base.context import Context
 from schema.root import schema
+from schema.serving import execution
+from schema.serving.examples import tabs
 
 SCHEMA = schema._schema
 PUBLIC_FIELDS = {"shop", "product", "products", "category", "categories"}

@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 
 from domain.accounts import throttle
-from schema import view
+from schema.serving import view
 
 pytestmark = pytest.mark.django_db
 

@@ -17,7 +17,8 @@ from django.utils import timezone
 
 from domain.base import replicas
 from domain.catalog import catalog_version
-from schema import caching, compiled, execution, ids
+from schema.base import ids
+from schema.serving import compiled_reads, execution, response_cache
 from storefront import models
 from tests.commercia.test_workers import free_port
 from tests.factories import CategoryFactory, CurrencyFactory, ImageFactory, VariantFactory
@@ -182,7 +183,7 @@ if connection.vendor == "postgresql":
         one.follow()
         rename(mug, "New")
         if how == "executed":
-            monkeypatch.setattr(compiled, "answer", lambda *given: None)
+            monkeypatch.setattr(compiled_reads, "answer", lambda *given: None)
         with statements() as of_the_primary, CaptureQueriesContext(connections["copy1"]) as of_the_replica:
             found = api(EVERYTHING, words=words)
         assert [product["title"] for product in found["products"]["nodes"]] == [found["product"]["title"]] == ["Old"]
@@ -321,7 +322,7 @@ if connection.vendor == "postgresql":
     @pytest.mark.usefixtures("kept")
     def test_one_that_dies_over_an_answer_leaves_a_whole_one(api, replica, monkeypatch, how):
         """Between its version and its answer."""
-        execute, answer = execution.execute, compiled.answer
+        execute, answer = execution.execute, compiled_reads.answer
 
         def dying(*given):
             if not replicas._away_until and replicas.current() == "copy1":
@@ -329,7 +330,7 @@ if connection.vendor == "postgresql":
             return execute(*given)
 
         monkeypatch.setattr(execution, "execute", dying)
-        monkeypatch.setattr(compiled, "answer", answer if how == "compiled" else lambda *given: None)
+        monkeypatch.setattr(compiled_reads, "answer", answer if how == "compiled" else lambda *given: None)
         assert title(api) == "New"
         assert title(api) == "New"
         assert set(replicas._away_until) == {"copy1"}
@@ -338,7 +339,7 @@ if connection.vendor == "postgresql":
     def test_one_that_gives_up_a_statement_is_asked_the_next(api, replica, monkeypatch, how):
         """As of a release whose migration it has not seen, or when its primary removed what was being read."""
         if how == "executed":
-            monkeypatch.setattr(compiled, "answer", lambda *given: None)
+            monkeypatch.setattr(compiled_reads, "answer", lambda *given: None)
         with connections["copy1"].cursor() as cursor:
             cursor.execute("ALTER TABLE storefront_product RENAME TO storefront_thing")
             try:
@@ -375,15 +376,15 @@ if connection.vendor == "postgresql":
     @pytest.mark.usefixtures("kept")
     def test_an_answer_has_the_version_of_the_database_that_it_was_read_from(api, replica, mug):
         """One that lags never fills in an old answer for a new version, so whoever follows gets the new one."""
-        version = replicas.read(lambda: caching._asked(replicas.current(), None)).version
+        version = replicas.read(lambda: response_cache._asked(replicas.current(), None)).version
         assert title(api) == "Old"
-        (entry,) = map(caching._memory.get, caching._memory._held)
-        assert entry.version == version < caching._asked("default", None).version
+        (entry,) = map(response_cache._memory.get, response_cache._memory._held)
+        assert entry.version == version < response_cache._asked("default", None).version
         write(api, mug)
         assert title(api) == "New"
         api.client.cookies.clear()
         assert title(api) == "New"  # What is newer is good for those who ask a replica, too.
-        caching.forget()
+        response_cache.forget()
         rename(mug, "Newer")
         replica.follow()
         rename(mug, "Newest")
@@ -424,7 +425,7 @@ if connection.vendor == "postgresql":
             assert title(api) == "New"
         replicas._away_until.clear()
         assert api("query Other { products { nodes { title } } }")["products"]["nodes"] == [{"title": "Old"}]
-        for entry in [caching._memory.get(key) for key in list(caching._memory._held)]:
+        for entry in [response_cache._memory.get(key) for key in list(response_cache._memory._held)]:
             assert entry.version < ask(now=timezone.now())
 
 

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from domain.accounts import sessions, throttle
 from domain.accounts.throttle import Limit
-from schema import ids
-from schema.context import REFRESH_COOKIE
+from schema.base import ids
+from schema.base.context import REFRESH_COOKIE
 from storefront import models
 from tests.factories import UserFactory, VariantFactory
 

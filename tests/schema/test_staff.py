@@ -9,7 +9,7 @@ from graphql import GraphQLInputObjectType, get_named_type
 
 from domain.sales import cart as carts
 from domain.sales import checkout, orders
-from schema import ids
+from schema.base import ids
 from schema.root import schema
 from storefront import models
 from tests.factories import (

@@ -7,8 +7,8 @@ import re
 import pytest
 from django.test import Client
 
-from schema import ids
-from schema.examples import OPERATIONS
+from schema.base import ids
+from schema.serving.examples import OPERATIONS
 from storefront import models
 from tests.factories import UserFactory, VariantFactory
 

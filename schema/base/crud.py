@@ -1,0 +1,124 @@
+"""What the mutations of the shop's staff share. Each is for whoever has Django's permission for its model."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+import strawberry
+from django.db.models import Model, QuerySet
+
+from domain.base import crud
+from schema.base import ids
+from schema.base.context import Info
+from schema.base.errors import Refusals, UserError
+from schema.base.loading import load
+from storefront.models import Versioned
+
+Thing = TypeVar("Thing")
+
+SEEN = "As you have seen it: another one is refused (STALE_VERSION). Null: whatever it is by now."
+
+
+@strawberry.type(description="What was saved, as it is now, or why nothing was.")
+class SavePayload(Generic[Thing]):
+    rows: strawberry.Private[QuerySet[Any] | None] = None
+    user_errors: list[UserError] = strawberry.field(
+        default_factory=list, description="Why nothing was done; empty on success."
+    )
+
+    @strawberry.field(description="Null when nothing was done.")
+    def saved(self, info: Info) -> Thing | None:
+        return None if self.rows is None else load(self.rows, info).first()
+
+
+@strawberry.input(description="What to change, if it is there.")
+class SaveInput:
+    id: strawberry.ID | None = strawberry.field(default=None, description="Of the one to change; null: a new one.")
+    version: int | None = strawberry.field(default=None, description=SEEN)
+
+
+@strawberry.input(description="What to delete.")
+class DeleteInput:
+    id: strawberry.ID = strawberry.field(description="Its `id`.")
+    version: int | None = strawberry.field(default=None, description=SEEN)
+
+
+@strawberry.type(description="What was deleted, for a client's cache, or why nothing was.")
+class DeletePayload:
+    deleted_id: strawberry.ID | None = strawberry.field(default=None, description="Null when nothing was done.")
+    user_errors: list[UserError] = strawberry.field(
+        default_factory=list, description="Why nothing was done; empty on success."
+    )
+
+
+def save(
+    info: Info,
+    model: type[Versioned],
+    given: Any,
+    *,
+    links: Mapping[str, str] | None = None,
+    parts: tuple[str, ...] = (),
+) -> SavePayload[Any]:
+    """Makes a row, or changes the one that the input's `id` names; parts of the input that were left out stay.
+
+    `links` are the lists of ids that many-to-many columns shall hold, `parts` the lists of what shall hang on it.
+    """
+    info.context.allow(f"{'add' if given.id is None else 'change'}_{model._meta.model_name}")
+    with Refusals(info) as errors:
+        key, values = decoded(given, model)
+        linked = {
+            name: (relation, _keys(values.pop(name), model, relation, name))
+            for name, relation in (links or {}).items()
+            if name in values
+        }
+        hanging = {name: [vars(part) for part in values.pop(name) or ()] for name in parts if name in values}
+        rows = model._default_manager.all()
+        row = crud.save(
+            rows=rows,
+            key=key,
+            version=given.version,
+            values=values,
+            links=linked,
+            parts=hanging,
+            actor=info.context.user,
+            now=info.context.now,
+        )
+        return SavePayload(rows=rows.filter(pk=row.pk))
+    return SavePayload(user_errors=errors)
+
+
+def delete(info: Info, model: type[Versioned], given: DeleteInput) -> DeletePayload:
+    info.context.allow(f"delete_{model._meta.model_name}")
+    with Refusals(info) as errors:
+        crud.delete(
+            rows=model._default_manager.all(),
+            key=_key(given.id, model, "id"),
+            version=given.version,
+            actor=info.context.user,
+            now=info.context.now,
+        )
+        return DeletePayload(deleted_id=given.id)
+    return DeletePayload(user_errors=errors)
+
+
+def decoded(given: Any, model: type[Model]) -> tuple[Any, dict[str, Any]]:
+    """The key that an input names, and what is to be set: parts that were left out are not in it."""
+    values = {name: value for name, value in vars(given).items() if value is not strawberry.UNSET}
+    key = _key(values.pop("id"), model, "id")
+    del values["version"]
+    return key, values | {name: _related(value, model, name) for name, value in values.items() if name.endswith("_id")}
+
+
+def _key(id: str | None, model: type[Model], *field: str) -> int | str | None:
+    """What a global id says the key is; the type's name is the model's."""
+    decode: Callable[..., int | str] = ids.text if model._meta.pk.get_internal_type() == "CharField" else ids.number
+    return None if id is None else decode(id, model.__name__, field=field)
+
+
+def _keys(given: list[str] | None, model: type[Model], relation: str, name: str) -> list[int | str | None]:
+    related: Any = model._meta.get_field(relation).related_model
+    return [_key(each, related, name, str(index)) for index, each in enumerate(given or ())]
+
+
+def _related(id: str | None, model: type[Model], name: str) -> int | str | None:
+    related: Any = model._meta.get_field(name.removesuffix("_id")).related_model
+    return _key(id, related, name)

@@ -1,0 +1,387 @@
+"""Queries of the public catalogue, compiled: once a document, then closures over plain rows instead of the executor.
+
+The schema says it all: a closure calls the field's own resolver, or reads the attribute that it stands for, and the
+optimizer's hints beside a field (`only`, `select_related`, `prefetch_related`) say what to read for it. Whatever goes
+wrong is answered by the executor from the beginning, so errors and nulls are its own; so is every operation that asks
+for anything else. docs/performance.md tells how it pays.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, cast
+
+from django.core.exceptions import FieldDoesNotExist
+from django.db.models import Model, Prefetch
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    GraphQLError,
+    GraphQLField,
+    GraphQLLeafType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    OperationDefinitionNode,
+    OperationType,
+    VariableNode,
+    Visitor,
+    get_named_type,
+    get_operation_ast,
+    get_variable_values,
+    is_leaf_type,
+    visit,
+)
+from graphql.execution.collect_fields import collect_fields, collect_sub_fields
+from graphql.execution.values import get_argument_values
+from strawberry.types.arguments import convert_arguments
+from strawberry.types.field import StrawberryField
+from strawberry_django.fields.field import StrawberryDjangoField
+from strawberry_django.optimizer import OptimizerStore
+
+from domain.base.money import Exchange
+from schema.base import public
+from schema.base.context import Context
+from schema.base.loading import Without, nodes_of
+from schema.base.rows import Plan
+from schema.root import schema
+
+logger = logging.getLogger(__name__)
+
+_SCHEMA = schema._schema
+_QUERY = cast("GraphQLObjectType", _SCHEMA.query_type)
+# Nothing below these depends on who asks.
+PUBLIC_FIELDS = public.fields(_SCHEMA)
+
+
+@dataclass(slots=True)
+class State:
+    """What of a request an answer depends on."""
+
+    context: Context
+    variables: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a resolver is told of its field: as much of Strawberry's `Info` as the catalogue's resolvers read."""
+
+    context: Context
+    _raw_info: Any
+    plan: Plan | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """As much of graphql-core's `info`."""
+
+    parent_type: GraphQLObjectType
+
+
+Write = Callable[[Any, State], Any]
+
+
+class NotCompilable(Exception):
+    """The operation asks for something that only the executor knows."""
+
+
+class NullForbidden(Exception):
+    """There is no value where the schema promises one."""
+
+
+def answer(
+    document: DocumentNode, operation: OperationDefinitionNode, variables: dict[str, Any], context: Context
+) -> dict[str, Any] | None:
+    """The `data` of a query of the public catalogue; None where the executor has to be asked."""
+    if operation.operation is not OperationType.QUERY:
+        return None
+    coerced = get_variable_values(_SCHEMA, operation.variable_definitions, variables)
+    if not isinstance(coerced, dict):
+        return None
+    name = operation.name.value if operation.name else None
+    chosen = tuple((flag, coerced.get(flag)) for flag in _flags(document))
+    try:
+        write = _compiled(document, name, chosen, context.exchange)
+        return None if write is None else write(None, State(context, coerced))
+    except GraphQLError:
+        return None
+    except Exception:
+        logger.warning("A compiled %s failed; the executor is asked.", name or "unnamed operation", exc_info=True)
+        return None
+
+
+@lru_cache(maxsize=300)
+def _flags(document: DocumentNode) -> tuple[str, ...]:
+    """The variables that decide what is selected at all."""
+    found = _Flags()
+    visit(document, found)
+    return tuple(found.names)
+
+
+class _Flags(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: dict[str, None] = {}
+
+    def enter_directive(self, node: Any, *_: Any) -> None:
+        if node.name.value in {"skip", "include"}:
+            self.names |= dict.fromkeys(_variables(node.arguments))
+
+
+def _variables(nodes: Sequence[Any]) -> list[str]:
+    """The names of the variables in these arguments."""
+    found = _Variables()
+    for node in nodes:
+        visit(node, found)
+    return found.names
+
+
+class _Variables(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def enter_variable(self, node: VariableNode, *_: Any) -> None:
+        self.names.append(node.name.value)
+
+
+@lru_cache(maxsize=300)
+def _compiled(
+    document: DocumentNode, name: str | None, chosen: tuple[tuple[str, Any], ...], exchange: Exchange
+) -> Write | None:
+    """How to write an operation's data, with these variables deciding what is selected, in this currency."""
+    operation = get_operation_ast(document, name)
+    fragments = {part.name.value: part for part in document.definitions if isinstance(part, FragmentDefinitionNode)}
+    if operation is None:
+        return None
+    try:
+        return _Compiler(fragments, dict(chosen), exchange).operation(operation)
+    except (NotCompilable, GraphQLError):
+        return None
+
+
+class _Compiler:
+    def __init__(self, fragments: dict[str, FragmentDefinitionNode], flags: dict[str, Any], exchange: Exchange) -> None:
+        self._fragments, self._flags = fragments, flags
+        # Hints may ask for the currency, and for nothing else.
+        self._hinted: Any = Asked(cast("Context", _Currency(exchange)), None)
+
+    def operation(self, operation: OperationDefinitionNode) -> Write:
+        fields = collect_fields(_SCHEMA, self._fragments, self._flags, _QUERY, operation.selection_set)
+        if not all(nodes[0].name.value in PUBLIC_FIELDS for nodes in fields.values()):
+            raise NotCompilable
+        return self._object(_QUERY, fields)
+
+    # ── writing ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _object(self, type_: GraphQLObjectType, fields: dict[str, list[FieldNode]]) -> Write:
+        parts = [(key, self._field(type_, nodes)) for key, nodes in fields.items()]
+
+        def write(source: Any, state: State) -> dict[str, Any]:
+            return {key: part(source, state) for key, part in parts}
+
+        return write
+
+    def _field(self, type_: GraphQLObjectType, nodes: list[FieldNode]) -> Write:
+        if nodes[0].name.value == "__typename":
+            return lambda _source, _state: type_.name
+        definition = type_.fields.get(nodes[0].name.value)
+        if definition is None:  # Introspection.
+            raise NotCompilable
+        field, of_type = _declared(definition), definition.type
+        if field.base_resolver is None and isinstance(of_type, GraphQLNonNull) and is_leaf_type(of_type.of_type):
+            return _column_value(_attribute(field), of_type.of_type)  # What most fields are, and quicker by half.
+        read, write = self._read(type_, definition, nodes), self._value(of_type, nodes)
+        return lambda source, state: write(read(source, state), state)
+
+    def _value(self, type_: GraphQLOutputType, nodes: list[FieldNode]) -> Write:
+        if isinstance(type_, GraphQLNonNull):
+            return _not_null(self._of_type(type_.of_type, nodes))
+        write = self._of_type(type_, nodes)
+        return lambda value, state: None if value is None else write(value, state)
+
+    def _of_type(self, type_: Any, nodes: list[FieldNode]) -> Write:
+        """Of a value that is there."""
+        if isinstance(type_, GraphQLList):
+            write = self._value(type_.of_type, nodes)
+            return lambda value, state: [write(each, state) for each in value]
+        if is_leaf_type(type_):
+            return _leaf(type_)
+        if isinstance(type_, GraphQLObjectType):
+            return self._object(type_, self._below(type_, nodes))
+        raise NotCompilable
+
+    def _below(self, type_: GraphQLObjectType, nodes: list[FieldNode]) -> dict[str, list[FieldNode]]:
+        return collect_sub_fields(_SCHEMA, self._fragments, self._flags, type_, nodes)
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _read(self, type_: GraphQLObjectType, definition: GraphQLField, nodes: list[FieldNode]) -> Write:
+        """What a field's resolver does, or its attribute."""
+        field = _declared(definition)
+        if field.base_resolver is None:
+            name, without = _attribute(field), _without(field)
+            if without is not None:
+                return lambda source, _state: without.kept(getattr(source, name))
+            return lambda source, _state: getattr(source, name)
+        given = field.base_resolver
+        resolve: Any = given.wrapped_func
+        if given.root_parameter or given.parent_parameter or not given.self_parameter:
+            raise NotCompilable
+        arguments = self._arguments(definition, field, nodes[0])
+        if not given.info_parameter:
+            return lambda source, state: resolve(source, **arguments(state))
+        info, place, plan = given.info_parameter.name, _Place(type_), self._planned(definition.type, nodes)
+
+        def read(source: Any, state: State) -> Any:
+            return resolve(source, **{info: Asked(state.context, place, plan)}, **arguments(state))
+
+        return read
+
+    def _arguments(
+        self, definition: GraphQLField, field: StrawberryField, node: FieldNode
+    ) -> Callable[[State], dict[str, Any]]:
+        def given(variables: dict[str, Any]) -> dict[str, Any]:
+            values = get_argument_values(definition, node, variables)
+            converter = schema.schema_converter
+            return convert_arguments(values, field.arguments, converter.scalar_registry, schema.config)
+
+        if definition.args and _variables(node.arguments):
+            return lambda state: given(state.variables)
+        constant = given({}) if definition.args else {}
+        return lambda _state: constant
+
+    # ── planning ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _planned(self, type_: GraphQLOutputType, nodes: list[FieldNode]) -> Plan | None:
+        """What is read of the rows that a resolver hands out."""
+        named: Any = get_named_type(type_)
+        if named.name.endswith("Connection"):
+            of_nodes, nodes = nodes_of(_SCHEMA, self._fragments, self._flags, named, nodes)
+            named = get_named_type(of_nodes)
+        model = _model(named)
+        if model is None:
+            return None
+        plan = Plan(model)
+        self._plan(plan, named, nodes)
+        return plan
+
+    def _plan(self, plan: Plan, type_: GraphQLObjectType, nodes: list[FieldNode]) -> None:
+        for below in self._below(type_, nodes).values():
+            if below[0].name.value == "__typename":
+                continue
+            definition = type_.fields[below[0].name.value]
+            field = _declared(definition)
+            column = None if field.base_resolver else _column(plan.model, _attribute(field))
+            if column is None:
+                self._plan_resolver(plan, getattr(field, "store", OptimizerStore()), definition, below)
+            elif not column.is_relation:
+                plan.column(column.name)
+            else:
+                is_many = column.one_to_many or column.many_to_many
+                related = plan.many(column.name) if is_many else plan.one(column.name)
+                if without := _without(field):
+                    related.column(without.flag)
+                self._plan(related, cast("GraphQLObjectType", get_named_type(definition.type)), below)
+
+    def _plan_resolver(
+        self, plan: Plan, hints: OptimizerStore, definition: GraphQLField, nodes: list[FieldNode]
+    ) -> None:
+        """Of a resolver's own, or of a property."""
+        for path in hints.only:
+            plan.column(path)
+        if not hints.only:
+            plan.whole()
+            for name in hints.select_related:
+                plan.one(name).whole()
+        named: Any = get_named_type(definition.type)
+        for hint in hints.prefetch_related:
+            related = _follow(plan, hint(self._hinted) if callable(hint) else hint)
+            if related.model is _model(named):  # What it hands out is of the relation that it reads.
+                self._plan(related, named, nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Currency:
+    """As much of the context as hints know."""
+
+    exchange: Exchange
+
+    is_abroad = Context.is_abroad
+
+
+def _follow(plan: Plan, hint: str | Prefetch[Any]) -> Plan:
+    """Plans what a prefetch would load."""
+    if isinstance(hint, str):
+        return plan.many(hint).whole()
+    rows: Any = hint.queryset
+    related = plan.many(hint.prefetch_through, rows, to=hint.to_attr).whole()
+    for name in rows.query.select_related or {}:
+        related.one(name).whole()
+    for further in rows._prefetch_related_lookups:
+        _follow(related, further)
+    return related
+
+
+def _declared(definition: GraphQLField) -> StrawberryField:
+    field: StrawberryField = definition.extensions["strawberry-definition"]
+    is_known = not field.extensions or (_without(field) is not None and field.base_resolver is None)
+    if not is_known or field.permission_classes or field.is_async:
+        raise NotCompilable
+    return field
+
+
+def _without(field: StrawberryField) -> Without | None:
+    """What leaves rows out, where that is the field's only extension."""
+    match field.extensions:
+        case [Without() as without]:
+            return without
+    return None
+
+
+def _attribute(field: StrawberryField) -> str:
+    name = field.django_name if isinstance(field, StrawberryDjangoField) else None
+    return name or field.python_name
+
+
+def _column(model: type[Model], name: str) -> Any:
+    try:
+        return model._meta.get_field(name)
+    except FieldDoesNotExist:
+        return None
+
+
+def _model(type_: Any) -> type[Model] | None:
+    """That whose rows a type shows."""
+    origin = getattr(type_.extensions.get("strawberry-definition"), "origin", None)
+    shown = getattr(origin, "__strawberry_django_definition__", None)
+    return shown.model if shown else None
+
+
+def _not_null(write: Write) -> Write:
+    def checked(value: Any, state: State) -> Any:
+        if value is None:
+            raise NullForbidden
+        return write(value, state)
+
+    return checked
+
+
+def _leaf(type_: GraphQLLeafType) -> Write:
+    serialize = type_.serialize
+    return lambda value, _state: serialize(value)
+
+
+def _column_value(name: str, type_: GraphQLLeafType) -> Write:
+    serialize = type_.serialize
+
+    def write(source: Any, _state: State) -> Any:
+        value = getattr(source, name)
+        if value is None:
+            raise NullForbidden
+        return serialize(value)
+
+    return write

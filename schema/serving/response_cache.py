@@ -1,0 +1,318 @@
+"""Answers that are the same for everyone, given once: looked up before anything of the document is parsed.
+
+An answer is kept with the version of the catalogue that it was made from, in this process and in Redis where there is
+one. It is given as long as that version is the current one, and while another request makes the next, but never later
+than CATALOG_STALE_SECONDS after a write has made it old: docs/adr/0023.
+"""
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from threading import Event, Lock
+from typing import Any, Literal, NamedTuple
+
+from django.conf import settings
+from django.db import Error as DatabaseFailure
+from django.utils import timezone
+from structlog.contextvars import bind_contextvars
+
+from domain.accounts.throttle import RateLimited
+from domain.base import outside, replicas, shared_cache
+from domain.base.replicas import PRIMARY
+from domain.catalog import catalog_version
+from domain.catalog.catalog_version import Version
+from schema.base.context import Context
+from schema.serving import execution
+from schema.serving.execution import Answer, NotAllowedByGet, Prepared
+from schema.serving.memory import Memory
+
+# However nothing seems to have changed, nothing is kept longer: what a new release answers differently shows then.
+_KEPT_SECONDS = 300
+# A fill that takes longer is no longer waited for: whoever waited makes the answer too.
+_PATIENCE = 2.0
+_CLAIM_SECONDS = 5
+# What looking at the version costs whoever asks for more than others do.
+_LOOK = 10
+
+
+class Entry(NamedTuple):
+    """An answer as it is kept, until a time of the clock."""
+
+    version: Version
+    until: float
+    cost: int
+    etag: str
+    content: bytes
+
+
+class Known(NamedTuple):
+    """What was found out of the catalogue's version, and when: by a clock that never goes back."""
+
+    version: Version
+    at: float
+    former: Version
+    former_at: float
+
+    def may_serve(self, version: Version) -> bool:
+        """Whether an answer of that version, which is not the current one, was right a moment ago."""
+        return version >= self.former and time.monotonic() < self.former_at + settings.CATALOG_STALE_SECONDS
+
+
+_sorted_json = json.JSONEncoder(sort_keys=True).encode
+_memory: Memory[Entry] = Memory(
+    most=lambda: settings.CATALOG_CACHE_MEGABYTES * 1_000_000, size=lambda entry: len(entry.content)
+)
+
+
+def answer(
+    *,
+    query: str,
+    operation_name: str | None,
+    variables: dict[str, Any] | None,
+    context: Context,
+    queries_only: bool,
+) -> Answer:
+    """Answers one operation. Raises NotAllowedByGet, execution.Refused."""
+    prepared = execution.prepare(query, operation_name, pay=context.pay_to_be_read)
+    if queries_only and not prepared.is_query:
+        raise NotAllowedByGet
+    context.told |= {"operation": prepared.name[:100], "hash": prepared.hash}
+    bind_contextvars(operation=context.told["operation"])  # For every line that is logged from here on.
+    if prepared.is_public:
+        return _public(prepared, variables, context)
+    made = execution.execute(prepared, variables, context)
+    if not prepared.is_query:  # Whoever has just written wants to see it.
+        _versions_of(PRIMARY).forget()
+        context.remember_writing()
+    return made
+
+
+def _public(prepared: Prepared, variables: dict[str, Any] | None, context: Context) -> Answer:
+    if context.has_written:
+        return _of_one_database(prepared, variables, context)
+    return replicas.read(lambda: _of_one_database(prepared, variables, context))
+
+
+def _of_one_database(prepared: Prepared, variables: dict[str, Any] | None, context: Context) -> Answer:
+    """The version is read from the database that the answer is read from, and before it."""
+    context.forget_catalog()
+    known = _known(context) if settings.CATALOG_CACHE_MEGABYTES else None
+    if known is None:
+        return execution.execute(prepared, variables, context)
+    key = _key(prepared, variables or {}, context)
+    entry, state = _given_once(key, known, lambda: _made(prepared, variables, context, known.version))
+    context.told |= {"cache": state}
+    if isinstance(entry, Answer):
+        return entry
+    context.told["cost"] = entry.cost
+    return Answer(entry.content, etag=entry.etag)
+
+
+def _known(context: Context) -> Known | None:
+    """None while the primary does not answer: then nothing is known, and nothing is kept. A replica's failure is for
+    `replicas.read`. Whoever has just written has the primary asked each time, and pays for it."""
+    database = replicas.current()
+    try:
+        if not context.has_written:
+            return _versions_of(database).known()
+        context.pay(_LOOK)
+        return _asked(PRIMARY, None)
+    except RateLimited as limited:
+        raise execution.too_much(limited) from None
+    except DatabaseFailure:
+        if database != PRIMARY:
+            raise
+        return None
+
+
+def _key(prepared: Prepared, variables: dict[str, Any], context: Context) -> str:
+    """What an answer depends on besides the catalogue. The currency is in the text, or in the variables."""
+    asked = {name: variables[name] for name in prepared.variables if name in variables}
+    parts = "\n".join((prepared.hash, prepared.name, _sorted_json(asked), context.site, _shop()))
+    return f"answer:{hashlib.sha256(parts.encode()).hexdigest()}"
+
+
+@lru_cache(maxsize=1)
+def _shop() -> str:
+    """What of the settings shows in public answers: processes of another release may share the same Redis."""
+    told = {name: str(value) for name in _TOLD if (value := getattr(settings, name))}
+    return hashlib.sha256(_sorted_json(told).encode()).hexdigest()
+
+
+_TOLD = (
+    "DEBUG",
+    "SECRET_KEY",  # It signs cursors.
+    "SHOP_NAME",
+    "SHOP_CURRENCY",
+    "SHOP_COUNTRIES",
+    "SHOP_LOW_STOCK",
+    "PRICES_INCLUDE_TAX",
+    "PAYMENT_PROVIDERS",
+    "MEDIA_URL",
+    "STORAGES",
+)
+
+
+def _made(prepared: Prepared, variables: dict[str, Any] | None, context: Context, version: Version) -> Entry | Answer:
+    """An answer to be kept; or one that is not, since it tells of errors or of who has asked."""
+    made = execution.execute(prepared, variables, context)
+    if made.has_errors or context.is_personal:
+        return made
+    etag = f'W/"{hashlib.sha256(made.content).hexdigest()[:32]}"'
+    return Entry(version, time.time() + _KEPT_SECONDS, context.told["cost"], etag, made.content)
+
+
+State = Literal["hit", "stale", "miss"]
+
+
+def _given_once(key: str, known: Known, make: Callable[[], Entry | Answer]) -> tuple[Entry | Answer, State]:
+    """What is kept by that key, or what `make` makes: once, for all that ask at the same time."""
+    entry, state = _judged(_memory.get(key), known)
+    if entry and state == "hit":
+        return entry, state
+    with _fills.claimed(key) as is_ours:
+        if not is_ours:
+            if entry is None:
+                _fills.wait(key)
+                entry, state = _judged(_memory.get(key), known)
+            return (entry, state) if entry else (make(), "miss")
+        entry, state = _judged(_memory.get(key), known)
+        if state != "hit":
+            entry, state = _of_all_processes(key, known, entry)
+        if entry:
+            return entry, state
+        try:
+            made = make()
+            if isinstance(made, Entry):
+                _memory.keep(key, made)
+                shared_cache.keep(key, tuple(made), seconds=_KEPT_SECONDS)
+        finally:
+            shared_cache.forget(f"making:{key}")
+        return made, "miss"
+
+
+def _of_all_processes(key: str, known: Known, stale: Entry | None) -> tuple[Entry | None, State]:
+    """What another process has made, or makes now; None if this one shall."""
+    until = time.monotonic() + _PATIENCE
+    while True:
+        entry, state = _judged(_shared(key), known)
+        if entry and (state == "hit" or stale is None):
+            _memory.keep(key, entry)
+        if state == "hit" or shared_cache.claim(f"making:{key}", seconds=_CLAIM_SECONDS):
+            return (entry if state == "hit" else None), state
+        if stale or entry:
+            return stale or entry, "stale"
+        if time.monotonic() > until:
+            return None, "miss"
+        with outside.waiting():
+            time.sleep(0.02)
+
+
+def _judged(entry: Entry | None, known: Known) -> tuple[Entry | None, State]:
+    if entry is None or entry.until <= time.time():
+        return None, "miss"
+    if entry.version >= known.version:
+        return entry, "hit"
+    return (entry, "stale") if known.may_serve(entry.version) else (None, "miss")
+
+
+def _shared(key: str) -> Entry | None:
+    found = shared_cache.get(key)
+    return Entry(Version(*found[0]), *found[1:]) if found else None
+
+
+class _Versions:
+    """The version of the catalogue in one database, which is asked as seldom as the promise allows.
+
+    For half the promised time it is believed; for the other half, while one request asks. So what is served is never
+    older than what was right when that time began.
+    """
+
+    def __init__(self, database: str) -> None:
+        self._database = database
+        self._asking = Lock()
+        self._known: Known | None = None
+
+    def known(self) -> Known | None:
+        """None while another thread waits for it too long. Raises DatabaseFailure."""
+        known = self._known
+        if _age(known) < settings.CATALOG_STALE_SECONDS / 2:
+            return known
+        if _age(known) < settings.CATALOG_STALE_SECONDS:
+            if not self._asking.acquire(blocking=False):
+                return known
+        elif not self._asking.acquire(timeout=_PATIENCE):
+            return None
+        try:
+            known = self._known
+            if _age(known) >= settings.CATALOG_STALE_SECONDS / 2:  # Else another has asked, while this one waited.
+                self._known = known = _asked(self._database, known)
+            return known
+        finally:
+            self._asking.release()
+
+    def forget(self) -> None:
+        """Has the next request ask."""
+        self._known = None
+
+
+def _versions_of(database: str) -> _Versions:
+    return _versions.setdefault(database, _Versions(database))
+
+
+def _age(known: Known | None) -> float:
+    return time.monotonic() - known.at if known else math.inf
+
+
+def _asked(database: str, known: Known | None) -> Known:
+    at = time.monotonic()
+    version = catalog_version.current(now=timezone.now(), database=database)
+    if known is None:
+        return Known(version, at, version, at)
+    if version == known.version:
+        return known._replace(at=at)
+    return Known(version, at, known.version, known.at)
+
+
+class _Fills:
+    """The keys for which this process is making answers."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._running: dict[str, Event] = {}
+
+    @contextmanager
+    def claimed(self, key: str) -> Iterator[bool]:
+        """Whether it is this thread that makes the answer."""
+        with self._lock:
+            is_ours = key not in self._running
+            if is_ours:
+                self._running[key] = Event()
+        try:
+            yield is_ours
+        finally:
+            if is_ours:
+                with self._lock:
+                    self._running.pop(key).set()
+
+    def wait(self, key: str) -> None:
+        with self._lock:
+            running = self._running.get(key)
+        if running:
+            with outside.waiting():
+                running.wait(_PATIENCE)
+
+
+def forget() -> None:
+    """Begins anew, as a process does that has just started."""
+    _memory.clear()
+    _versions.clear()
+    _shop.cache_clear()
+
+
+_versions: dict[str, _Versions] = {}
+_fills = _Fills()

@@ -1,0 +1,242 @@
+"""The HTTP side of the endpoint, after the GraphQL-over-HTTP specification.
+
+https://graphql.github.io/graphql-over-http/draft/
+"""
+
+import json
+import time
+from functools import lru_cache
+from threading import BoundedSemaphore
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.cache import get_conditional_response, patch_vary_headers
+from django.views.decorators.csrf import csrf_exempt
+
+from domain.base import outside
+from schema.base.context import Context
+from schema.base.errors import BadRequest
+from schema.serving import examples, persisted_queries, response_cache, uploads
+from schema.serving.execution import Answer, NotAllowedByGet, Refused
+from schema.serving.persisted_queries import PersistedQueryError
+
+RESPONSE_TYPE = "application/graphql-response+json"
+JSON_TYPE = "application/json"
+_HELD_SECONDS = 0.1
+_held_back = BoundedSemaphore(4)
+_PREFLIGHT_HEADERS = ("apollo-require-preflight", "x-apollo-operation-name")
+
+
+@csrf_exempt  # Replaced by the rule of `_trusts_cookies`.
+def graphql(request: HttpRequest) -> HttpResponse:
+    """`/graphql/`: operations by POST, queries by GET too; GraphiQL for a browser that asks for a page."""
+    if settings.GRAPHIQL and request.method == "GET" and _wants_page(request) and "query" not in request.GET:
+        config = {"endpoint": request.path, "tabs": examples.tabs()}
+        return render(request, "graphiql.html", {"config": config})
+    try:
+        media_type = _negotiated(request)
+    except BadRequest as error:
+        return _error(error, JSON_TYPE)
+    context = Context(request=request, trusts_cookies=_trusts_cookies(request))
+    try:
+        asked = _parameters(request, context)
+        answer = response_cache.answer(
+            query=asked["query"],
+            operation_name=asked["operationName"],
+            variables=asked["variables"],
+            context=context,
+            queries_only=request.method == "GET",
+        )
+        persisted_queries.keep(asked["query"], asked["extensions"])
+    except BadRequest as error:
+        return _error(error, media_type)
+    except PersistedQueryError as error:
+        return _error(BadRequest(error.message, error.status, error.code), media_type)
+    except NotAllowedByGet:
+        return _error(BadRequest("A mutation is sent by POST.", 405), media_type)
+    except Refused as refused:
+        answer = refused.answer
+        if answer.retry_after:
+            _hold_back()
+    finally:
+        request.operation = context.told | {"viewer": context.viewer_id}  # type: ignore[attr-defined]
+    response = _response(answer, media_type)
+    for name, kept in context.cookies.items():
+        _set_cookie(response, name, kept, path=request.path)
+    return _cacheable(request, response, answer) if answer.etag and request.method == "GET" else response
+
+
+def _hold_back() -> None:
+    """Has one who came too often wait for being told so: else, who comes again as fast as they are refused takes the
+    processor from buyers. A few at once, so that many of them do not take the threads instead."""
+    if _held_back.acquire(blocking=False):
+        try:
+            with outside.waiting():
+                time.sleep(_HELD_SECONDS)
+        finally:
+            _held_back.release()
+
+
+def _wants_page(request: HttpRequest) -> bool:
+    return "text/html" in request.headers.get("Accept", "")
+
+
+def _negotiated(request: HttpRequest) -> str:
+    """The media type to answer in."""
+    if request.method not in ("GET", "POST"):
+        raise BadRequest("GraphQL is spoken by GET and POST.", 405)
+    media_type = _preferred(request.headers.get("Accept", "*/*"))
+    if media_type is None:
+        raise BadRequest(f"This endpoint answers in {RESPONSE_TYPE} or {JSON_TYPE}.", 406)
+    return media_type
+
+
+@lru_cache(maxsize=200)
+def _preferred(accept: str) -> str | None:
+    """The older type, unless the client knows the newer one by name. Clients send the same header each time."""
+    known = [JSON_TYPE, RESPONSE_TYPE]
+    if RESPONSE_TYPE in accept:
+        known.reverse()
+    request = HttpRequest()
+    request.META["HTTP_ACCEPT"] = accept
+    preferred = request.get_preferred_type([*known, *(f"{kind}; charset=utf-8" for kind in known)])
+    return preferred.partition(";")[0] if preferred else None
+
+
+def _trusts_cookies(request: HttpRequest) -> bool:
+    """Whether a browser would have asked us first before sending this from another site.
+
+    https://www.apollographql.com/docs/apollo-server/security/cors#preventing-cross-site-request-forgery-csrf
+    """
+    return request.content_type == JSON_TYPE or any(header in request.headers for header in _PREFLIGHT_HEADERS)
+
+
+def _parameters(request: HttpRequest, context: Context) -> dict[str, Any]:
+    """What _TYPES names, of the right types and free of what no database can store; the query's text at any rate."""
+    given = _from_address(request) if request.method == "GET" else _from_body(request, context)
+    for name, kind, what in _TYPES:
+        if given.get(name) is not None and not isinstance(given[name], kind):
+            raise BadRequest(f"`{name}` has to be {what}.")
+    try:
+        _refuse_unstorable(given)
+    except RecursionError:
+        raise BadRequest("The body is nested too deeply.") from None
+    asked = {name: given.get(name) or None for name, _, _ in _TYPES}
+    asked["query"] = persisted_queries.text(asked["query"], asked["extensions"])
+    if not asked["query"]:
+        raise BadRequest("`query` is missing.")
+    return asked
+
+
+_TYPES: tuple[tuple[str, type, str], ...] = (
+    ("query", str, "a text"),
+    ("operationName", str, "a text"),
+    ("variables", dict, "an object"),
+    ("extensions", dict, "an object"),
+)
+
+
+def _from_address(request: HttpRequest) -> dict[str, Any]:
+    given: dict[str, Any] = {name: request.GET[name] for name, _, _ in _TYPES if name in request.GET}
+    for name in ("variables", "extensions"):
+        if name in given:
+            given[name] = _parsed(given[name])
+    return given
+
+
+def _from_body(request: HttpRequest, context: Context) -> dict[str, Any]:
+    if request.content_type == uploads.MULTIPART_TYPE and context.trusts_cookies:
+        return _with_file(request, context)
+    if request.content_type != JSON_TYPE:
+        raise BadRequest("The body has to be application/json.", 415)
+    try:
+        text = request.body.decode()
+    except RequestDataTooBig:
+        raise BadRequest("The body is too long.", 413) from None
+    except UnicodeDecodeError:
+        raise BadRequest("The body is not UTF-8.") from None
+    return _object(_parsed(text))
+
+
+def _with_file(request: HttpRequest, context: Context) -> dict[str, Any]:
+    operations, where, name, file = uploads.parts(request, context)
+    return uploads.put_in(_object(_parsed(operations)), _parsed(where), name, file)
+
+
+def _object(given: Any) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise BadRequest("The body has to be an object with a `query`.")
+    return given
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        raise BadRequest("This is not JSON.") from None
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(name)
+
+
+def _refuse_unstorable(value: Any) -> None:
+    """No database column holds the character NUL, and half a surrogate pair is no text."""
+    match value:
+        case str():
+            if "\0" in value or (not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value)):
+                raise BadRequest("A text cannot hold NUL or half a surrogate pair.")
+        case dict():
+            for key, inner in value.items():
+                _refuse_unstorable(key)
+                _refuse_unstorable(inner)
+        case list():
+            for inner in value:
+                _refuse_unstorable(inner)
+
+
+def _error(error: BadRequest, media_type: str) -> HttpResponse:
+    body = {"errors": [{"message": error.message, "extensions": {"code": error.code}}]}
+    response = _json(json.dumps(body).encode(), error.status, media_type)
+    if error.status == 405:
+        response["Allow"] = "GET, POST"
+    return response
+
+
+def _response(answer: Answer, media_type: str) -> HttpResponse:
+    """With the older media type, whatever is well-formed JSON is answered by 200, errors and all."""
+    response = _json(answer.content, answer.status if media_type == RESPONSE_TYPE else 200, media_type)
+    if answer.retry_after:
+        response["Retry-After"] = str(answer.retry_after)
+    return response
+
+
+def _json(content: bytes, status: int, media_type: str) -> HttpResponse:
+    response = HttpResponse(content, status=status, content_type=f"{media_type}; charset=utf-8")
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+def _cacheable(request: HttpRequest, response: HttpResponse, answer: Answer) -> HttpResponse:
+    """What browsers, proxies and CDNs may keep; nothing of it if the client has the same already."""
+    response["Cache-Control"] = settings.CATALOG_CACHE_CONTROL
+    response["ETag"] = answer.etag
+    patch_vary_headers(response, ["Accept"])
+    del request.session  # Else its middleware sets a cookie, to take back one that is no session's.
+    return get_conditional_response(request, etag=answer.etag, response=response) or response
+
+
+def _set_cookie(response: HttpResponse, name: str, kept: tuple[str, int] | None, *, path: str) -> None:
+    value, seconds = kept or ("", 0)
+    response.set_signed_cookie(
+        name,
+        value,
+        max_age=seconds,
+        path=path,
+        secure=settings.HTTPS,
+        httponly=True,
+        samesite="Lax",
+    )

@@ -1,0 +1,210 @@
+"""The viewer's account: what a customer sees and changes of their own."""
+
+from datetime import datetime
+from typing import Any
+
+import strawberry
+import strawberry_django
+from django.db.models import QuerySet
+
+from domain.accounts import accounts, sessions
+from domain.sales import cart as carts
+from schema.base import ids
+from schema.base.connections import After, Before, First, Last, Page
+from schema.base.context import Info
+from schema.base.errors import Refusals, UserError
+from schema.base.loading import load, load_nodes
+from schema.shop.cart import Cart
+from schema.shop.checkout import Address, AddressInput
+from schema.shop.orders import NEWEST, OrderConnection
+from storefront import models
+
+# ── types ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@strawberry_django.type(models.SavedAddress, description="An entry of the address book.")
+class SavedAddress(ids.Node):
+    address: Address = strawberry_django.field(description="The address itself.")
+
+
+@strawberry_django.type(models.Session, description="A login on one device.")
+class Session(ids.Node):
+    created_at: datetime = strawberry_django.field(description="When it was begun.")
+    last_used_at: datetime = strawberry_django.field(description="When it was last refreshed.")
+    expires_at: datetime = strawberry_django.field(description="When one has to log in again.")
+    user_agent: str = strawberry_django.field(description="What the browser or app calls itself; may be empty.")
+
+    @strawberry_django.field(description="Whether it is the one that asks.")
+    def current(self: Any, info: Info) -> bool:
+        return info.context.session is not None and self.pk == info.context.session.pk
+
+
+@strawberry_django.type(models.User, description="The viewer's account.")
+class User(ids.Node):
+    name: str = strawberry_django.field(description="How to address them; may be empty.")
+    is_staff: bool = strawberry_django.field(description="Whether they may enter the admin.")
+
+    @strawberry_django.field(description="Where their mail goes; see `emailVerified`.")
+    def email(self: Any) -> str:
+        return str(self.address)
+
+    @strawberry_django.field(description="Whether they have shown, by the link of a mail, that the e-mail is theirs.")
+    def email_verified(self: Any) -> bool:
+        return self.email is not None
+
+    @strawberry_django.field(graphql_type=Cart | None, description="The active cart; null without one.")
+    def cart(self: Any, info: Info) -> models.Cart | None:
+        return load(carts.candidates(carts.CartKey(user=self)), info).first()
+
+    @strawberry_django.field(graphql_type=list[SavedAddress], description="The address book, at most 50 entries.")
+    def addresses(self: Any, info: Info) -> "QuerySet[models.SavedAddress]":
+        return load(self.addresses.all(), info)
+
+    @strawberry_django.field(
+        graphql_type=list[Session], description="Where they are logged in, last used first; at most 50."
+    )
+    def sessions(self: Any, info: Info) -> "QuerySet[models.Session]":
+        return load(sessions.alive(info.context.now).filter(user=self), info)
+
+    @strawberry_django.field(description="Their orders, the newest first.")
+    def orders(
+        self: Any, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> OrderConnection:
+        page = Page(
+            self.orders.all(),
+            NEWEST,
+            load=lambda rows: load_nodes(rows, info),
+            first=first,
+            after=after,
+            last=last,
+            before=before,
+        )
+        return OrderConnection(page=page)
+
+
+# ── inputs ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@strawberry.input(description="What is left out stays as it was.")
+class UpdateProfileInput:
+    name: str | None = strawberry.field(default=None, description="How to address them; 200 characters.")
+
+
+@strawberry.input(description="An entry for the address book.")
+class SaveAddressInput:
+    address: AddressInput = strawberry.field(description="As a whole.")
+    id: strawberry.ID | None = strawberry.field(
+        default=None, description="`SavedAddress.id` of the one to replace; without it, a new entry."
+    )
+
+
+@strawberry.input(description="Which entry to take out of the address book.")
+class DeleteAddressInput:
+    id: strawberry.ID = strawberry.field(description="`SavedAddress.id`.")
+
+
+@strawberry.input(description="The viewer's consent.")
+class DeleteAccountInput:
+    password: str = strawberry.field(description="The account's.")
+
+
+@strawberry.input(description="Whose password was forgotten.")
+class RequestPasswordResetInput:
+    email: str = strawberry.field(description="The account's.")
+
+
+@strawberry.input(description="What shows that an e-mail is theirs.")
+class VerifyEmailInput:
+    token: str = strawberry.field(description="Of the link in the mail.")
+
+
+# ── payloads ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@strawberry.type(description="That a mail was sent, or why not.")
+class PasswordResetPayload:
+    user_errors: list[UserError] = strawberry.field(
+        default_factory=list, description="Why nothing was done; empty on success."
+    )
+
+
+@strawberry.type(description="The viewer's account as it is now, or why nothing was done.")
+class AccountPayload:
+    user_errors: list[UserError] = strawberry.field(
+        default_factory=list, description="Why nothing was done; empty on success."
+    )
+
+    @strawberry.field(graphql_type=User | None, description="Null for whoever is not logged in.")
+    def user(self, info: Info) -> models.User | None:
+        return None if self.user_errors else info.context.viewer
+
+
+# ── queries and mutations ────────────────────────────────────────────────────────────────────────────
+
+
+@strawberry.type
+class AccountQuery:
+    @strawberry.field(graphql_type=User | None, description="The viewer; null for whoever is not logged in.")
+    def me(self, info: Info) -> models.User | None:
+        return info.context.viewer
+
+
+@strawberry.type
+class AccountMutation:
+    @strawberry.mutation(
+        description="Sends a mail to the address, with a link where it has an account; the answer is the same. "
+        "Errors: INVALID, RATE_LIMITED."
+    )
+    def request_password_reset(self, info: Info, input: RequestPasswordResetInput) -> PasswordResetPayload:
+        with Refusals(info) as errors:
+            accounts.request_password_reset(email=input.email, client=info.context.client, now=info.context.now)
+        return PasswordResetPayload(user_errors=errors)
+
+    @strawberry.mutation(
+        description="Shows, by the link of a mail, that the e-mail is the account's. Again changes nothing. "
+        "Errors: TOKEN_EXPIRED, INVALID."
+    )
+    def verify_email(self, info: Info, input: VerifyEmailInput) -> AccountPayload:
+        with Refusals(info) as errors:
+            viewer = info.context.viewer  # An access token that is not good is refused before anything is done.
+            user = accounts.verify_email(token=input.token)
+            info.context.viewer = user if viewer == user else viewer
+        return AccountPayload(user_errors=errors)
+
+    @strawberry.mutation(description="Changes what the viewer says of themself. Needs a viewer. Errors: INVALID.")
+    def update_profile(self, info: Info, input: UpdateProfileInput) -> AccountPayload:
+        with Refusals(info) as errors:
+            accounts.update_profile(user=info.context.user, name=input.name)
+        return AccountPayload(user_errors=errors)
+
+    @strawberry.mutation(
+        description="Adds to the address book, or replaces an entry. Needs a viewer. "
+        "Errors: INVALID, ADDRESS_INCOMPLETE, NOT_FOUND."
+    )
+    def save_address(self, info: Info, input: SaveAddressInput) -> AccountPayload:
+        with Refusals(info) as errors:
+            accounts.save_address(
+                user=info.context.user,
+                address_id=ids.uuid(input.id, "SavedAddress", field=["id"]) if input.id is not None else None,
+                address=input.address.decoded(),
+                now=info.context.now,
+            )
+        return AccountPayload(user_errors=errors)
+
+    @strawberry.mutation(description="Takes an entry out of the address book. Needs a viewer. Errors: NOT_FOUND.")
+    def delete_address(self, info: Info, input: DeleteAddressInput) -> AccountPayload:
+        with Refusals(info) as errors:
+            accounts.delete_address(user=info.context.user, address_id=ids.uuid(input.id, "SavedAddress", field=["id"]))
+        return AccountPayload(user_errors=errors)
+
+    @strawberry.mutation(
+        description="Forgets the viewer and ends every session; their orders stay with the shop. Needs a viewer. "
+        "Errors: INVALID_CREDENTIALS, RATE_LIMITED."
+    )
+    def delete_account(self, info: Info, input: DeleteAccountInput) -> AccountPayload:
+        with Refusals(info) as errors:
+            accounts.delete_account(
+                user=info.context.user, password=input.password, client=info.context.client, now=info.context.now
+            )
+            info.context.leave()
+        return AccountPayload(user_errors=errors)

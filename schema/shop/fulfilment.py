@@ -1,0 +1,79 @@
+"""Orders on their way, for staff: what left, and that it arrived."""
+
+from datetime import datetime
+from typing import Any
+
+import strawberry
+import strawberry_django
+
+from domain.sales import fulfilment
+from schema.base import ids
+from schema.base.context import Info
+from schema.base.errors import Refusals
+from schema.shop.orders import OrderPayload
+from storefront import models
+
+# ── types ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@strawberry_django.type(models.Shipment, description="A parcel that left.")
+class Shipment(ids.Node):
+    carrier: str = strawberry_django.field(description="Who carries it.")
+    tracking_number: str = strawberry_django.field(description="The carrier's number of the parcel.")
+    shipped_at: datetime = strawberry_django.field(description="When it left.")
+
+    @strawberry_django.field(description="The carrier's page about the parcel; null when there is none.")
+    def tracking_url(self: Any) -> str | None:
+        return self.tracking_url or None
+
+
+# ── inputs ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@strawberry.input(description="The parcel that left.")
+class ShipOrderInput:
+    order_id: strawberry.ID = strawberry.field(description="`Order.id`.")
+    carrier: str = strawberry.field(description="Who carries it; 100 characters.")
+    tracking_number: str = strawberry.field(description="The carrier's number; 100 characters.")
+    tracking_url: str | None = strawberry.field(default=None, description="The carrier's page about the parcel.")
+
+
+@strawberry.input(description="The order that arrived.")
+class MarkOrderDeliveredInput:
+    order_id: strawberry.ID = strawberry.field(description="`Order.id`.")
+
+
+# ── mutations ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@strawberry.type
+class FulfilmentMutation:
+    @strawberry.mutation(
+        description="For staff: notes that a parcel of a paid order left, and has the buyer told. The same parcel "
+        "again changes nothing; another one of a shipped order is added. Errors: NOT_FOUND, ORDER_STATE, INVALID."
+    )
+    def ship_order(self, info: Info, input: ShipOrderInput) -> OrderPayload:
+        info.context.allow("change_order")
+        with Refusals(info) as errors:
+            order = fulfilment.ship(
+                order_id=ids.uuid(input.order_id, "Order", field=["order_id"]),
+                carrier=input.carrier,
+                tracking_number=input.tracking_number,
+                tracking_url=input.tracking_url or "",
+                actor=info.context.viewer,
+                now=info.context.now,
+            )
+            return OrderPayload(row=order)
+        return OrderPayload(user_errors=errors)
+
+    @strawberry.mutation(
+        description="For staff: notes that a shipped order arrived; once more changes nothing. "
+        "Errors: NOT_FOUND, ORDER_STATE."
+    )
+    def mark_order_delivered(self, info: Info, input: MarkOrderDeliveredInput) -> OrderPayload:
+        info.context.allow("change_order")
+        with Refusals(info) as errors:
+            order_id = ids.uuid(input.order_id, "Order", field=["order_id"])
+            order = fulfilment.mark_delivered(order_id=order_id, actor=info.context.viewer, now=info.context.now)
+            return OrderPayload(row=order)
+        return OrderPayload(user_errors=errors)
