@@ -16,7 +16,7 @@ from graphql import (
 )
 
 # `metadata` of a root field whose answer depends on its arguments, the catalogue and the settings alone.
-# tests/schema/test_public.py walks all that can be reached from one.
+# tests/schema/base/test_public.py walks all that can be reached from one.
 PUBLIC = {"commercia": "public"}
 
 

@@ -1,7 +1,7 @@
 """The catalogue's version, which each database raises by itself whenever one of the catalogue's tables is written.
 
 A later migration that makes SQLite rebuild one of these tables must create its triggers again (call `watch`), as must
-one that adds a table to what the public is shown: tests/domain/test_catalogue_version.py tries each.
+one that adds a table to what the public is shown: tests/domain/catalog/test_catalog_version.py tries each.
 """
 
 from django.db import migrations, models

@@ -29,7 +29,7 @@ from storefront.models import (
     Session,
     User,
 )
-from tests.domain.test_races import adding, kinds, placing, together
+from tests.domain.sales.test_races import adding, kinds, placing, together
 from tests.factories import ADDRESS, NOW, ShippingMethodFactory, UserFactory, VariantFactory, totals
 
 pytestmark = pytest.mark.django_db(transaction=True)

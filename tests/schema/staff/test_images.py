@@ -16,7 +16,7 @@ from tests.pictures import HTML, SVG, claiming, drawn, located
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "images.md"
+PAGE = Path(__file__).parents[3] / "docs" / "images.md"
 DOCUMENT = """
 mutation createImageUpload($input: CreateImageUploadInput!) {
   payload: createImageUpload(input: $input) { url fields { name value } key userErrors { code field message } }

@@ -36,7 +36,7 @@ FOLLOW = """query ($id: ID!, $first: Int, $after: String) {
     }
   }
 }"""
-DOCUMENTATION = Path(__file__).parent.parent.parent / "docs" / "importing.md"
+DOCUMENTATION = Path(__file__).parents[3] / "docs" / "importing.md"
 WITH_PREFLIGHT = {"apollo-require-preflight": "true"}
 
 

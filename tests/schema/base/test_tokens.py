@@ -23,7 +23,7 @@ from tests.factories import UserFactory, VariantFactory
 
 pytestmark = pytest.mark.django_db
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 NEW_KEY = "the-key-after-the-rotation-" + "1" * 32
 ANY_KEY = "somebody-elses-key-" + "2" * 32
 ORDER = ids.encode("Order", "0" * 32)

@@ -29,7 +29,7 @@ from tests.fake_gateways import FAKES
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 KILLS = int(os.environ.get("KILLS", "1"))
 CLASSES = {
     "STRIPE": "domain.payments.gateways.stripe.StripeGateway",

@@ -14,7 +14,7 @@ from domain.catalog.renditions import ImageSize
 from domain.jobs import clocks
 from domain.jobs.handlers import HANDLERS
 from storefront.models import Image, ImageUpload, OutboxMessage, Product
-from tests.domain.test_races import together
+from tests.domain.sales.test_races import together
 from tests.factories import NOW, ImageFactory, ProductFactory, VariantFactory
 from tests.pictures import HTML, NOT_PICTURES, claiming, drawn, located
 
