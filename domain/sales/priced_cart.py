@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, Prefetch, UUIDField
 
 from domain.base.money import Exchange
-from domain.base.prepared_queries import Statement, attach
+from domain.base.prepared_queries import PreparedQuery, attach
 from domain.catalog.catalog_version import Changes
 from domain.sales import currency, pricing, promotions, rates_cache, shipping, tax
 from domain.sales.promotions import DiscountRefused
@@ -23,14 +23,14 @@ _LINES = CartLine.objects.select_related("variant__product", "variant__stock")
 PREFETCHED = (Prefetch("lines", _LINES), "discounts")
 # The same of one cart.
 _HAS_CODES = Exists(Cart.discounts.through.objects.filter(cart=OuterRef("pk")))
-_CART = Statement(
+_CART = PreparedQuery(
     lambda cart: (
         Cart.objects.filter(pk=cart).select_related(*RELATED).annotate(has_codes=_HAS_CODES, changes=Changes())
     ),
     cart=UUIDField(),
 )
-_LINES_OF = Statement(lambda cart: _LINES.filter(cart=cart), cart=UUIDField())
-_DISCOUNTS_OF = Statement(lambda cart: Discount.objects.filter(carts=cart), cart=UUIDField())
+_LINES_OF = PreparedQuery(lambda cart: _LINES.filter(cart=cart), cart=UUIDField())
+_DISCOUNTS_OF = PreparedQuery(lambda cart: Discount.objects.filter(carts=cart), cart=UUIDField())
 
 
 @dataclass(frozen=True)
