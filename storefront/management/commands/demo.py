@@ -18,7 +18,7 @@ from domain.importing.sheets import Note
 from domain.importing.shopify_csv import import_products
 from domain.payments import payments
 from domain.sales import cart as carts
-from domain.sales import checkout, orders, priced_cart
+from domain.sales import checkout, orders
 from storefront import demo
 from storefront.demo.pictures import draw_all
 from storefront.models import (
@@ -139,14 +139,14 @@ def _buy(customer: User, wanted: dict[str, int], tokens: list[str], *, now: date
     ids = dict(ProductVariant.objects.filter(sku__in=wanted).values_list("sku", "pk"))
     key = carts.CartKey(user=customer)
     carts.add_lines(key=key, lines=[carts.NewLine(ids[sku], n) for sku, n in wanted.items()], now=now)
-    cart = checkout.update(
+    priced = checkout.update(
         key=key,
         email=customer.email,
         shipping_address=_ADDRESS,
         shipping_method_id=ShippingMethod.objects.get(name="Standard", zone__name="Everywhere").pk,
         now=now,
     )
-    total = priced_cart.quote(cart=priced_cart.load(cart=cart), now=now).totals.total
+    total = priced.quote.totals.total
     order = orders.place(key=key, expected_total=total, now=now).order
     if not tokens:
         orders.cancel(order_id=order.pk, viewer=customer, reason="Ordered by mistake.", now=now)
