@@ -11,12 +11,13 @@ import strawberry_django
 from domain.sales import cart as carts
 from domain.sales import checkout as checkouts
 from domain.sales import currency as currencies
-from domain.sales import priced_cart, pricing, promotions
+from domain.sales import pricing, promotions
+from domain.sales.priced_cart import PricedCart, find_priced_cart
 from schema.base import ids
 from schema.base.context import Info
 from schema.base.enums import expose
 from schema.base.errors import Refusals, UserError, telling_limits, user_error, user_errors
-from schema.base.loading import complete, load
+from schema.base.loading import load
 from schema.base.scalars import Money
 from schema.shop.catalog import ProductVariant
 from schema.shop.checkout import (
@@ -26,7 +27,7 @@ from schema.shop.checkout import (
     RemoveDiscountCodeInput,
 )
 from schema.shop.orders import Order
-from schema.shop.pricing import QUOTED, PriceStep, quote_of
+from schema.shop.pricing import PriceStep, quote_of, show
 from storefront import models
 
 expose(
@@ -52,16 +53,12 @@ expose(
 )
 
 
-def _totals(cart: models.Cart, info: Info) -> pricing.Totals:
-    return quote_of(cart, info).totals
-
-
 def _amounts(line: models.CartLine, info: Info) -> pricing.Amounts:
-    return _totals(line.cart, info).lines[line.variant.sku]
+    return quote_of(line.cart_id, info).totals.lines[line.variant.sku]
 
 
-def _money(amount: Decimal, cart: models.Cart, info: Info) -> Money:
-    return Money.of(amount, quote_of(cart, info).exchange.currency)
+def _money(amount: Decimal, cart_id: UUID, info: Info) -> Money:
+    return Money.of(amount, quote_of(cart_id, info).exchange.currency)
 
 
 # ── types ────────────────────────────────────────────────────────────────────────────────────────────
@@ -76,29 +73,29 @@ class CartLine(ids.Node):
         select_related=["variant"], description="Current price of one unit, in the cart's currency."
     )
     def unit_price(self: Any, info: Info) -> Money:
-        return _money(quote_of(self.cart, info).unit_prices[self.variant_id], self.cart, info)
+        return _money(quote_of(self.cart_id, info).unit_prices[self.variant_id], self.cart_id, info)
 
     @strawberry_django.field(select_related=["variant"], description="`unitPrice` × `quantity`.")
     def total(self: Any, info: Info) -> Money:
-        return _money(_amounts(self, info).listed, self.cart, info)
+        return _money(_amounts(self, info).listed, self.cart_id, info)
 
     @strawberry_django.field(
         select_related=["variant"], description="The part of the discounts that falls on this line."
     )
     def discount(self: Any, info: Info) -> Money:
-        return _money(_amounts(self, info).discount, self.cart, info)
+        return _money(_amounts(self, info).discount, self.cart_id, info)
 
     @strawberry_django.field(select_related=["variant"], description="Price of the line after discounts, without tax.")
     def net(self: Any, info: Info) -> Money:
-        return _money(_amounts(self, info).net, self.cart, info)
+        return _money(_amounts(self, info).net, self.cart_id, info)
 
     @strawberry_django.field(select_related=["variant"], description="Tax on this line.")
     def tax(self: Any, info: Info) -> Money:
-        return _money(_amounts(self, info).tax, self.cart, info)
+        return _money(_amounts(self, info).tax, self.cart_id, info)
 
     @strawberry_django.field(select_related=["variant"], description="Final price of the line: `net` + `tax`.")
     def gross(self: Any, info: Info) -> Money:
-        return _money(_amounts(self, info).gross, self.cart, info)
+        return _money(_amounts(self, info).gross, self.cart_id, info)
 
 
 @strawberry_django.type(models.Cart, description="A shopping cart, at current prices.")
@@ -113,8 +110,6 @@ class Cart(ids.Node):
     )
     updated_at: datetime = strawberry_django.field(description="When the cart last changed.")
     checkout: Checkout | None = strawberry_django.field(
-        select_related=priced_cart.RELATED,
-        prefetch_related=priced_cart.PREFETCHED,
         description="What the buyer entered for the checkout; null before the first call of `checkout`.",
     )
     order: Order | None = strawberry_django.field(
@@ -132,58 +127,54 @@ class Cart(ids.Node):
         return currencies.exchange_of(cart=self).currency
 
     @strawberry_django.field(
-        **QUOTED,
         description="The discount codes in the cart. `problems` lists those that cannot be used now.",
     )
-    def discount_codes(self: Any) -> list[str]:
-        return [discount.code for discount in self.discounts.all()]
+    def discount_codes(self: Any, info: Info) -> list[str]:
+        return [discount.code for discount in info.context.priced_carts[self.pk].discounts]
 
-    @strawberry_django.field(**QUOTED, description="Sum of the line totals.")
+    @strawberry_django.field(description="Sum of the line totals.")
     def subtotal(self: Any, info: Info) -> Money:
-        return _money(_totals(self, info).subtotal, self, info)
+        return _money(quote_of(self.pk, info).totals.subtotal, self.pk, info)
 
-    @strawberry_django.field(**QUOTED, description="Total of the discounts on goods and shipping.")
+    @strawberry_django.field(description="Total of the discounts on goods and shipping.")
     def discount(self: Any, info: Info) -> Money:
-        return _money(_totals(self, info).discount, self, info)
+        return _money(quote_of(self.pk, info).totals.discount, self.pk, info)
 
-    @strawberry_django.field(**QUOTED, description="Price of the chosen shipping option; zero until one is chosen.")
+    @strawberry_django.field(description="Price of the chosen shipping option; zero until one is chosen.")
     def shipping(self: Any, info: Info) -> Money:
-        return _money(_totals(self, info).shipping, self, info)
+        return _money(quote_of(self.pk, info).totals.shipping, self.pk, info)
 
-    @strawberry_django.field(**QUOTED, description="`total` without `tax`.")
+    @strawberry_django.field(description="`total` without `tax`.")
     def net(self: Any, info: Info) -> Money:
-        return _money(_totals(self, info).net, self, info)
+        return _money(quote_of(self.pk, info).totals.net, self.pk, info)
 
     @strawberry_django.field(
-        **QUOTED,
         description="Tax on goods and shipping at the destination. Without a shipping address, the tax in the shop's "
         "own country.",
     )
     def tax(self: Any, info: Info) -> Money:
-        return _money(_totals(self, info).tax, self, info)
+        return _money(quote_of(self.pk, info).totals.tax, self.pk, info)
 
     @strawberry_django.field(
-        **QUOTED,
         description="What the buyer pays: `net` + `tax`. Send it to `placeOrder` as `expectedTotal`. It is `subtotal` "
         "- `discount` + `shipping`, plus `tax` unless `shop.pricesIncludeTax`.",
     )
     def total(self: Any, info: Info) -> Money:
-        return _money(_totals(self, info).total, self, info)
+        return _money(quote_of(self.pk, info).totals.total, self.pk, info)
 
-    @strawberry_django.field(**QUOTED, description="The calculation of the total, step by step.")
+    @strawberry_django.field(description="The calculation of the total, step by step.")
     def price_trace(self: Any, info: Info) -> list[PriceStep]:
-        totals = _totals(self, info)
+        totals = quote_of(self.pk, info).totals
         return [PriceStep.of(step, totals.currency) for step in totals.trace]
 
     @strawberry_django.field(
-        **QUOTED,
         description="Everything that would make `placeOrder` fail now, with data to correct it. `field` is a path in "
         "this cart. PRICE_CHANGED only stops a `placeOrder` that sends the old total.",
     )
     def problems(self: Any, info: Info) -> list[UserError]:
         if self.state != models.CartState.ACTIVE:
             return []
-        return user_errors(checkouts.problems(cart=self, quote=quote_of(self, info), now=info.context.now))
+        return user_errors(checkouts.problems(priced=info.context.priced_carts[self.pk]))
 
 
 # ── errors ───────────────────────────────────────────────────────────────────────────────────────────
@@ -292,14 +283,14 @@ class ClearCartInput:
 
 @strawberry.type(description="The result of changing a cart: the cart, or errors.")
 class CartPayload:
-    row: strawberry.Private[models.Cart | None] = None
+    priced: strawberry.Private[PricedCart | None] = None
     user_errors: list[UserError] = strawberry.field(
         default_factory=list, description="Errors that stopped the mutation; empty on success."
     )
 
     @strawberry.field(graphql_type=Cart | None, description="The cart as it is now; null if the mutation failed.")
     def cart(self, info: Info) -> models.Cart | None:
-        return complete(self.row, info) if self.row else None
+        return show(self.priced, info)
 
 
 # ── queries and mutations ────────────────────────────────────────────────────────────────────────────
@@ -318,11 +309,11 @@ class CartQuery:
         found = carts.candidates(key=info.context.cart_key(code))
         if code is None:
             found = found.filter(state=models.CartState.ACTIVE)
-        cart = load(found, info).first()
-        if cart is None and code is not None:
+        priced = find_priced_cart(candidates=found, now=info.context.now)
+        if priced is None and code is not None:
             with telling_limits():
                 info.context.count_unknown_cart()
-        return cart
+        return show(priced, info)
 
 
 @strawberry.type
@@ -343,9 +334,9 @@ class CartMutation:
             ]
             key = info.context.cart_key(input.cart_code)
             currency = info.context.exchange.currency
-            cart = carts.add_lines(key=key, lines=lines, currency=currency, now=info.context.now)
-            info.context.remember_cart(cart)
-            return CartPayload(row=cart)
+            priced = carts.add_lines(key=key, lines=lines, currency=currency, now=info.context.now)
+            info.context.remember_cart(priced.cart)
+            return CartPayload(priced=priced)
         return CartPayload(user_errors=errors)
 
     @strawberry.mutation(
@@ -356,8 +347,8 @@ class CartMutation:
         with Refusals(info) as errors:
             line_id = ids.uuid(input.line_id, "CartLine", field=["line_id"])
             key = info.context.cart_key(input.cart_code)
-            cart = carts.set_quantity(key=key, line_id=line_id, quantity=input.quantity, now=info.context.now)
-            return CartPayload(row=cart)
+            priced = carts.set_quantity(key=key, line_id=line_id, quantity=input.quantity, now=info.context.now)
+            return CartPayload(priced=priced)
         return CartPayload(user_errors=errors)
 
     @strawberry.mutation(description="Removes lines, either all or none. Errors: NOT_FOUND, CART_LOCKED.")
@@ -368,8 +359,8 @@ class CartMutation:
                 for index, line_id in enumerate(input.line_ids)
             ]
             key = info.context.cart_key(input.cart_code)
-            cart = carts.remove_lines(key=key, line_ids=line_ids, now=info.context.now)
-            return CartPayload(row=cart)
+            priced = carts.remove_lines(key=key, line_ids=line_ids, now=info.context.now)
+            return CartPayload(priced=priced)
         return CartPayload(user_errors=errors)
 
     @strawberry.mutation(
@@ -378,7 +369,7 @@ class CartMutation:
     def clear_cart(self, info: Info, input: ClearCartInput | None = None) -> CartPayload:
         with Refusals(info) as errors:
             key = info.context.cart_key(input.cart_code if input else None)
-            return CartPayload(row=carts.clear(key=key, now=info.context.now))
+            return CartPayload(priced=carts.clear(key=key, now=info.context.now))
         return CartPayload(user_errors=errors)
 
     @strawberry.mutation(
@@ -395,7 +386,7 @@ class CartMutation:
                 input.billing_address,
                 input.shipping_option_id,
             )
-            cart = checkouts.update(
+            priced = checkouts.update(
                 key=info.context.cart_key(input.cart_code),
                 email=input.email,
                 shipping_address=shipping.decoded() if shipping else None,
@@ -407,7 +398,7 @@ class CartMutation:
                 currency_code=input.currency,
                 now=info.context.now,
             )
-            return CartPayload(row=cart)
+            return CartPayload(priced=priced)
         return CartPayload(user_errors=errors)
 
     @strawberry.mutation(
@@ -418,12 +409,12 @@ class CartMutation:
         with Refusals(info) as errors:
             info.context.check_discounts()
             key = info.context.cart_key(input.cart_code)
-            return CartPayload(row=checkouts.apply_code(key=key, code=input.code, now=info.context.now))
+            return CartPayload(priced=checkouts.apply_code(key=key, code=input.code, now=info.context.now))
         return CartPayload(user_errors=errors)
 
     @strawberry.mutation(description="Removes a discount code from the cart. Errors: NOT_FOUND, CART_LOCKED.")
     def remove_discount_code(self, info: Info, input: RemoveDiscountCodeInput) -> CartPayload:
         with Refusals(info) as errors:
             key = info.context.cart_key(input.cart_code)
-            return CartPayload(row=checkouts.remove_code(key=key, code=input.code, now=info.context.now))
+            return CartPayload(priced=checkouts.remove_code(key=key, code=input.code, now=info.context.now))
         return CartPayload(user_errors=errors)

@@ -104,21 +104,21 @@ class Checkout:
         description="The chosen option; null until one is chosen, and if the chosen one is no longer available.",
     )
     def shipping_option(self: Any, info: Info) -> shipping.Offer | None:
-        return quote_of(self.cart, info).offer
+        return quote_of(self.cart_id, info).offer
 
     @strawberry_django.field(
         graphql_type=list[ShippingOption],
         description="The options for the cart and its shipping address; empty without an address.",
     )
     def shipping_options(self: Any, info: Info) -> list[shipping.Offer]:
-        return quote_of(self.cart, info).offers
+        return quote_of(self.cart_id, info).offers
 
     @strawberry_django.field(
         description="Whether e-mail, address and shipping option are complete. `Cart.problems` lists everything else "
         "that stops the order.",
     )
     def ready(self: Any, info: Info) -> bool:
-        return not checkouts.missing(checkout=self, quote=quote_of(self.cart, info))
+        return not checkouts.missing(priced=info.context.priced_carts[self.cart_id])
 
 
 # ── errors ───────────────────────────────────────────────────────────────────────────────────────────
