@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import models as db
 from django.db import transaction
 
-from domain.base.prepared_queries import Statement
+from domain.base.prepared_queries import PreparedQuery
 from storefront.models import (
     Attempts,
     Cart,
@@ -45,8 +45,8 @@ def _locked(rows: db.QuerySet[Row]) -> db.QuerySet[Row]:
     return _locking(rows)
 
 
-class Lock(Statement[Row]):
-    """A statement that locks what it finds, by primary key."""
+class Lock(PreparedQuery[Row]):
+    """A prepared query that locks the rows it finds, by primary key."""
 
     def __init__(self, rows: Callable[..., db.QuerySet[Row]], **fields: db.Field[Any, Any]) -> None:
         super().__init__(lambda **given: _locking(rows(**given)), **fields)

@@ -14,7 +14,7 @@ from django.db.models import BigIntegerField, CharField, Q, QuerySet
 from domain.base import locks
 from domain.base.errors import DomainError, InvalidInput, NotFound, raise_all
 from domain.base.money import MAX_AMOUNT
-from domain.base.prepared_queries import Statement, insert, update
+from domain.base.prepared_queries import PreparedQuery, insert, update
 from domain.catalog import stock
 from domain.catalog.catalog_version import Changes
 from domain.sales import currency as currencies
@@ -22,7 +22,7 @@ from domain.sales.priced_cart import PricedCart, load_priced_cart, new_priced_ca
 from storefront.models import Cart, CartLine, CartState, Checkout, Order, ProductVariant, StockPolicy, User
 
 MAX_LINES = 200
-_VARIANTS = Statement(
+_VARIANTS = PreparedQuery(
     lambda keys: (
         ProductVariant.objects.filter(pk__in=keys).select_related("product", "stock").annotate(changes=Changes())
     ),

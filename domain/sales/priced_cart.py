@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, QuerySet, UUIDField
 
 from domain.base.money import Exchange
-from domain.base.prepared_queries import Statement, attach
+from domain.base.prepared_queries import PreparedQuery, attach
 from domain.catalog.catalog_version import Changes
 from domain.sales import currency, pricing, promotions, rates_cache, shipping, tax
 from domain.sales.promotions import DiscountRefused
@@ -25,12 +25,12 @@ def _with_rest(carts: QuerySet[Cart]) -> QuerySet[Cart]:
     return carts.select_related("currency", "user", "checkout").annotate(has_codes=_HAS_CODES, changes=Changes())
 
 
-_CART = Statement(lambda cart: _with_rest(Cart.objects.filter(pk=cart)), cart=UUIDField())
-_LINES_OF = Statement(
+_CART = PreparedQuery(lambda cart: _with_rest(Cart.objects.filter(pk=cart)), cart=UUIDField())
+_LINES_OF = PreparedQuery(
     lambda cart: CartLine.objects.filter(cart=cart).select_related("variant__product", "variant__stock"),
     cart=UUIDField(),
 )
-_DISCOUNTS_OF = Statement(lambda cart: Discount.objects.filter(carts=cart), cart=UUIDField())
+_DISCOUNTS_OF = PreparedQuery(lambda cart: Discount.objects.filter(carts=cart), cart=UUIDField())
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import strawberry
@@ -11,20 +11,24 @@ import strawberry_django
 from domain.sales import cart as carts
 from domain.sales import checkout as checkouts
 from domain.sales import currency as currencies
-from domain.sales import pricing
+from domain.sales import pricing, promotions
 from domain.sales.priced_cart import PricedCart, find_priced_cart
 from schema.base import ids
 from schema.base.context import Info
 from schema.base.enums import expose
-from schema.base.errors import Refusals, UserError, telling_limits, user_errors
+from schema.base.errors import Refusals, UserError, telling_limits, user_error, user_errors
+from schema.base.loading import load
 from schema.base.scalars import Money
 from schema.shop.catalog import ProductVariant
+from schema.shop.checkout import (
+    ApplyDiscountCodeInput,
+    Checkout,
+    CheckoutInput,
+    RemoveDiscountCodeInput,
+)
+from schema.shop.orders import Order
 from schema.shop.pricing import PriceStep, quote_of, show
 from storefront import models
-
-if TYPE_CHECKING:
-    from schema.shop.checkout import Checkout
-    from schema.shop.orders import Order
 
 expose(
     models.CartState,
@@ -32,6 +36,20 @@ expose(
     MERGED="Went into another cart.",
     CONVERTED="Became an order, and is locked for good.",
     ABANDONED="Was left behind.",
+)
+
+expose(
+    promotions.Refusal,
+    "Why a discount code does not count.",
+    name="DiscountRefusal",
+    UNKNOWN="There is no such code.",
+    NOT_YET="It begins later.",
+    OVER="It has ended.",
+    USED_UP="As many orders as may have used it have.",
+    USED_BY_CUSTOMER="This account or e-mail has used it as often as one may.",
+    BELOW_MINIMUM="The goods cost less than the code's `minimum`.",
+    COVERS_NOTHING="Nothing that it covers is in the cart.",
+    TOO_MANY="The cart holds as many codes as it may.",
 )
 
 
@@ -89,12 +107,10 @@ class Cart(ids.Node):
         description="In the order in which they were added.",
     )
     updated_at: datetime = strawberry_django.field(description="When it last changed.")
-    checkout: Annotated["Checkout", strawberry.lazy("schema.shop.checkout")] | None = strawberry_django.field(
+    checkout: Checkout | None = strawberry_django.field(
         description="Null until `checkout` is first called.",
     )
-    order: Annotated["Order", strawberry.lazy("schema.shop.orders")] | None = strawberry_django.field(
-        description="What it became; null while it is not CONVERTED."
-    )
+    order: Order | None = strawberry_django.field(description="What it became; null while it is not CONVERTED.")
 
     @strawberry_django.field(prefetch_related=["lines"], description="Units in all lines together.")
     def total_quantity(self: Any) -> int:
@@ -152,6 +168,67 @@ class Cart(ids.Node):
         if self.state != models.CartState.ACTIVE:
             return []
         return user_errors(checkouts.problems(priced=info.context.priced_carts[self.pk]))
+
+
+# ── errors ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@user_error(carts.CartLocked)
+@strawberry.type(description="The cart can no longer change.")
+class CartLocked(UserError):
+    order_id: strawberry.Private[UUID | None]
+
+    @strawberry.field(
+        graphql_type=Order | None, description="What it became; null when it was merged into another cart."
+    )
+    def order(self, info: Info) -> models.Order | None:
+        return load(models.Order.objects.filter(pk=self.order_id), info).first() if self.order_id else None
+
+    @classmethod
+    def data(cls, error: carts.CartLocked) -> dict[str, Any]:
+        return {"order_id": error.order.pk if error.order else None}
+
+
+@user_error(carts.NotForSale)
+@strawberry.type(description="The variant is unknown or withdrawn.")
+class NotForSale(UserError):
+    line_id: strawberry.ID | None = strawberry.field(
+        description="The line that holds it, for `removeFromCart`; null for one that is not in the cart."
+    )
+
+    @classmethod
+    def data(cls, error: carts.NotForSale) -> dict[str, Any]:
+        return {"line_id": ids.encode_row("CartLine", error.line)}
+
+
+@user_error(checkouts.PriceChanged)
+@strawberry.type(
+    description="A unit costs something else than when it was put into the cart. Show it; `placeOrder` with the new "
+    "`Cart.total` accepts it, and so does `updateCartLine`, with the same quantity too."
+)
+class PriceChanged(UserError):
+    # Never null; but with another type than its siblings' it could not be asked for beside theirs.
+    line_id: strawberry.ID | None = strawberry.field(description="`CartLine.id`, for `updateCartLine`.")
+    before: Money = strawberry.field(description="What one unit cost then.")
+    now: Money = strawberry.field(description="What one unit costs now.")
+
+    @classmethod
+    def data(cls, error: checkouts.PriceChanged) -> dict[str, Any]:
+        before, now = (Money.of(amount, error.currency) for amount in (error.before, error.now))
+        return {"line_id": ids.encode_row("CartLine", error.line), "before": before, "now": now}
+
+
+@user_error(promotions.DiscountRefused)
+@strawberry.type(description="A discount code does not count. `removeDiscountCode` takes it out of the cart.")
+class DiscountRefused(UserError):
+    discount_code: str = strawberry.field(description="The code, as the shop writes it.")
+    reason: promotions.Refusal = strawberry.field(description="Why.")
+    minimum: Money | None = strawberry.field(description="Of BELOW_MINIMUM: what the goods have to cost; else null.")
+
+    @classmethod
+    def data(cls, error: promotions.DiscountRefused) -> dict[str, Any]:
+        minimum = None if error.minimum is None else Money.of(error.minimum, error.currency)
+        return {"discount_code": error.discount_code, "reason": error.reason, "minimum": minimum}
 
 
 # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────
@@ -283,4 +360,51 @@ class CartMutation:
         with Refusals(info) as errors:
             key = info.context.cart_key(input.cart_code if input else None)
             return CartPayload(priced=carts.clear(key=key, now=info.context.now))
+        return CartPayload(user_errors=errors)
+
+    @strawberry.mutation(
+        description="Notes e-mail, addresses, shipping, discount codes and currency; call it as often as needed, with "
+        "what is known. Errors: INVALID, ADDRESS_INCOMPLETE, SHIPPING_UNAVAILABLE, DISCOUNT_REFUSED (for each code), "
+        "CURRENCY_UNAVAILABLE, RATE_LIMITED, NOT_FOUND, CART_LOCKED."
+    )
+    def checkout(self, info: Info, input: CheckoutInput) -> CartPayload:
+        with Refusals(info) as errors:
+            if input.discount_codes:
+                info.context.check_discounts()
+            shipping, billing, option = (
+                input.shipping_address,
+                input.billing_address,
+                input.shipping_option_id,
+            )
+            priced = checkouts.update(
+                key=info.context.cart_key(input.cart_code),
+                email=input.email,
+                shipping_address=shipping.decoded() if shipping else None,
+                billing_address=billing.decoded() if billing else None,
+                shipping_method_id=(
+                    ids.number(option, "ShippingOption", field=["shipping_option_id"]) if option is not None else None
+                ),
+                discount_codes=input.discount_codes,
+                currency_code=input.currency,
+                now=info.context.now,
+            )
+            return CartPayload(priced=priced)
+        return CartPayload(user_errors=errors)
+
+    @strawberry.mutation(
+        description="Has the cart hold one more discount code; one that it holds already changes nothing. "
+        "Errors: DISCOUNT_REFUSED, RATE_LIMITED, NOT_FOUND, CART_LOCKED."
+    )
+    def apply_discount_code(self, info: Info, input: ApplyDiscountCodeInput) -> CartPayload:
+        with Refusals(info) as errors:
+            info.context.check_discounts()
+            key = info.context.cart_key(input.cart_code)
+            return CartPayload(priced=checkouts.apply_code(key=key, code=input.code, now=info.context.now))
+        return CartPayload(user_errors=errors)
+
+    @strawberry.mutation(description="Takes a discount code out of the cart. Errors: NOT_FOUND, CART_LOCKED.")
+    def remove_discount_code(self, info: Info, input: RemoveDiscountCodeInput) -> CartPayload:
+        with Refusals(info) as errors:
+            key = info.context.cart_key(input.cart_code)
+            return CartPayload(priced=checkouts.remove_code(key=key, code=input.code, now=info.context.now))
         return CartPayload(user_errors=errors)

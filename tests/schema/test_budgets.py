@@ -49,6 +49,12 @@ VARIABLES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def mechanisms(settings):
+    """Budgets are those of the default settings."""
+    settings.COMPILED_READS = settings.PREPARED_QUERIES = True
+
+
 def budget(name):
     """A number, or one for each database where they differ."""
     allowed = BUDGETS["operations"][name]
