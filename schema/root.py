@@ -80,12 +80,12 @@ Mutation = merge_types(
 
 @strawberry.directive(
     locations=[DirectiveLocation.QUERY, DirectiveLocation.MUTATION],
-    description="Which currency the operation's prices of the catalogue are in, and a cart that it creates.",
+    description="The currency in which the operation shows catalogue prices, and of a cart that it creates.",
 )
 def in_context(
     value: DirectiveValue[Any],
     currency: Annotated[  # noqa: ARG001 (its place in the schema)
-        str | None, strawberry.argument(description="One of `shop.currencies`; without it, `shop.currency`.")
+        str | None, strawberry.argument(description="One of `shop.currencies`; default: `shop.currency`.")
     ] = None,
 ) -> Any:
     """Read from the operation by `schema.serving.execution`, before any field is."""

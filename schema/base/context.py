@@ -101,13 +101,13 @@ class Context:
     def user(self) -> models.User:
         """The viewer, where there has to be one. Raises UNAUTHENTICATED."""
         if self.viewer is None:
-            raise unauthenticated("Log in first.")
+            raise unauthenticated("You have to log in first.")
         return self.viewer
 
     def allow(self, *permissions: str) -> None:
         """Lets staff pass who have all of these. Raises UNAUTHENTICATED, FORBIDDEN."""
         if not (self.user.is_staff and self.user.has_perms([f"storefront.{name}" for name in permissions])):
-            raise GraphQLError("This is not for you.", extensions={"code": "FORBIDDEN"})
+            raise GraphQLError("You do not have permission to do this.", extensions={"code": "FORBIDDEN"})
 
     def enter(self, session: models.Session) -> None:
         """What follows in this request is seen by the session's user."""
