@@ -10,7 +10,7 @@ from domain.importing.shopify_export import export_products
 from domain.importing.stock_csv import export_stock
 from schema.base.context import Context
 
-_NEEDED = ("view_product", "view_stock")
+_REQUIRED_PERMISSIONS = ("view_product", "view_stock")
 _FILES: dict[str, Callable[[], Iterator[str]]] = {"products": export_products, "stock": export_stock}
 
 
@@ -20,7 +20,7 @@ def export(request: HttpRequest, name: str) -> HttpResponseBase:
         raise Http404
     try:
         # Whoever makes a browser ask for it from another site cannot read the answer.
-        Context(request=request, trusts_cookies=True).allow(*_NEEDED)
+        Context(request=request, trusts_cookies=True).allow(*_REQUIRED_PERMISSIONS)
     except GraphQLError as error:
         is_known = (error.extensions or {})["code"] == "FORBIDDEN"
         return HttpResponse(error.message, status=403 if is_known else 401, content_type="text/plain")

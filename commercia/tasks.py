@@ -11,7 +11,7 @@ from domain.jobs.handlers import HANDLERS
 @shared_task
 def relay() -> int:
     """Delivers what is due in the outbox, for as long as one task may take; the next one goes on."""
-    return outbox.relay(handlers=HANDLERS, clock=timezone.now, most=200)
+    return outbox.relay(handlers=HANDLERS, clock=timezone.now, limit=200)
 
 
 @shared_task

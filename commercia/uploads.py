@@ -14,7 +14,7 @@ from domain.catalog import images
 from domain.catalog.media import StorageUnavailable
 
 # The form's other fields and what stands between them.
-_ROOM = 10_000
+_FORM_OVERHEAD = 10_000
 
 
 @csrf_exempt  # Whoever posts states a policy that was signed for this one file.
@@ -23,22 +23,22 @@ def upload(request: HttpRequest) -> HttpResponse:
     """204 when the file is there; 413 for one that is too long, before it is read; 400 with what is wrong."""
     if not isinstance(storages["originals"], FileSystemStorage):
         raise Http404
-    if int(request.META.get("CONTENT_LENGTH") or 0) > settings.MAX_IMAGE_BYTES + _ROOM:
-        return _told(f"At most {settings.MAX_IMAGE_BYTES} bytes.", 413)
+    if int(request.META.get("CONTENT_LENGTH") or 0) > settings.MAX_IMAGE_BYTES + _FORM_OVERHEAD:
+        return _text_response(f"At most {settings.MAX_IMAGE_BYTES} bytes.", 413)
     try:
         file = request.FILES.get("file")
         if file is None:
-            return _told("`file` is missing.", 400)
+            return _text_response("`file` is missing.", 400)
         key, policy = (request.POST.get(name, "") for name in ("key", "policy"))
-        images.receive(key=key, policy=policy, file=file, now=timezone.now())
+        images.receive_upload(key=key, policy=policy, file=file, now=timezone.now())
     except (MultiPartParserError, SuspiciousOperation):
-        return _told("This is not the form that was handed out.", 400)
+        return _text_response("This is not the form that was handed out.", 400)
     except InvalidInput as error:
-        return _told(f"{', '.join(error.field)}: {error.message}", 400)
+        return _text_response(f"{', '.join(error.field)}: {error.message}", 400)
     except StorageUnavailable as error:
-        return _told(error.message, 503)
+        return _text_response(error.message, 503)
     return HttpResponse(status=204)
 
 
-def _told(message: str, status: int) -> HttpResponse:
+def _text_response(message: str, status: int) -> HttpResponse:
     return HttpResponse(message, status=status, content_type="text/plain")

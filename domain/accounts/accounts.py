@@ -20,7 +20,7 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from domain.accounts import sessions, throttle
-from domain.accounts.sessions import Entry, TokenExpired
+from domain.accounts.sessions import ActiveSession, TokenExpired
 from domain.base import contact, locks, outbox
 from domain.base.errors import DomainError, InvalidInput, NotFound, raise_all
 from domain.sales import cart as carts
@@ -74,23 +74,23 @@ def register(
     Raises InvalidInput, RateLimited. An e-mail that another account has proven hinders nothing:
     a mail tells its owner.
     """
-    email = contact.email(given=email)
+    email = contact.clean_email(given=email)
     user = User(claimed_email=email, name=_checked_name(name), joined_at=now)
     _check_password(password, user)
     throttle.count(action="register", address=client.address, account=email, now=now)
     user.set_password(password)
     while True:
         known = _accounts(email)
-        found = _matching(known, password)
-        if found or _created(user=user, known=known):
+        found = _account_with_password(known, password)
+        if found or _create_account(user=user, known=known):
             break
     if found and not found.email:
-        _owe_proof(found, now=now)
-    return _enter(found or user, cart=cart, client=client, now=now)
+        _queue_email_proof(found, now=now)
+    return _log_in(found or user, cart=cart, client=client, now=now)
 
 
 @transaction.atomic(durable=True)
-def _created(*, user: User, known: list[User]) -> bool:
+def _create_account(*, user: User, known: list[User]) -> bool:
     """False when another account with the e-mail came first: it may be the same person's."""
     locks.email(address=user.claimed_email)
     if _accounts(user.claimed_email) != known:
@@ -99,20 +99,20 @@ def _created(*, user: User, known: list[User]) -> bool:
     if known and known[0].email:
         outbox.put(kind="account_known", payload={"to": user.claimed_email}, now=user.joined_at)
     else:
-        _owe_proof(user, now=user.joined_at)
+        _queue_email_proof(user, now=user.joined_at)
     return True
 
 
 def login(*, email: str, password: str, cart: carts.CartKey, client: Client, now: datetime) -> LoggedIn:
     """Begins a session and merges the guest's cart. Raises InvalidCredentials, RateLimited, InvalidInput."""
-    email = contact.email(given=email)
+    email = contact.clean_email(given=email)
     throttle.count(action="login", address=client.address, account=email, now=now)
-    user = _matching(_accounts(email), password)
+    user = _account_with_password(_accounts(email), password)
     if user is None:
         raise InvalidCredentials("The e-mail or the password is wrong.")
     if user.email:  # Whoever only claims it could win the owner's attempts back with a password of their own.
-        throttle.forgive(action="login", address=client.address, account=email, now=now)
-    return _enter(user, cart=cart, client=client, now=now)
+        throttle.reset(action="login", address=client.address, account=email, now=now)
+    return _log_in(user, cart=cart, client=client, now=now)
 
 
 def _accounts(email: str) -> list[User]:
@@ -121,25 +121,25 @@ def _accounts(email: str) -> list[User]:
     return list(named.order_by(F("email").asc(nulls_last=True), "-joined_at", "pk")[:2])
 
 
-def _matching(accounts: Sequence[User], password: str) -> User | None:
+def _account_with_password(accounts: Sequence[User], password: str) -> User | None:
     """The first account with that password. Two passwords are verified, however many accounts there are."""
     matching = [user for user in accounts if user.check_password(password)]
     for _ in range(2 - len(accounts)):
-        check_password(password, _nobodys_password())
+        check_password(password, _dummy_hash())
     return next(iter(matching), None)
 
 
 @cache
-def _nobodys_password() -> str:
+def _dummy_hash() -> str:
     return make_password("nobody's")
 
 
-def _enter(user: User, *, cart: carts.CartKey, client: Client, now: datetime) -> LoggedIn:
-    return _with_cart(_begun(user=user, client=client, now=now), cart, now=now)
+def _log_in(user: User, *, cart: carts.CartKey, client: Client, now: datetime) -> LoggedIn:
+    return _merge_cart(_begin_session(user=user, client=client, now=now), cart, now=now)
 
 
 @transaction.atomic(durable=True)
-def _begun(*, user: User, client: Client, now: datetime) -> Entry:
+def _begin_session(*, user: User, client: Client, now: datetime) -> ActiveSession:
     """Begins a session, if the password that was verified is still the user's."""
     locked = locks.user(candidates=User.objects.filter(pk=user.pk, token_version=user.token_version, is_active=True))
     if locked is None:
@@ -149,7 +149,7 @@ def _begun(*, user: User, client: Client, now: datetime) -> Entry:
     return sessions.begin(user=locked, user_agent=client.user_agent, replaces=client.refresh_token, now=now)
 
 
-def _with_cart(entry: Entry, cart: carts.CartKey, *, now: datetime) -> LoggedIn:
+def _merge_cart(entry: ActiveSession, cart: carts.CartKey, *, now: datetime) -> LoggedIn:
     """Merges the guest's cart. Whatever goes wrong with it stops no login: the cart stays as it was."""
     changes: list[carts.CartChange] | None
     try:
@@ -165,24 +165,24 @@ def _with_cart(entry: Entry, cart: carts.CartKey, *, now: datetime) -> LoggedIn:
 
 def verify_email(*, token: str) -> User:
     """Makes the claimed e-mail the account's. Again changes nothing. Raises TokenExpired, InvalidInput."""
-    claim = _signed(token, _PROOF, timedelta(days=settings.EMAIL_PROOF_DAYS))
-    return _verified(user_id=UUID(claim["user"]), email=claim["email"])
+    claim = _read_token(token, _PROOF, timedelta(days=settings.EMAIL_PROOF_DAYS))
+    return _verify(user_id=UUID(claim["user"]), email=claim["email"])
 
 
 @transaction.atomic(durable=True)
-def _verified(*, user_id: UUID, email: str) -> User:
+def _verify(*, user_id: UUID, email: str) -> User:
     locks.email(address=email)
     user = locks.user(
         candidates=User.objects.filter(Q(email=email) | Q(claimed_email=email), pk=user_id, is_active=True)
     )
     if user is None:
         raise _link_expired()
-    if not (user.email or _proven(user)):
+    if not (user.email or _confirm_email(user)):
         raise InvalidInput("This e-mail belongs to another account: log in to that one.", field=["token"])
     return user
 
 
-def _proven(user: User) -> bool:
+def _confirm_email(user: User) -> bool:
     """Gives a locked user the e-mail they claim, unless somebody has it. The e-mail is locked as well."""
     if User.objects.filter(email=user.claimed_email).exists():
         return False
@@ -193,7 +193,7 @@ def _proven(user: User) -> bool:
 
 def request_password_reset(*, email: str, client: Client, now: datetime) -> None:
     """Sends a mail to the address, whether it has an account or not. Raises InvalidInput, RateLimited."""
-    email = contact.email(given=email)
+    email = contact.clean_email(given=email)
     throttle.count(action="reset", address=client.address, account=email, now=now)
     user = next(iter(_accounts(email)), None)
     if user is None:
@@ -207,11 +207,11 @@ def reset_password(*, token: str, password: str, cart: carts.CartKey, client: Cl
 
     Raises TokenExpired, InvalidInput.
     """
-    claim = _signed(token, _RESET, timedelta(minutes=settings.PASSWORD_RESET_MINUTES))
+    claim = _read_token(token, _RESET, timedelta(minutes=settings.PASSWORD_RESET_MINUTES))
     user = User.objects.filter(pk=claim["user"], token_version=claim["version"], is_active=True).first()
     if user is None:
         raise _link_expired()
-    return _with_cart(_with_password(user, password, client=client, now=now, proves=True), cart, now=now)
+    return _merge_cart(_set_password(user, password, client=client, now=now, proves=True), cart, now=now)
 
 
 def change_password(*, user: User, current: str, password: str, client: Client, now: datetime) -> LoggedIn:
@@ -219,20 +219,20 @@ def change_password(*, user: User, current: str, password: str, client: Client, 
 
     Raises InvalidCredentials for the current one, InvalidInput for the new one, RateLimited.
     """
-    _confirm(user, current, field="current", client=client, now=now)
-    entry = _with_password(user, password, client=client, now=now, proves=False)
+    _confirm_password(user, current, field="current", client=client, now=now)
+    entry = _set_password(user, password, client=client, now=now, proves=False)
     return LoggedIn(entry.session, entry.refresh_token)
 
 
-def _with_password(user: User, password: str, *, client: Client, now: datetime, proves: bool) -> Entry:
+def _set_password(user: User, password: str, *, client: Client, now: datetime, proves: bool) -> ActiveSession:
     version = user.token_version
     _check_password(password, user)
     user.set_password(password)
-    return _changed(user=user, version=version, client=client, now=now, proves=proves)
+    return _store_password(user=user, version=version, client=client, now=now, proves=proves)
 
 
 @transaction.atomic(durable=True)
-def _changed(*, user: User, version: str, client: Client, now: datetime, proves: bool) -> Entry:
+def _store_password(*, user: User, version: str, client: Client, now: datetime, proves: bool) -> ActiveSession:
     if user.claimed_email:
         locks.email(address=user.claimed_email)
     locked = locks.user(candidates=User.objects.filter(pk=user.pk, token_version=version, is_active=True))
@@ -241,16 +241,16 @@ def _changed(*, user: User, version: str, client: Client, now: datetime, proves:
     locked.password, locked.token_version, locked.last_login = user.password, user.token_version, now
     locked.save(update_fields=["password", "token_version", "last_login"])
     if proves and locked.claimed_email:
-        _proven(locked)
+        _confirm_email(locked)
     return sessions.begin(user=locked, user_agent=client.user_agent, replaces=client.refresh_token, now=now)
 
 
-def _confirm(user: User, password: str, *, field: str, client: Client, now: datetime) -> None:
+def _confirm_password(user: User, password: str, *, field: str, client: Client, now: datetime) -> None:
     """That it is the user who asks, and not who found their session open."""
     throttle.count(action="login", address=client.address, account=str(user.pk), now=now)
-    if _matching([user], password) is None:
+    if _account_with_password([user], password) is None:
         raise InvalidCredentials("The password is wrong.", field=[field])
-    throttle.forgive(action="login", address=client.address, account=str(user.pk), now=now)
+    throttle.reset(action="login", address=client.address, account=str(user.pk), now=now)
 
 
 def _check_password(password: str, user: User) -> None:
@@ -262,7 +262,7 @@ def _check_password(password: str, user: User) -> None:
         raise_all(errors=[InvalidInput(message, field=["password"]) for message in error.messages])
 
 
-def _owe_proof(user: User, *, now: datetime) -> None:
+def _queue_email_proof(user: User, *, now: datetime) -> None:
     outbox.put(kind="email_proof", payload={"to": user.claimed_email, "user": str(user.pk)}, now=now)
 
 
@@ -277,7 +277,7 @@ def reset_link(*, user: User) -> str:
     return f"/reset-password?token={token}"
 
 
-def _signed(token: str, salt: str, max_age: timedelta) -> dict[str, Any]:
+def _read_token(token: str, salt: str, max_age: timedelta) -> dict[str, Any]:
     try:
         claim: dict[str, Any] = signing.loads(token, salt=salt, max_age=max_age)
     except signing.BadSignature:
@@ -303,12 +303,12 @@ def _checked_name(name: str) -> str:
 def update_profile(*, user: User, name: str | None) -> None:
     """Changes what is not None. Raises InvalidInput."""
     if name is not None:
-        _own(user)
+        _lock_account(user)
         user.name = _checked_name(name)
         user.save(update_fields=["name"])
 
 
-def _own(user: User) -> None:
+def _lock_account(user: User) -> None:
     """Locks the account of a request that may have come too late. Raises NotFound."""
     if locks.user(candidates=User.objects.filter(pk=user.pk, is_active=True)) is None:
         raise NotFound("There is no such account.")
@@ -320,8 +320,8 @@ def save_address(*, user: User, address_id: UUID | None, address: Address, now: 
 
     Raises AddressIncomplete, InvalidInput for the address, NotFound for the entry.
     """
-    address = contact.address(given=address, field=["address"])
-    _own(user)
+    address = contact.clean_address(given=address, field=["address"])
+    _lock_account(user)
     if address_id is None:
         if user.addresses.count() >= MAX_ADDRESSES:
             raise InvalidInput(f"An address book has at most {MAX_ADDRESSES} entries.", field=["address"])
@@ -346,17 +346,17 @@ def delete_account(*, user: User, password: str, client: Client, now: datetime) 
 
     Raises InvalidCredentials, RateLimited.
     """
-    _confirm(user, password, field="password", client=client, now=now)
-    forget(user=user)
+    _confirm_password(user, password, field="password", client=client, now=now)
+    anonymize(user=user)
 
 
 @transaction.atomic(durable=True)
-def forget(*, user: User) -> None:
+def anonymize(*, user: User) -> None:
     """Takes from an account whatever tells who its owner was, and the way in."""
     locked = locks.user(candidates=User.objects.filter(pk=user.pk))
     if locked is None:
         return
-    sessions.forget(user=locked)
+    sessions.delete_all(user=locked)
     locked.addresses.all().delete()
     locks.carts(candidates=Cart.objects.filter(user=locked))
     # What an order needs of a checkout, it holds itself.

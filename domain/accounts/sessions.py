@@ -40,26 +40,26 @@ class TokenReused(DomainError):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ActiveSession:
     """A session that was begun or goes on, with the refresh token for its next time."""
 
     session: Session
     refresh_token: str
 
 
-def alive(*, now: datetime) -> "QuerySet[Session]":
+def active(*, now: datetime) -> "QuerySet[Session]":
     """The sessions that are good: not past their end, and begun under their user's present token version."""
     return Session.objects.filter(
         expires_at__gt=now, user__is_active=True, token_version=F("user__token_version")
     ).order_by("-last_used_at")
 
 
-def begin(*, user: User, user_agent: str, replaces: str = "", now: datetime) -> Entry:
+def begin(*, user: User, user_agent: str, replaces: str = "", now: datetime) -> ActiveSession:
     """Begins a session for a locked user. `replaces` is a refresh token whose session ends with that.
 
     The user's oldest sessions above MAX_SESSIONS, and those that are over, are deleted.
     """
-    kept = alive(now=now).filter(user=user).values_list("pk", flat=True)[: MAX_SESSIONS - 1]
+    kept = active(now=now).filter(user=user).values_list("pk", flat=True)[: MAX_SESSIONS - 1]
     _delete(Session.objects.filter(Q(user=user) & ~Q(pk__in=list(kept)) | _of_tokens([replaces])))
     session = Session.objects.create(
         user=user,
@@ -71,23 +71,23 @@ def begin(*, user: User, user_agent: str, replaces: str = "", now: datetime) -> 
     )
     refresh_token = secrets.token_urlsafe(32)
     RefreshToken.objects.create(session=session, digest=_digest(refresh_token))
-    return Entry(session, refresh_token)
+    return ActiveSession(session, refresh_token)
 
 
-def refresh(*, refresh_token: str, now: datetime) -> Entry:
+def refresh(*, refresh_token: str, now: datetime) -> ActiveSession:
     """Replaces a refresh token by its successor. Raises TokenExpired; TokenReused, once the session is ended."""
     if not refresh_token:  # Every guest's page asks.
         raise TokenExpired("Nobody is logged in.")
-    entry = _replaced(refresh_token=refresh_token, now=now)
+    entry = _replace_token(refresh_token=refresh_token, now=now)
     if entry is None:
         raise TokenReused("This session was ended, because a used token came back. Log in again.")
     return entry
 
 
 @transaction.atomic(durable=True)
-def _replaced(*, refresh_token: str, now: datetime) -> Entry | None:
+def _replace_token(*, refresh_token: str, now: datetime) -> ActiveSession | None:
     """None for a token that was used before: its session has been ended."""
-    found = alive(now=now).filter(tokens__digest=_digest(refresh_token))
+    found = active(now=now).filter(tokens__digest=_digest(refresh_token))
     session = next(iter(locks.sessions(candidates=found.select_related("user"))), None)
     if session is None:
         raise TokenExpired("This session is over. Log in again.")
@@ -98,7 +98,7 @@ def _replaced(*, refresh_token: str, now: datetime) -> Entry | None:
         if successor is None:  # SECRET_KEY was changed between the two.
             raise TokenExpired("This session is over. Log in again.")
         if successor.replaced_at is None:
-            return Entry(session, refresh_token)
+            return ActiveSession(session, refresh_token)
         token = successor
     if token.replaced_at is not None:
         logger.warning("A used refresh token came back: session %s of user %s is ended.", session.pk, session.user_id)
@@ -108,7 +108,7 @@ def _replaced(*, refresh_token: str, now: datetime) -> Entry | None:
     Session.objects.filter(pk=session.pk).update(last_used_at=now)
     refresh_token = _successor(refresh_token)
     RefreshToken.objects.create(session=session, digest=_digest(refresh_token))
-    return Entry(session, refresh_token)
+    return ActiveSession(session, refresh_token)
 
 
 @transaction.atomic(durable=True)
@@ -121,10 +121,10 @@ def end(*, session_id: UUID | None, refresh_tokens: Iterable[str]) -> None:
 def end_all(*, user: User) -> None:
     """Ends every session of the user, Django's own too, and whatever token they hold."""
     User.objects.filter(pk=user.pk).update(token_version=new_token_version())
-    forget(user=user)
+    delete_all(user=user)
 
 
-def forget(*, user: User) -> None:
+def delete_all(*, user: User) -> None:
     """Deletes the sessions of a user whose token version has just changed. Call inside that transaction."""
     _delete(user.sessions.all())
 

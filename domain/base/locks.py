@@ -34,22 +34,22 @@ Row = TypeVar("Row", bound=db.Model)
 _NO_TRANSACTION = "A lock is held by a transaction: open one first."
 
 
-def _locking(rows: db.QuerySet[Row]) -> db.QuerySet[Row]:
+def _for_update(rows: db.QuerySet[Row]) -> db.QuerySet[Row]:
     # `no_key`: a row that only refers to a locked one, as an order to its customer, does not wait for it.
     return rows.select_for_update(of=("self",), no_key=True).order_by("pk")
 
 
-def _locked(rows: db.QuerySet[Row]) -> db.QuerySet[Row]:
+def _lock(rows: db.QuerySet[Row]) -> db.QuerySet[Row]:
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError(_NO_TRANSACTION)
-    return _locking(rows)
+    return _for_update(rows)
 
 
 class Lock(Statement[Row]):
     """A statement that locks what it finds, by primary key."""
 
     def __init__(self, rows: Callable[..., db.QuerySet[Row]], **fields: db.Field[Any, Any]) -> None:
-        super().__init__(lambda **given: _locking(rows(**given)), **fields)
+        super().__init__(lambda **given: _for_update(rows(**given)), **fields)
 
     def all(self, **values: Any) -> list[Row]:
         if not transaction.get_connection().in_atomic_block:
@@ -74,62 +74,62 @@ def email(*, address: str) -> None:
 
 def attempts(*, keys: Iterable[str]) -> list[Attempts]:
     """Locks counters, by key."""
-    return list(_locked(Attempts.objects.filter(pk__in=list(keys))))
+    return list(_lock(Attempts.objects.filter(pk__in=list(keys))))
 
 
 def user(*, candidates: db.QuerySet[User]) -> User | None:
     """Locks the account that the query finds, and with it the right to begin and end its sessions."""
-    return _locked(candidates).first()
+    return _lock(candidates).first()
 
 
 def sessions(*, candidates: db.QuerySet[Session]) -> list[Session]:
     """Locks the sessions that the query finds, by primary key, and with them their refresh tokens."""
-    return list(_locked(candidates))
+    return list(_lock(candidates))
 
 
 def carts(*, candidates: db.QuerySet[Cart]) -> list[Cart]:
     """Locks the carts that the query finds, by primary key."""
-    return list(_locked(candidates))
+    return list(_lock(candidates))
 
 
 def cart(*, candidates: db.QuerySet[Cart]) -> Cart | None:
     """Locks the cart that the query finds; None when there is none (any more)."""
-    return _locked(candidates).first()
+    return _lock(candidates).first()
 
 
 def order(*, candidates: db.QuerySet[Order]) -> Order | None:
     """Locks the order that the query finds."""
-    return _locked(candidates).first()
+    return _lock(candidates).first()
 
 
-def order_of(*, key: UUID) -> Order | None:
+def order_by_id(*, order_id: UUID) -> Order | None:
     """Locks the order that has this primary key."""
-    return _ORDER.first(order=key)
+    return _ORDER.first(order=order_id)
 
 
 def product(*, candidates: db.QuerySet[Product]) -> Product | None:
     """Locks the product that the query finds, and with it the right to write its variants."""
-    return _locked(candidates).first()
+    return _lock(candidates).first()
 
 
 def products(*, candidates: db.QuerySet[Product]) -> list[Product]:
     """Locks the products that the query finds, by primary key, and with them the right to write their variants."""
-    return list(_locked(candidates))
+    return list(_lock(candidates))
 
 
 def categories(*, candidates: db.QuerySet[Category]) -> list[Category]:
     """Locks the categories that the query finds, by primary key, and with them the right to hang something on them."""
-    return list(_locked(candidates))
+    return list(_lock(candidates))
 
 
 def image_upload(*, candidates: db.QuerySet[ImageUpload]) -> ImageUpload | None:
     """Locks the upload that the query finds, and with it the right to attach or to discard it."""
-    return _locked(candidates).first()
+    return _lock(candidates).first()
 
 
 def discounts(*, candidates: db.QuerySet[Discount]) -> list[Discount]:
     """Locks the discounts that the query finds, by primary key, and with them the right to count their uses."""
-    return list(_locked(candidates))
+    return list(_lock(candidates))
 
 
 def stock(*, variant_ids: Iterable[int]) -> list[Stock]:
@@ -139,7 +139,7 @@ def stock(*, variant_ids: Iterable[int]) -> list[Stock]:
 
 def row(*, candidates: db.QuerySet[Row]) -> Row | None:
     """Locks a row of the shop's terms that staff change: alone, in no order with others."""
-    return _locked(candidates).first()
+    return _lock(candidates).first()
 
 
 def due_message(*, candidates: db.QuerySet[OutboxMessage]) -> OutboxMessage | None:

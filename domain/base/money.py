@@ -45,7 +45,7 @@ class Exchange:
         with localcontext(prec=PRECISION):
             return quantize(amount=amount * self.rate, currency=self.currency)
 
-    def least_that_shows(self, amount: Decimal) -> Decimal:
+    def lower_bound(self, amount: Decimal) -> Decimal:
         """The least amount in the shop's currency, as columns hold it, that is shown as `amount` or more."""
         with localcontext(prec=PRECISION):
             shown = amount.quantize(smallest_unit(currency=self.currency), ROUND_CEILING)
@@ -53,10 +53,10 @@ class Exchange:
                 _COLUMN_UNIT, ROUND_CEILING
             )
 
-    def most_that_shows(self, amount: Decimal) -> Decimal:
+    def upper_bound(self, amount: Decimal) -> Decimal:
         """The greatest amount in the shop's currency, as columns hold it, that is shown as `amount` or less."""
         with localcontext(prec=PRECISION):
             above = amount.quantize(smallest_unit(currency=self.currency), ROUND_FLOOR) + smallest_unit(
                 currency=self.currency
             )
-        return self.least_that_shows(above) - _COLUMN_UNIT
+        return self.lower_bound(above) - _COLUMN_UNIT

@@ -21,10 +21,10 @@ logger = logging.getLogger(__name__)
 Handler: TypeAlias = Callable[[Mapping[str, Any], str, datetime], None]
 
 MAX_ATTEMPTS = 12
-_KEPT = timedelta(days=14)
+_RETENTION = timedelta(days=14)
 
 # Set when this process has written something: wakes its own worker, if it has one.
-news = Event()
+new_messages = Event()
 
 
 def put(*, kind: str, payload: Mapping[str, Any], now: datetime, priority: int = 0) -> None:
@@ -38,7 +38,7 @@ def put(*, kind: str, payload: Mapping[str, Any], now: datetime, priority: int =
         due_at=now,
     )
     insert(message)
-    transaction.on_commit(news.set)
+    transaction.on_commit(new_messages.set)
 
 
 def lease() -> timedelta:
@@ -51,14 +51,14 @@ def back_off(*, attempts: int) -> timedelta:
     return timedelta(seconds=min(30 * 2 ** (attempts - 1), 6 * 3600))
 
 
-def relay(*, handlers: Mapping[str, Handler], clock: Callable[[], datetime], most: int = 1_000) -> int:
+def relay(*, handlers: Mapping[str, Handler], clock: Callable[[], datetime], limit: int = 1_000) -> int:
     """Delivers what is due, one message after the other, and says how many it tried.
 
     Several may relay at once, in threads, processes or on hosts: each message is one's own while its lease lasts.
     It begins none when a lease's time is over: whoever calls it may have to end in time.
     """
     tried, until = 0, clock() + lease()
-    while tried < most and clock() < until and _due(clock()).exists() and (message := _take(now=clock())) is not None:
+    while tried < limit and clock() < until and _due(clock()).exists() and (message := _claim(now=clock())) is not None:
         tried += 1
         with bound_contextvars(request_id=message.request_id):
             _deliver(message, handlers, clock)
@@ -72,7 +72,7 @@ def _deliver(message: OutboxMessage, handlers: Mapping[str, Handler], clock: Cal
         handlers[message.kind](message.payload, f"outbox-{message.pk}", clock())
     except Exception as error:  # Whatever it is, the others have to go out.
         logger.warning("Message %s was not delivered (attempt %s)", message, message.attempts, exc_info=True)
-        _failed(message=message, error=f"{type(error).__name__}: {error}", now=clock())
+        _record_failure(message=message, error=f"{type(error).__name__}: {error}", now=clock())
     else:
         OutboxMessage.objects.filter(pk=message.pk).update(delivered_at=clock(), error="")
 
@@ -82,7 +82,7 @@ def _due(now: datetime) -> QuerySet[OutboxMessage]:
 
 
 @transaction.atomic(durable=True)
-def _take(*, now: datetime) -> OutboxMessage | None:
+def _claim(*, now: datetime) -> OutboxMessage | None:
     message = locks.due_message(candidates=_due(now))
     if message is not None:
         message.attempts += 1
@@ -91,7 +91,7 @@ def _take(*, now: datetime) -> OutboxMessage | None:
     return message
 
 
-def _failed(*, message: OutboxMessage, error: str, now: datetime) -> None:
+def _record_failure(*, message: OutboxMessage, error: str, now: datetime) -> None:
     over = message.attempts >= MAX_ATTEMPTS
     OutboxMessage.objects.filter(pk=message.pk, delivered_at=None).update(
         due_at=now + back_off(attempts=message.attempts), given_up_at=now if over else None, error=error[:2000]
@@ -102,11 +102,11 @@ def _failed(*, message: OutboxMessage, error: str, now: datetime) -> None:
 def requeue(*, messages: list[int], now: datetime) -> int:
     """Has dead letters be tried again, from the first attempt on; says how many there were among these keys."""
     dead = OutboxMessage.objects.filter(pk__in=messages).exclude(given_up_at=None)
-    transaction.on_commit(news.set)
+    transaction.on_commit(new_messages.set)
     return dead.update(given_up_at=None, attempts=0, due_at=now)
 
 
 @transaction.atomic(durable=True)
 def prune(*, now: datetime) -> int:
     """Deletes what was delivered a fortnight ago; says how many."""
-    return OutboxMessage.objects.filter(delivered_at__lte=now - _KEPT).delete()[0]
+    return OutboxMessage.objects.filter(delivered_at__lte=now - _RETENTION).delete()[0]

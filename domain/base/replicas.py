@@ -20,39 +20,39 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 logger = logging.getLogger(__name__)
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 PRIMARY = DEFAULT_DB_ALIAS
-_LEFT_ALONE = 5.0
-_away_until: dict[str, float] = {}
-_turns = itertools.count()
-_chosen: ContextVar[str] = ContextVar("database", default=PRIMARY)
+_RETRY_AFTER_SECONDS = 5.0
+_unavailable_until: dict[str, float] = {}
+_rotation = itertools.count()
+_current: ContextVar[str] = ContextVar("database", default=PRIMARY)
 
 
-def read(*, ask: Callable[[], Found]) -> Found:
+def read(*, query: Callable[[], Result]) -> Result:
     """What `ask` finds in one of the replicas, or in the primary where none answers.
 
     When a replica fails on the way, the rest is read from the primary, and then all of it once more.
     """
-    name = _next()
+    name = _next_replica()
     if name is not None:
         replica = connections[name]
         replica.errors_occurred = False
         with _reading_from(name), suppress(DatabaseFailure):
-            found = ask()
+            found = query()
             if not replica.errors_occurred:
                 return found
         _after_failure(name, replica)
-    return ask()
+    return query()
 
 
 def current() -> str:
     """The name of the database that is read now."""
-    name = _chosen.get()
+    name = _current.get()
     if name == PRIMARY or transaction.get_connection().in_atomic_block:
         return PRIMARY
-    if _is_away(name) or connections[name].errors_occurred:
-        _chosen.set(PRIMARY)  # To the end: what is read next must not be older than what was.
+    if _is_unavailable(name) or connections[name].errors_occurred:
+        _current.set(PRIMARY)  # To the end: what is read next must not be older than what was.
         return PRIMARY
     return name
 
@@ -78,28 +78,30 @@ class Router:
         return name == PRIMARY
 
 
-def _next() -> str | None:
+def _next_replica() -> str | None:
     """They take turns."""
-    answering = [name for name in settings.DATABASE_REPLICAS if not _is_away(name)]
-    return answering[next(_turns) % len(answering)] if answering else None
+    answering = [name for name in settings.DATABASE_REPLICAS if not _is_unavailable(name)]
+    return answering[next(_rotation) % len(answering)] if answering else None
 
 
 @contextmanager
 def _reading_from(name: str) -> Iterator[None]:
-    token = _chosen.set(name)
+    token = _current.set(name)
     try:
         yield
     finally:
-        _chosen.reset(token)
+        _current.reset(token)
 
 
-def _is_away(name: str) -> bool:
-    return time.monotonic() < _away_until.get(name, 0.0)
+def _is_unavailable(name: str) -> bool:
+    return time.monotonic() < _unavailable_until.get(name, 0.0)
 
 
 def _after_failure(name: str, replica: BaseDatabaseWrapper) -> None:
     """A statement that it gave up, as replicas do with long ones, or does not know yet says nothing of the next."""
     if not replica.is_usable():
-        _away_until[name] = time.monotonic() + _LEFT_ALONE
-        logger.warning("%s does not answer: for %s seconds this process reads elsewhere.", name, int(_LEFT_ALONE))
+        _unavailable_until[name] = time.monotonic() + _RETRY_AFTER_SECONDS
+        logger.warning(
+            "%s does not answer: for %s seconds this process reads elsewhere.", name, int(_RETRY_AFTER_SECONDS)
+        )
         replica.close()

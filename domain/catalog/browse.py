@@ -50,10 +50,10 @@ class ProductFilter:
     ids: tuple[int, ...] | None = None
 
 
-def browse(*, filter: ProductFilter, question: search.Question | None, now: datetime) -> db.QuerySet[Product]:
+def browse(*, filter: ProductFilter, query: search.SearchQuery | None, now: datetime) -> db.QuerySet[Product]:
     """The published products that the filter lets through; with a question, those that match, with a `score`."""
     products = Product.objects.published(now=now).filter(*_conditions(filter))
-    return question.among(products) if question else products
+    return query.filter(products) if query else products
 
 
 class ProductState(Enum):
@@ -72,8 +72,8 @@ def state(*, product: Product, now: datetime) -> ProductState:
     return ProductState.PUBLISHED if product.published_at <= now else ProductState.SCHEDULED
 
 
-def of_staff(
-    *, filter: ProductFilter, states: Collection[ProductState], question: search.Question | None, now: datetime
+def staff_products(
+    *, filter: ProductFilter, states: Collection[ProductState], query: search.SearchQuery | None, now: datetime
 ) -> db.QuerySet[Product]:
     """The products in one of these states, as `browse` finds those that are published."""
     conditions = {
@@ -84,7 +84,7 @@ def of_staff(
     }
     any_of = reduce(or_, (conditions[each] for each in states), db.Q(pk__in=()))
     products = Product.objects.filter(any_of, *_conditions(filter))
-    return question.among(products) if question else products
+    return query.filter(products) if query else products
 
 
 class CategoryTree:
@@ -113,7 +113,7 @@ class CategoryTree:
             above = self.parent(above)
         return path
 
-    def with_all_below(self, category: Category) -> list[Category]:
+    def with_descendants(self, category: Category) -> list[Category]:
         found = [category]
         for each in found:  # It grows while it is walked.
             found += [child for child in self.children(each) if child not in found]
@@ -122,7 +122,7 @@ class CategoryTree:
 
 def _conditions(wanted: ProductFilter) -> Iterable[db.Q]:
     if wanted.categories is not None:
-        yield _hangs_below(wanted.categories)
+        yield _in_category_trees(wanted.categories)
     if wanted.vendors:
         yield db.Q(vendor__in=wanted.vendors)
     if wanted.product_types:
@@ -140,7 +140,7 @@ def _conditions(wanted: ProductFilter) -> Iterable[db.Q]:
         yield _has_variant(wanted)
 
 
-def _hangs_below(categories: db.QuerySet[Category]) -> db.Q:
+def _in_category_trees(categories: db.QuerySet[Category]) -> db.Q:
     """Hangs on one of these or on one of all that are below them, without reading the rest of the tree."""
     try:
         top, params = categories.order_by().values("pk").query.sql_with_params()
@@ -154,16 +154,16 @@ def _hangs_below(categories: db.QuerySet[Category]) -> db.Q:
     return db.Q(pk__in=Product.categories.through.objects.filter(hangs).values("product_id"))
 
 
-def variants_wanted(*, wanted: ProductFilter) -> db.QuerySet[ProductVariant]:
+def matching_variants(*, filter: ProductFilter) -> db.QuerySet[ProductVariant]:
     """The variants that have every option that is wanted, and can be had if that is."""
     variants = ProductVariant.objects.filter(is_withdrawn=False)
-    for option in wanted.options:
+    for option in filter.options:
         variants = variants.filter(
             db.Q(product__option1_name=option.name, option1__in=option.values)
             | db.Q(product__option2_name=option.name, option2__in=option.values)
             | db.Q(product__option3_name=option.name, option3__in=option.values)
         )
-    if wanted.available:
+    if filter.available:
         variants = variants.filter(db.Exists(Stock.objects.filter(stock.SELLABLE, variant=db.OuterRef("pk"))))
     return variants
 
@@ -172,8 +172,10 @@ def _has_variant(wanted: ProductFilter) -> db.Q:
     def among(variants: db.QuerySet[ProductVariant]) -> db.Q:
         return db.Q(db.Exists(variants.filter(product=db.OuterRef("pk"))))
 
-    found = among(variants_wanted(wanted=wanted))
+    found = among(matching_variants(filter=wanted))
     # Not available: it has the options, and none of those variants can be had.
     return (
-        found & ~among(variants_wanted(wanted=replace(wanted, available=True))) if wanted.available is False else found
+        found & ~among(matching_variants(filter=replace(wanted, available=True)))
+        if wanted.available is False
+        else found
     )

@@ -48,34 +48,34 @@ def delete(*, key: int, version: int | None = None, actor: User | None, now: dat
     change_log.check_version(row=row, seen=version)
     hanging = {"product": row.products, "discount": row.discounts, "category": row.children}
     if kinds := [kind for kind, rows in hanging.items() if rows.exists()]:
-        raise crud.in_use(kinds=kinds)
-    crud.remove(row=row, actor=actor, now=now)
+        raise crud.in_use_error(kinds=kinds)
+    crud.delete_locked_row(row=row, actor=actor, now=now)
 
 
-def at(*, paths: Sequence[int | Path]) -> set[Category]:
+def find_or_create(*, paths: Sequence[int | Path]) -> set[Category]:
     """The categories with these keys, or at these paths of names from a root down; what is missing of a path is
     created. Call inside a transaction. Raises NotFound, InvalidInput."""
     keys = {path for path in paths if isinstance(path, int)}
     found = set(Category.objects.filter(pk__in=keys))
     if len(found) < len(keys):
         raise NotFound("There is no such category.", field=["category_ids"])
-    return found | {_at(path) for path in paths if not isinstance(path, int)}
+    return found | {_find_or_create_path(path) for path in paths if not isinstance(path, int)}
 
 
-def hold(*, keys: Collection[int], field: str) -> None:
+def lock(*, keys: Collection[int], field: str) -> None:
     """Locks the categories on which something is about to be hung, so that they stay. Raises NotFound."""
     if keys and len(locks.categories(candidates=Category.objects.filter(pk__in=keys))) < len(keys):
         raise NotFound("There is no such category.", field=[field])
 
 
-def _at(path: Path) -> Category:
+def _find_or_create_path(path: Path) -> Category:
     known = {(category.parent_id, category.name): category for category in Category.objects.filter(name__in=path)}
     category: Category | None = None
     for depth, name in enumerate(path, start=1):
         child = known.get((category.pk if category else None, name))
         if child is None:
             child = Category(parent=category, name=name, slug=_free_slug(path[:depth]))
-            crud.check(row=child, exclude=["parent"])
+            crud.check_columns(row=child, exclude=["parent"])
             child.save()
         category = child
     if category is None:

@@ -64,7 +64,7 @@ class ProductDraft:
 
 
 @dataclass(frozen=True, slots=True)
-class Revision:
+class BulkUpdate:
     """What becomes of many products at once; of tags and categories (keys), what is added and what is taken off."""
 
     vendor: str | Keep = KEEP
@@ -77,7 +77,7 @@ class Revision:
     remove_categories: tuple[int, ...] = ()
 
 
-def given(*, draft: Any, names: Sequence[str]) -> dict[str, Any]:
+def provided_values(*, draft: Any, names: Sequence[str]) -> dict[str, Any]:
     """Those of its parts that are not kept, texts without spaces around."""
     values = {name: getattr(draft, name) for name in names if getattr(draft, name) is not KEEP}
     return {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
@@ -91,7 +91,7 @@ def assign(*, row: Any, values: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     return changed
 
 
-def numbered(*, prefix: str, suffix: str, values: tuple[str, ...]) -> dict[str, str]:
+def numbered_columns(*, prefix: str, suffix: str, values: tuple[str, ...]) -> dict[str, str]:
     """The columns of option names (or values), those beyond the last empty."""
     padded = (*values, *[""] * (MAX_OPTIONS - len(values)))
     return {f"{prefix}{number}{suffix}": value for number, value in enumerate(padded, start=1)}

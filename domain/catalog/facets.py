@@ -10,9 +10,9 @@ from django.core.exceptions import EmptyResultSet
 
 from domain.base import replicas
 from domain.catalog import search
-from domain.catalog.browse import ProductFilter, browse, variants_wanted
+from domain.catalog.browse import ProductFilter, browse, matching_variants
 from domain.catalog.drafts import MAX_OPTIONS
-from domain.catalog.search import Question
+from domain.catalog.search import SearchQuery
 from storefront.models import Product, ProductVariant, Tag
 
 MAX_VALUES = 100
@@ -47,12 +47,12 @@ class Facet:
     values: list[FacetValue]
 
 
-def count(*, filter: ProductFilter, question: Question | None, now: datetime) -> list[Facet]:
+def count(*, filter: ProductFilter, query: SearchQuery | None, now: datetime) -> list[Facet]:
     """Counts each facet among the products that the *other* filters leave, so that a choice can be widened.
 
     At most MAX_VALUES values a facet, the most frequent first; facets without a value are left out.
     """
-    counts = _Counts(question, now)
+    counts = _Counts(query, now)
     try:
         counts.column(FacetKind.VENDOR, "Vendor", "vendor", replace(filter, vendors=()))
         counts.column(FacetKind.PRODUCT_TYPE, "Type", "product_type", replace(filter, product_types=()))
@@ -64,14 +64,14 @@ def count(*, filter: ProductFilter, question: Question | None, now: datetime) ->
             counts.options(replace(filter, options=others), where="= %s", names=[name])
     except EmptyResultSet:  # A part of the filter that nothing can match, and that no facet is counted without.
         return []
-    return list(counts.told())
+    return list(counts.facets())
 
 
 class _Counts:
     """All counts in one statement, which finds each set of products once, however many facets are counted in it."""
 
-    def __init__(self, question: Question | None, now: datetime) -> None:
-        self._question, self._now = question, now
+    def __init__(self, query: SearchQuery | None, now: datetime) -> None:
+        self._query, self._now = query, now
         self._sets: dict[ProductFilter, str] = {}
         self._set_params: list[Any] = []
         self._counts: list[str] = []
@@ -94,7 +94,7 @@ class _Counts:
         variants: str = ""
         params: Sequence[Any] = ()
         if filter.options or filter.available is not None:
-            sql, params = variants_wanted(wanted=filter).values("pk").query.sql_with_params()
+            sql, params = matching_variants(filter=filter).values("pk").query.sql_with_params()
             variants = f"AND v.id IN ({sql})"
         for number in range(1, MAX_OPTIONS + 1):
             name, value = f"p.option{number}_name", f"v.option{number}"
@@ -111,10 +111,10 @@ class _Counts:
         """The name of the set of products that the filter leaves."""
         name = f"found{list(self._sets).index(filter) if filter in self._sets else len(self._sets)}"
         if filter not in self._sets:
-            question, most = self._question, MAX_COUNTED
-            if question and not question.is_ranked:
-                question, most = question.sample if filter == ProductFilter() else question, search.SOME
-            products = browse(filter=filter, question=question, now=self._now).order_by().values(*_COLUMNS)
+            query, most = self._query, MAX_COUNTED
+            if query and not query.is_ranked:
+                query, most = query.sample if filter == ProductFilter() else query, search.SAMPLE_SIZE
+            products = browse(filter=filter, query=query, now=self._now).order_by().values(*_COLUMNS)
             sql, params = products[:most].query.sql_with_params()
             self._sets[filter] = f"{name} ({', '.join(_COLUMNS)}) AS ({sql})"
             self._set_params += params
@@ -124,7 +124,7 @@ class _Counts:
         self._counts.append(sql)
         self._params += params
 
-    def told(self) -> Iterator[Facet]:
+    def facets(self) -> Iterator[Facet]:
         with replicas.connection().cursor() as cursor:
             cursor.execute(
                 f"WITH {', '.join(self._sets.values())} {' UNION ALL '.join(self._counts)}",

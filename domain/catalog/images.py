@@ -19,8 +19,8 @@ from storefront.models import Image, ImageUpload, Product, ProductVariant
 RENDER, DISCARD = "image_render", "image_discard"
 _MAX_ALT, _MAX_FILENAME, _MAX_SOURCE = 500, 255, 1_000
 # An upload that nobody has attached by then is pruned.
-_WAITS_FOR = timedelta(days=1)
-_AT_ONCE = 500
+_UPLOAD_LIFETIME = timedelta(days=1)
+_BATCH_SIZE = 500
 
 
 def url(*, image: Image, size: ImageSize) -> str:
@@ -36,7 +36,9 @@ def _public_name(key: str | None, size: ImageSize) -> str:
 # ── putting in ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def create_upload(*, filename: str, content_type: str, size: int, now: datetime) -> tuple[ImageUpload, media.Form]:
+def create_upload(
+    *, filename: str, content_type: str, size: int, now: datetime
+) -> tuple[ImageUpload, media.UploadForm]:
     """A place for a picture, and the form to post it by. Raises InvalidInput, StorageUnavailable.
 
     What is declared here is refused early where it cannot be; what counts is what the file turns out to be.
@@ -48,17 +50,17 @@ def create_upload(*, filename: str, content_type: str, size: int, now: datetime)
     if len(filename) > _MAX_FILENAME:
         raise InvalidInput(f"At most {_MAX_FILENAME} characters.", field=["filename"])
     upload = ImageUpload(key=secrets.token_hex(16), filename=filename, created_at=now)
-    form = media.form(key=upload.key, content_type=content_type, most=size, now=now)
+    form = media.upload_form(key=upload.key, content_type=content_type, max_bytes=size, now=now)
     upload.save(force_insert=True)
     return upload, form
 
 
-def receive(*, key: str, policy: str, file: File[bytes], now: datetime) -> None:
+def receive_upload(*, key: str, policy: str, file: File[bytes], now: datetime) -> None:
     """Takes what was posted by an upload's form, on disk. Raises InvalidInput, StorageUnavailable."""
-    media.verify(key=key, policy=policy, size=file.size, now=now)
+    media.verify_upload(key=key, policy=policy, size=file.size, now=now)
     if not ImageUpload.objects.filter(pk=key, discarded_at=None).exists():
         raise InvalidInput("There is no such upload any more.", field=["key"])
-    media.keep(key=key, content=file)
+    media.store_original(key=key, content=file)
 
 
 def attach(
@@ -84,7 +86,7 @@ def attach(
     rendered = None
     if not Image.objects.filter(upload=upload).exists():
         try:
-            rendered = _looked_into(key)
+            rendered = _render_upload(key)
         except InvalidInput as refusal:
             raise refusal.at(["key"]) from None
         _publish(key, rendered)
@@ -99,21 +101,23 @@ def attach(
     )
 
 
-def _looked_into(key: str) -> Rendered:
-    content = media.original(key=key, most=settings.MAX_IMAGE_BYTES)
+def _render_upload(key: str) -> Rendered:
+    content = media.read_original(key=key, max_bytes=settings.MAX_IMAGE_BYTES)
     if content is None:
         raise InvalidInput("Nothing was uploaded by this key yet.")
     return renditions.render(content=content, sizes=[ImageSize.DETAIL])
 
 
-def take(*, product: Product, source: str, alt: str, content: bytes, position: int | None, now: datetime) -> Image:
+def import_image(
+    *, product: Product, source: str, alt: str, content: bytes, position: int | None, now: datetime
+) -> Image:
     """As `attach`, of a picture that an import has at hand; by `source` it is known again, and taken once."""
     if len(source) > _MAX_SOURCE:
         raise InvalidInput(f"An address of at most {_MAX_SOURCE} characters.")
     if len(content) > settings.MAX_IMAGE_BYTES:
         raise InvalidInput(f"More than {settings.MAX_IMAGE_BYTES} bytes.")
     rendered = renditions.render(content=content, sizes=[ImageSize.DETAIL])
-    key = _kept(content, now=now)
+    key = _store_original(content, now=now)
     _publish(key, rendered)
     return _attach(
         product_id=product.pk,
@@ -127,10 +131,10 @@ def take(*, product: Product, source: str, alt: str, content: bytes, position: i
     )
 
 
-def _kept(content: bytes, *, now: datetime) -> str:
+def _store_original(content: bytes, *, now: datetime) -> str:
     """The key of a new original."""
     upload = ImageUpload.objects.create(key=secrets.token_hex(16), created_at=now)
-    media.keep(key=upload.key, content=ContentFile(content))
+    media.store_original(key=upload.key, content=ContentFile(content))
     return upload.key
 
 
@@ -178,9 +182,9 @@ def _attach(
         height=rendered.height,
         source=source,
     )
-    _place(image, position)
+    _set_position(image, position)
     if variant_ids:
-        _show_on(image, variant_ids)
+        _show_on_variants(image, variant_ids)
     outbox.put(kind=RENDER, payload={"image": image.pk}, now=now, priority=1)
     return image
 
@@ -197,23 +201,23 @@ def update(
     variant_ids: Collection[int] | None = None,
 ) -> Image:
     """Changes what is given. `variant_ids` are all that shall show it. Raises NotFound, InvalidInput."""
-    image = _locked(image_id)
+    image = _lock_image(image_id)
     if alt is not None:
         _check_alt(alt)
         image.alt = alt
         image.save(update_fields=["alt"])
     if position is not None:
-        _place(image, position)
+        _set_position(image, position)
     if variant_ids is not None:
         image.variants.exclude(pk__in=variant_ids).update(image=None)
-        _show_on(image, variant_ids)
+        _show_on_variants(image, variant_ids)
     return image
 
 
 @transaction.atomic(durable=True)
 def delete(*, image_id: int, now: datetime) -> None:
     """Deletes a picture, and with the commit owes that its files go. Raises NotFound."""
-    image = _locked(image_id)
+    image = _lock_image(image_id)
     discard(images=Image.objects.filter(pk=image.pk), now=now)
     image.delete()
 
@@ -224,7 +228,7 @@ def discard(*, images: QuerySet[Image], now: datetime) -> None:
         outbox.put(kind=DISCARD, payload={"key": key, "file": file}, now=now, priority=1)
 
 
-def _locked(image_id: int) -> Image:
+def _lock_image(image_id: int) -> Image:
     """The picture, with the right to change its product's pictures."""
     product = locks.product(candidates=Product.objects.filter(images=image_id))
     image = product.images.filter(pk=image_id).first() if product else None
@@ -233,7 +237,7 @@ def _locked(image_id: int) -> Image:
     return image
 
 
-def _place(image: Image, position: int | None) -> None:
+def _set_position(image: Image, position: int | None) -> None:
     """Puts it at a position among its product's pictures, counted from 1, or last; the others make room."""
     if position is not None and position < 1:
         raise InvalidInput("From 1 on.", field=["position"])
@@ -244,7 +248,7 @@ def _place(image: Image, position: int | None) -> None:
     Image.objects.bulk_update(others, ["position"])
 
 
-def _show_on(image: Image, variant_ids: Collection[int]) -> None:
+def _show_on_variants(image: Image, variant_ids: Collection[int]) -> None:
     variants = ProductVariant.objects.filter(product=image.product_id, pk__in=variant_ids)
     if variants.update(image=image) != len(set(variant_ids)):
         raise NotFound("One of these is no variant of the product.", field=["variant_ids"])
@@ -263,13 +267,13 @@ def render(*, image_id: int, now: datetime) -> None:
     if image is None:
         return
     if image.upload_id is None:
-        content: bytes | None = media.public(name=image.file.name or "", most=settings.MAX_IMAGE_BYTES)
+        content: bytes | None = media.read_public(name=image.file.name or "", max_bytes=settings.MAX_IMAGE_BYTES)
     else:
-        content = media.original(key=image.upload_id, most=settings.MAX_IMAGE_BYTES)
+        content = media.read_original(key=image.upload_id, max_bytes=settings.MAX_IMAGE_BYTES)
     if content is None:
         raise media.StorageUnavailable("The original is not there.")
     rendered = renditions.render(content=content, sizes=ImageSize)
-    key = image.upload_id or _kept(content, now=now)
+    key = image.upload_id or _store_original(content, now=now)
     _publish(key, rendered)
     _record(image=image, key=key, rendered=rendered, now=now)
 
@@ -300,7 +304,7 @@ def on_render(payload: Mapping[str, Any], _: str, now: datetime) -> None:
 def on_discard(payload: Mapping[str, Any], _: str, now: datetime) -> None:
     """Deletes the files of a picture that is gone; an upload's row stays for a while, as `prune` says."""
     if payload["key"] is None:
-        media.withdraw(payload["file"])
+        media.delete_public(payload["file"])
     else:
         _discard_files(payload["key"], now=now)
 
@@ -312,26 +316,26 @@ def prune(*, now: datetime) -> int:
     Files are deleted twice, a day apart, and the row with the second time: whoever was still writing meanwhile, or
     still had a form to upload by, leaves nothing for good. Raises StorageUnavailable.
     """
-    past = now - _WAITS_FOR
+    past = now - _UPLOAD_LIFETIME
     unused = ImageUpload.objects.filter(image=None)
     stale = unused.filter(discarded_at=None, created_at__lte=past).values_list("pk", flat=True)
     over = unused.filter(discarded_at__lte=past).values_list("pk", flat=True)
-    gone = list(over[:_AT_ONCE])
+    gone = list(over[:_BATCH_SIZE])
     for key in gone:
         _delete_files(key)
         ImageUpload.objects.filter(pk=key).delete()
-    for key in list(stale[:_AT_ONCE]):
+    for key in list(stale[:_BATCH_SIZE]):
         _discard_files(key, now=now)
     return len(gone)
 
 
 def _discard_files(key: str, *, now: datetime) -> None:
-    if _discarded(key=key, now=now):
+    if _mark_discarded(key=key, now=now):
         _delete_files(key)
 
 
 @transaction.atomic(durable=True)
-def _discarded(*, key: str, now: datetime) -> bool:
+def _mark_discarded(*, key: str, now: datetime) -> bool:
     """Whether nothing can become of an upload any more: nobody attaches it from now on."""
     upload = locks.image_upload(candidates=ImageUpload.objects.filter(pk=key))
     if upload is None or Image.objects.filter(upload=upload).exists():
@@ -342,5 +346,5 @@ def _discarded(*, key: str, now: datetime) -> bool:
 
 
 def _delete_files(key: str) -> None:
-    media.withdraw(*(_public_name(key, size) for size in ImageSize))
-    media.forget(key=key)
+    media.delete_public(*(_public_name(key, size) for size in ImageSize))
+    media.delete_original(key=key)

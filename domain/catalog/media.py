@@ -23,7 +23,7 @@ from domain.base.errors import DomainError, InvalidInput
 logger = logging.getLogger(__name__)
 
 # How long what was handed out to upload by is good.
-GOOD_FOR = timedelta(hours=1)
+UPLOAD_VALID_FOR = timedelta(hours=1)
 _SALT = "upload"
 
 
@@ -34,35 +34,35 @@ class StorageUnavailable(DomainError):
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class UploadForm:
     """What to post a file by: multipart, these fields first, and then the file as `file`."""
 
     url: str
     fields: dict[str, str]
 
 
-def form(*, key: str, content_type: str, most: int, now: datetime) -> Form:
+def upload_form(*, key: str, content_type: str, max_bytes: int, now: datetime) -> UploadForm:
     """Signed, for one original of so many bytes at most, under this key and no other. Raises StorageUnavailable."""
     storage = storages["originals"]
     if isinstance(storage, S3Storage):
-        with _asking():
+        with _storage_errors():
             try:
                 post = _client(storage).generate_presigned_post(
                     storage.bucket_name,
                     _name(storage, key),
                     Fields={"Content-Type": content_type},
-                    Conditions=[{"Content-Type": content_type}, ["content-length-range", 1, most]],
-                    ExpiresIn=int(GOOD_FOR.total_seconds()),
+                    Conditions=[{"Content-Type": content_type}, ["content-length-range", 1, max_bytes]],
+                    ExpiresIn=int(UPLOAD_VALID_FOR.total_seconds()),
                 )
             except AttributeError:  # What botocore comes to here without credentials.
                 raise NoCredentialsError from None
-        return Form(post["url"], post["fields"])
-    until = (now + GOOD_FOR).timestamp()
-    return Form(reverse("uploads"), {"key": key, "policy": signing.dumps([key, most, until], salt=_SALT)})
+        return UploadForm(post["url"], post["fields"])
+    until = (now + UPLOAD_VALID_FOR).timestamp()
+    return UploadForm(reverse("uploads"), {"key": key, "policy": signing.dumps([key, max_bytes, until], salt=_SALT)})
 
 
-def verify(*, key: str, policy: str, size: int, now: datetime) -> None:
-    """Whether what was posted is what a `form` was signed for, where the disk is the storage. Raises InvalidInput."""
+def verify_upload(*, key: str, policy: str, size: int, now: datetime) -> None:
+    """Checks that a file posted to this server is the one its `upload_form` was signed for. Raises InvalidInput."""
     try:
         named, most, until = signing.loads(policy, salt=_SALT)
     except signing.BadSignature:
@@ -75,24 +75,24 @@ def verify(*, key: str, policy: str, size: int, now: datetime) -> None:
         raise InvalidInput(f"From 1 to {most} bytes.", field=["file"])
 
 
-def keep(*, key: str, content: File[bytes]) -> None:
+def store_original(*, key: str, content: File[bytes]) -> None:
     """Stores an original. On disk, one that is there stays. Raises StorageUnavailable."""
     storage = storages["originals"]
-    with _asking():
+    with _storage_errors():
         name = storage.save(key, content)
         if name != key:
             storage.delete(name)
             raise InvalidInput("Something was uploaded by this key before.", field=["key"])
 
 
-def original(*, key: str, most: int) -> bytes | None:
+def read_original(*, key: str, max_bytes: int) -> bytes | None:
     """None where nothing was put. Raises StorageUnavailable; InvalidInput for more than so many bytes, unread."""
     storage = storages["originals"]
-    with _asking():
+    with _storage_errors():
         if not isinstance(storage, S3Storage):
             try:
                 with storage.open(key) as file:
-                    return _read(file, file.size, most)
+                    return _read(file, file.size, max_bytes)
             except FileNotFoundError:
                 return None
         try:
@@ -102,13 +102,13 @@ def original(*, key: str, most: int) -> bytes | None:
                 return None
             raise
         with found["Body"] as body:
-            return _read(body, found["ContentLength"], most)
+            return _read(body, found["ContentLength"], max_bytes)
 
 
-def public(*, name: str, most: int) -> bytes:
-    """A public file's content. Raises StorageUnavailable, InvalidInput as `original` does."""
-    with _asking(), default_storage.open(name) as file:
-        return _read(file, file.size, most)
+def read_public(*, name: str, max_bytes: int) -> bytes:
+    """A public file's content. Raises StorageUnavailable, InvalidInput as `read_original` does."""
+    with _storage_errors(), default_storage.open(name) as file:
+        return _read(file, file.size, max_bytes)
 
 
 class _WebP(ContentFile[bytes]):
@@ -118,20 +118,20 @@ class _WebP(ContentFile[bytes]):
 
 def publish(*, name: str, content: bytes) -> None:
     """Stores a WebP for everyone. Raises StorageUnavailable."""
-    with _asking():
+    with _storage_errors():
         default_storage.save(name, _WebP(content))
 
 
-def withdraw(*names: str) -> None:
+def delete_public(*names: str) -> None:
     """Deletes public files, if they are there. Raises StorageUnavailable."""
-    with _asking():
+    with _storage_errors():
         for name in names:
             _delete(storages["default"], name)
 
 
-def forget(*, key: str) -> None:
+def delete_original(*, key: str) -> None:
     """Deletes an original, if it is there. Raises StorageUnavailable."""
-    with _asking():
+    with _storage_errors():
         _delete(storages["originals"], key)
 
 
@@ -163,7 +163,7 @@ def _name(storage: S3Storage, key: str) -> str:
 
 
 @contextmanager
-def _asking() -> Iterator[None]:
+def _storage_errors() -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, Boto3Error, ClientError, OSError) as error:

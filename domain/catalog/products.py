@@ -12,14 +12,14 @@ from django.db import IntegrityError, transaction
 from domain.base import change_log, crud, locks
 from domain.base.errors import InvalidInput, NotFound, raise_all
 from domain.catalog import categories, drafts, images, search, variants
-from domain.catalog.drafts import KEEP, MAX_OPTIONS, ProductDraft, Revision
+from domain.catalog.drafts import KEEP, MAX_OPTIONS, BulkUpdate, ProductDraft
 from storefront.models import ChangeAction, Product, Tag, TaxClass, User
 
 MAX_TAGS = 100
 MAX_AT_ONCE = 100
 
 
-class Saved(Enum):
+class SaveResult(Enum):
     CREATED = "created"
     UPDATED = "updated"
     UNCHANGED = "unchanged"
@@ -29,7 +29,9 @@ class Saved(Enum):
 
 
 @transaction.atomic(durable=True)
-def save(*, draft: ProductDraft, actor: User | None, now: datetime, dry_run: bool = False) -> tuple[Product, Saved]:
+def save(
+    *, draft: ProductDraft, actor: User | None, now: datetime, dry_run: bool = False
+) -> tuple[Product, SaveResult]:
     """Makes the product of the draft's slug, and its variants by SKU, be as the draft says; creates what is missing.
 
     Raises InvalidInput, NotFound, InUse. A dry run does it all and takes it back.
@@ -39,7 +41,7 @@ def save(*, draft: ProductDraft, actor: User | None, now: datetime, dry_run: boo
     product, changed = _write(product or Product(), draft, actor=actor, now=now)
     if dry_run:
         transaction.set_rollback(True)
-    return product, Saved.CREATED if is_new else Saved.UPDATED if changed else Saved.UNCHANGED
+    return product, SaveResult.CREATED if is_new else SaveResult.UPDATED if changed else SaveResult.UNCHANGED
 
 
 @transaction.atomic(durable=True)
@@ -57,13 +59,13 @@ def update(
 ) -> Product:
     """Changes a product; what the draft keeps stays. Units are counted for new variants alone: `stock.adjust` is for
     the others. Raises NotFound, StaleVersion, InvalidInput, InUse."""
-    product = _open(product_id, version)
+    product = _lock_product(product_id, version)
     variants.refuse_counts(product=product, drafts=draft.variants)
     return _write(product, draft, actor=actor, now=now)[0]
 
 
 @transaction.atomic(durable=True)
-def update_many(*, product_ids: Sequence[int], revision: Revision, actor: User | None, now: datetime) -> list[Product]:
+def update_many(*, product_ids: Sequence[int], changes: BulkUpdate, actor: User | None, now: datetime) -> list[Product]:
     """Changes many products alike, all or none. Raises InvalidInput, and NotFound for each key of none."""
     if not 1 <= len(product_ids) <= MAX_AT_ONCE:
         raise InvalidInput(f"Change 1 to {MAX_AT_ONCE} products at a time.", field=["ids"])
@@ -72,9 +74,9 @@ def update_many(*, product_ids: Sequence[int], revision: Revision, actor: User |
     }
     missing = [index for index, key in enumerate(product_ids) if key not in products]
     raise_all(errors=[NotFound("There is no such product.", field=["ids", str(index)]) for index in missing])
-    categories.hold(keys=set(revision.add_categories), field="add_category_ids")
+    categories.lock(keys=set(changes.add_categories), field="add_category_ids")
     for product in products.values():
-        _write(product, _revised(product, revision), actor=actor, now=now)
+        _write(product, _draft_of(product, changes), actor=actor, now=now)
     return list(products.values())
 
 
@@ -82,17 +84,17 @@ def update_many(*, product_ids: Sequence[int], revision: Revision, actor: User |
 def delete(*, product_id: int, version: int | None = None, actor: User | None, now: datetime) -> None:
     """Deletes a product that was in no cart or order, whose stock never moved, and that no discount covers: one that
     loses the last it covers would cover all goods. Raises NotFound, StaleVersion, InUse: archive it instead."""
-    product = _open(product_id, version)
+    product = _lock_product(product_id, version)
     if product.discounts.exists():
-        raise crud.in_use(kinds=["discount"])
+        raise crud.in_use_error(kinds=["discount"])
     images.discard(images=product.images.all(), now=now)
-    crud.remove(row=product, actor=actor, now=now)
+    crud.delete_locked_row(row=product, actor=actor, now=now)
 
 
 # ── how a product is written ─────────────────────────────────────────────────────────────────────────
 
 
-def _open(product_id: int, version: int | None) -> Product:
+def _lock_product(product_id: int, version: int | None) -> Product:
     product = locks.product(candidates=Product.objects.filter(pk=product_id))
     if product is None:
         raise NotFound("There is no such product.", field=["id"])
@@ -100,7 +102,7 @@ def _open(product_id: int, version: int | None) -> Product:
     return product
 
 
-def _revised(product: Product, revision: Revision) -> ProductDraft:
+def _draft_of(product: Product, revision: BulkUpdate) -> ProductDraft:
     tags = {tag.name for tag in product.tags.all()}
     keys = {category.pk for category in product.categories.all()}
     return ProductDraft(
@@ -115,7 +117,7 @@ def _revised(product: Product, revision: Revision) -> ProductDraft:
 
 def _write(
     product: Product, draft: ProductDraft, *, actor: User | None, now: datetime
-) -> tuple[Product, change_log.Fields]:
+) -> tuple[Product, change_log.ChangedFields]:
     """Makes a new or a locked product be as the draft says, and tells the audit; returns what changed."""
     is_new = product.pk is None
     try:
@@ -126,13 +128,13 @@ def _write(
             if changed:
                 if not is_new:
                     product.save()
-                refresh(product=product)
-                crud.check_references()
+                refresh_derived(product=product)
+                crud.check_foreign_keys()
     except IntegrityError:  # Another was faster: with the same slug or SKU, or to delete what this refers to.
         raise InvalidInput("Somebody else has just changed this, or taken a SKU: look again.") from None
     if changed:
         action = ChangeAction.CREATED if is_new else ChangeAction.UPDATED
-        change_log.change(row=product, action=action, fields=changed, actor=actor, now=now).save()
+        change_log.entry(row=product, action=action, fields=changed, actor=actor, now=now).save()
     return product, changed
 
 
@@ -140,7 +142,7 @@ def _write_columns(product: Product, draft: ProductDraft, *, now: datetime) -> d
     is_new = product.pk is None
     if is_new and draft.title is KEEP:
         raise InvalidInput("A new product needs a title.", field=["title"])
-    values = drafts.given(draft=draft, names=["slug", "title", "vendor", "product_type", "tax_class_id"])
+    values = drafts.provided_values(draft=draft, names=["slug", "title", "vendor", "product_type", "tax_class_id"])
     if is_new and draft.title is not KEEP:
         values = {"slug": categories.slug_of(name=draft.title), **values}
     if draft.description_html is not KEEP:  # As it is, spaces too: what was cleaned is clean, and the same again.
@@ -148,11 +150,11 @@ def _write_columns(product: Product, draft: ProductDraft, *, now: datetime) -> d
     if draft.option_names is not KEEP:
         if len(draft.option_names) > MAX_OPTIONS:
             raise InvalidInput(f"A product has at most {MAX_OPTIONS} options.", field=["option_names"])
-        values |= drafts.numbered(prefix="option", suffix="_name", values=draft.option_names)
-    changed = drafts.assign(row=product, values=values | _on_show(product, draft, now=now))
+        values |= drafts.numbered_columns(prefix="option", suffix="_name", values=draft.option_names)
+    changed = drafts.assign(row=product, values=values | _publication(product, draft, now=now))
     if not changed:
         return changed
-    crud.check(row=product, exclude=["min_price", "max_price", "tax_class"])
+    crud.check_columns(row=product, exclude=["min_price", "max_price", "tax_class"])
     if "slug" in changed and Product.objects.filter(slug=product.slug).exists():
         raise InvalidInput("Another product has this slug.", field=["slug"])
     if draft.tax_class_id not in (KEEP, None) and not TaxClass.objects.filter(pk=draft.tax_class_id).exists():
@@ -162,7 +164,7 @@ def _write_columns(product: Product, draft: ProductDraft, *, now: datetime) -> d
     return changed
 
 
-def _on_show(product: Product, draft: ProductDraft, *, now: datetime) -> dict[str, datetime | None]:
+def _publication(product: Product, draft: ProductDraft, *, now: datetime) -> dict[str, datetime | None]:
     """Since when it is published or archived, which exclude each other: the one that is asked for ends the other."""
     if draft.is_published is True and draft.is_archived is True:
         raise InvalidInput("What is archived is not published.", field=["is_archived"])
@@ -182,21 +184,21 @@ def _write_relations(product: Product, draft: ProductDraft) -> dict[str, tuple[A
         before = {tag.name for tag in product.tags.all()}
         if before != set(draft.tags):
             for index, name in enumerate(draft.tags):
-                crud.check(row=Tag(name=name), exclude=["id"], below=["tags", str(index)])
+                crud.check_columns(row=Tag(name=name), exclude=["id"], below=["tags", str(index)])
             # Sorted, so that no two who make the same tags wait for each other.
             Tag.objects.bulk_create([Tag(name=name) for name in sorted(set(draft.tags))], ignore_conflicts=True)
             product.tags.set(Tag.objects.filter(name__in=draft.tags))
             changed["tags"] = sorted(before), sorted(set(draft.tags))
     if draft.categories is not KEEP:
-        hanging, wanted = set(product.categories.all()), categories.at(paths=draft.categories)
+        hanging, wanted = set(product.categories.all()), categories.find_or_create(paths=draft.categories)
         if hanging != wanted:
-            categories.hold(keys={category.pk for category in wanted - hanging}, field="category_ids")
+            categories.lock(keys={category.pk for category in wanted - hanging}, field="category_ids")
             product.categories.set(wanted)
             changed["categories"] = sorted(map(str, hanging)), sorted(map(str, wanted))
     return changed
 
 
-def refresh(*, product: Product) -> None:
+def refresh_derived(*, product: Product) -> None:
     """Makes a product's row fit what was written: its HTML safe, its price range and words those of its variants.
     Call it, inside the transaction, after changing either."""
     variants = list(product.variants.all())

@@ -103,7 +103,7 @@ def shortage(
     return InsufficientStock(variant=variant, requested=quantity, available=stock.available, line=line, field=field)
 
 
-def _per_variant(quantities: Mapping[int, int]) -> ByKey:
+def _by_variant(quantities: Mapping[int, int]) -> ByKey:
     return ByKey(Stock, quantities, IntegerField())
 
 
@@ -111,7 +111,7 @@ def reserve(*, order: Order, variants: Mapping[ProductVariant, int], now: dateti
     """Promises units to an order, all or nothing. Raises InsufficientStock for each variant that falls short."""
     quantities = {variant.pk: quantity for variant, quantity in variants.items()}
     held = {stock.pk: stock for stock in locks.stock(variant_ids=quantities)}
-    wanted = _per_variant(quantities)
+    wanted = _by_variant(quantities)
     moved = (
         Stock.objects.filter(pk__in=quantities)
         .filter(~Q(policy=StockPolicy.DENY) | Q(on_hand__gte=F("reserved") + wanted))
@@ -125,26 +125,26 @@ def reserve(*, order: Order, variants: Mapping[ProductVariant, int], now: dateti
             for index, (variant, quantity) in enumerate(variants.items())
         )
         raise_all(errors=[error for error in short if error])
-    _record(order, quantities, reason=MovementReason.RESERVED, sign=1, now=now)
+    _record_movements(order, quantities, reason=MovementReason.RESERVED, sign=1, now=now)
     moved_to = {it: (held[it.pk], held[it.pk].available - quantity) for it, quantity in variants.items()}
-    _tell_low(moved_to, now=now)
-    _tell_public((held[pk], _moved(held[pk], reserved=quantity)) for pk, quantity in quantities.items())
+    _queue_low_stock(moved_to, now=now)
+    _publish_availability((held[pk], _after_change(held[pk], reserved=quantity)) for pk, quantity in quantities.items())
 
 
-def _moved(stock: Stock, *, on_hand: int = 0, reserved: int = 0) -> Stock:
+def _after_change(stock: Stock, *, on_hand: int = 0, reserved: int = 0) -> Stock:
     """What becomes of a stock row by so many units more."""
     after = copy(stock)
     after.on_hand, after.reserved = stock.on_hand + on_hand, stock.reserved + reserved
     return after
 
 
-def _tell_public(moved: Iterable[tuple[Stock, Stock]]) -> None:
+def _publish_availability(moved: Iterable[tuple[Stock, Stock]]) -> None:
     """Makes it a new version of the catalogue if the public is told something else of any: seldom, of a sale."""
     if any(before._state.adding or availability(stock=before) != availability(stock=after) for before, after in moved):
         catalog_version.change()
 
 
-def _tell_low(moved: Mapping[ProductVariant, tuple[Stock, int]], *, now: datetime) -> None:
+def _queue_low_stock(moved: Mapping[ProductVariant, tuple[Stock, int]], *, now: datetime) -> None:
     """Has those told who want to know of which variants little is left now: once, when it comes to be little."""
     low = settings.SHOP_LOW_STOCK
     fell = {
@@ -152,16 +152,16 @@ def _tell_low(moved: Mapping[ProductVariant, tuple[Stock, int]], *, now: datetim
         for variant, (before, left) in moved.items()
         if before.policy != StockPolicy.UNTRACKED and before.available > low >= left
     }
-    webhooks.stock_is_low(left=fell, now=now)
+    webhooks.queue_low_stock(available=fell, now=now)
 
 
 def release(*, order: Order, now: datetime) -> None:
     """Gives back what an order had reserved."""
-    quantities = _of(order)
+    quantities = _quantities(order)
     held = locks.stock(variant_ids=quantities)
-    Stock.objects.filter(pk__in=quantities).update(reserved=F("reserved") - _per_variant(quantities))
-    _record(order, quantities, reason=MovementReason.RELEASED, sign=-1, now=now)
-    _tell_public((stock, _moved(stock, reserved=-quantities[stock.pk])) for stock in held)
+    Stock.objects.filter(pk__in=quantities).update(reserved=F("reserved") - _by_variant(quantities))
+    _record_movements(order, quantities, reason=MovementReason.RELEASED, sign=-1, now=now)
+    _publish_availability((stock, _after_change(stock, reserved=-quantities[stock.pk])) for stock in held)
 
 
 def ship(*, order: Order, now: datetime) -> None:
@@ -169,11 +169,11 @@ def ship(*, order: Order, now: datetime) -> None:
 
     Of goods that are sold on when none is left, more may leave than were ever counted in: none is left then.
     """
-    quantities = _of(order)
+    quantities = _quantities(order)
     held = locks.stock(variant_ids=quantities)
     left = {stock.pk: min(quantities[stock.pk], stock.on_hand) for stock in held}
     Stock.objects.filter(pk__in=quantities).update(
-        on_hand=F("on_hand") - _per_variant(left), reserved=F("reserved") - _per_variant(quantities)
+        on_hand=F("on_hand") - _by_variant(left), reserved=F("reserved") - _by_variant(quantities)
     )
     StockMovement.objects.bulk_create(
         StockMovement(
@@ -186,26 +186,30 @@ def ship(*, order: Order, now: datetime) -> None:
         )
         for pk, quantity in quantities.items()
     )
-    _tell_public((stock, _moved(stock, on_hand=-left[stock.pk], reserved=-quantities[stock.pk])) for stock in held)
+    _publish_availability(
+        (stock, _after_change(stock, on_hand=-left[stock.pk], reserved=-quantities[stock.pk])) for stock in held
+    )
 
 
-def take_back(*, order: Order, now: datetime) -> None:
+def restock(*, order: Order, now: datetime) -> None:
     """Puts what an order had taken out of the warehouse back into it."""
-    quantities = _of(order)
+    quantities = _quantities(order)
     held = locks.stock(variant_ids=quantities)
-    Stock.objects.filter(pk__in=quantities).update(on_hand=F("on_hand") + _per_variant(quantities))
+    Stock.objects.filter(pk__in=quantities).update(on_hand=F("on_hand") + _by_variant(quantities))
     StockMovement.objects.bulk_create(
         StockMovement(variant_id=pk, on_hand_change=quantity, reason=MovementReason.RETURNED, order=order, at=now)
         for pk, quantity in quantities.items()
     )
-    _tell_public((stock, _moved(stock, on_hand=quantities[stock.pk])) for stock in held)
+    _publish_availability((stock, _after_change(stock, on_hand=quantities[stock.pk])) for stock in held)
 
 
-def _of(order: Order) -> dict[int, int]:
+def _quantities(order: Order) -> dict[int, int]:
     return {line.variant_id: line.quantity for line in order.lines.all()}
 
 
-def _record(order: Order, quantities: Mapping[int, int], *, reason: MovementReason, sign: int, now: datetime) -> None:
+def _record_movements(
+    order: Order, quantities: Mapping[int, int], *, reason: MovementReason, sign: int, now: datetime
+) -> None:
     movements = (
         StockMovement(variant_id=pk, reserved_change=sign * quantity, reason=reason, order=order, at=now)
         for pk, quantity in quantities.items()
@@ -213,7 +217,7 @@ def _record(order: Order, quantities: Mapping[int, int], *, reason: MovementReas
     insert(*movements)
 
 
-def count(
+def record_count(
     *, variants: Mapping[ProductVariant, tuple[StockPolicy | None, int | None]], actor: User | None, now: datetime
 ) -> dict[ProductVariant, dict[str, tuple[Any, Any]]]:
     """Sets what is in the warehouse, as counted, and how each variant is sold, or leaves it as it is (None); tells
@@ -226,7 +230,7 @@ def count(
     movements, rows, fell, changed = [], [], {}, {}
     for variant, (wanted, counted) in variants.items():
         stock = held.get(variant.pk) or Stock(variant=variant)
-        before = {} if stock._state.adding else _told(stock)
+        before = {} if stock._state.adding else _column_values(stock)
         policy = StockPolicy(wanted or stock.policy)
         on_hand = stock.on_hand if counted is None else max(counted, 0)
         if policy == StockPolicy.DENY and on_hand < stock.reserved:
@@ -246,7 +250,7 @@ def count(
                     at=now,
                 )
             )
-        changed[variant] = change_log.between(before=before, after=after)
+        changed[variant] = change_log.differences(before=before, after=after)
         fell[variant] = copy(stock), on_hand - stock.reserved
         stock.policy, stock.on_hand = policy, on_hand
         rows.append(stock)
@@ -254,16 +258,16 @@ def count(
         rows, update_conflicts=True, unique_fields=["variant"], update_fields=["policy", "on_hand"]
     )
     StockMovement.objects.bulk_create(movements)
-    _tell_low(fell, now=now)
-    _tell_public(zip((before for before, _ in fell.values()), rows, strict=True))
+    _queue_low_stock(fell, now=now)
+    _publish_availability(zip((before for before, _ in fell.values()), rows, strict=True))
     return changed
 
 
-def _told(stock: Stock) -> dict[str, Any]:
+def _column_values(stock: Stock) -> dict[str, Any]:
     return {"policy": stock.policy, "on_hand": stock.on_hand}
 
 
-def low(*, at_most: int) -> QuerySet[ProductVariant]:
+def low_variants(*, at_most: int) -> QuerySet[ProductVariant]:
     """The variants, with their `available`, of which no more can be promised; not those that are withdrawn or
     archived, nor what is not counted."""
     counted = ProductVariant.objects.exclude(stock__policy=StockPolicy.UNTRACKED)
@@ -299,7 +303,7 @@ def adjust(*, request_id: str, lines: Sequence[Adjustment], actor: User | None, 
     Raises InvalidInput, RequestIdReused; for each line that cannot be: NotFound, and InsufficientStock where more would
     be taken than orders leave.
     """
-    _check(request_id, lines)
+    _check_adjustments(request_id, lines)
     asked = [[line.variant_id, line.delta, line.policy, line.note] for line in lines]
     # Of two at once, the second waits here until the first is done, or undone.
     adjustment, is_new = StockAdjustment.objects.get_or_create(
@@ -311,7 +315,7 @@ def adjust(*, request_id: str, lines: Sequence[Adjustment], actor: User | None, 
         return Adjusted(adjustment, replayed=True)
     held = {stock.pk: stock for stock in locks.stock(variant_ids={line.variant_id for line in lines})}
     variants = ProductVariant.objects.in_bulk(held.keys())
-    _move(lines, held, variants)
+    _apply_adjustments(lines, held, variants)
     StockMovement.objects.bulk_create(
         StockMovement(
             variant_id=line.variant_id,
@@ -326,21 +330,21 @@ def adjust(*, request_id: str, lines: Sequence[Adjustment], actor: User | None, 
     )
     moved = {stock.pk: stock for stock in Stock.objects.filter(pk__in=held)}
     Change.objects.bulk_create(
-        change_log.change(
+        change_log.entry(
             row=variants[pk],
             action=ChangeAction.UPDATED,
-            fields=change_log.between(before=_told(held[pk]), after=_told(stock)),
+            fields=change_log.differences(before=_column_values(held[pk]), after=_column_values(stock)),
             actor=actor,
             now=now,
         )
         for pk, stock in moved.items()
     )
-    _tell_low({variants[pk]: (held[pk], stock.on_hand - stock.reserved) for pk, stock in moved.items()}, now=now)
-    _tell_public((held[pk], stock) for pk, stock in moved.items())
+    _queue_low_stock({variants[pk]: (held[pk], stock.on_hand - stock.reserved) for pk, stock in moved.items()}, now=now)
+    _publish_availability((held[pk], stock) for pk, stock in moved.items())
     return Adjusted(adjustment, replayed=False)
 
 
-def _check(request_id: str, lines: Sequence[Adjustment]) -> None:
+def _check_adjustments(request_id: str, lines: Sequence[Adjustment]) -> None:
     if not 0 < len(request_id) <= 100:
         raise InvalidInput("From 1 to 100 characters.", field=["request_id"])
     if not 1 <= len(lines) <= MAX_ADJUSTMENTS:
@@ -355,14 +359,16 @@ def _check(request_id: str, lines: Sequence[Adjustment]) -> None:
     raise_all(errors=errors)
 
 
-def _move(lines: Sequence[Adjustment], held: Mapping[int, Stock], variants: Mapping[int, ProductVariant]) -> None:
+def _apply_adjustments(
+    lines: Sequence[Adjustment], held: Mapping[int, Stock], variants: Mapping[int, ProductVariant]
+) -> None:
     """Moves all that the lines ask for by one conditional update, or says what stands in the way."""
     deltas: dict[int, int] = {}
     policies: dict[int, StockPolicy] = {}
     for line in lines:
         deltas[line.variant_id] = deltas.get(line.variant_id, 0) + line.delta
         policies |= {line.variant_id: line.policy} if line.policy else {}
-    after = F("on_hand") + _per_variant(deltas)
+    after = F("on_hand") + _by_variant(deltas)
     denied = [pk for pk in held if policies.get(pk, held[pk].policy) == StockPolicy.DENY]
     moved = (
         Stock.objects.filter(pk__in=deltas)
@@ -374,10 +380,10 @@ def _move(lines: Sequence[Adjustment], held: Mapping[int, Stock], variants: Mapp
         )
     )
     if moved != len(deltas):
-        raise_all(errors=list(_refusals(lines, deltas, policies, held, variants)))
+        raise_all(errors=list(_adjustment_errors(lines, deltas, policies, held, variants)))
 
 
-def _refusals(
+def _adjustment_errors(
     lines: Sequence[Adjustment],
     deltas: Mapping[int, int],
     policies: Mapping[int, StockPolicy],

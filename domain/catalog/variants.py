@@ -11,7 +11,16 @@ from domain.base import change_log, crud
 from domain.base.errors import DomainError, InvalidInput, NotFound, raise_all
 from domain.base.money import quantize
 from domain.catalog import stock
-from domain.catalog.drafts import KEEP, MAX_OPTIONS, Keep, ProductDraft, VariantDraft, assign, given, numbered
+from domain.catalog.drafts import (
+    KEEP,
+    MAX_OPTIONS,
+    Keep,
+    ProductDraft,
+    VariantDraft,
+    assign,
+    numbered_columns,
+    provided_values,
+)
 from storefront.models import Product, ProductVariant, User
 
 MAX_VARIANTS = 500
@@ -29,18 +38,18 @@ def write(*, product: Product, draft: ProductDraft, actor: User | None, now: dat
     present = list(product.variants.select_related("stock"))
     changed = _delete_variants(present, draft)
     present = [variant for variant in present if variant.pk not in draft.delete_variants]
-    targets = _matched(product, draft.variants, present)
+    targets = _target_variants(product, draft.variants, present)
     images = {image.source: image.pk for image in product.images.all()}
     wanted = [_values(each, images) for each in draft.variants]
-    _refuse_misfits(draft, present, targets, wanted)
-    _refuse_emptiness(present, targets, wanted)
-    _part(present, targets, wanted)
+    _check_variants(draft, present, targets, wanted)
+    _check_one_for_sale(present, targets, wanted)
+    _free_taken_values(present, targets, wanted)
     created: list[ProductVariant] = []
     updated: list[ProductVariant] = []
     for index, (variant, values) in enumerate(zip(targets, wanted, strict=True)):
         called = variant.sku or values["sku"]
         if told := assign(row=variant, values=values):
-            crud.check(row=variant, exclude=["product", "image"], below=["variants", str(index)])
+            crud.check_columns(row=variant, exclude=["product", "image"], below=["variants", str(index)])
             (updated if variant.pk else created).append(variant)
             changed |= {f"{called} {name}": pair for name, pair in told.items()}
     ProductVariant.objects.bulk_create(created)
@@ -49,7 +58,7 @@ def write(*, product: Product, draft: ProductDraft, actor: User | None, now: dat
         variant: (_or_none(each.policy), _or_none(each.on_hand))
         for variant, each in zip(targets, draft.variants, strict=True)
     }
-    for variant, told in stock.count(variants=counted, actor=actor, now=now).items():
+    for variant, told in stock.record_count(variants=counted, actor=actor, now=now).items():
         changed |= {f"{variant.sku} {name}": pair for name, pair in told.items()}
     return changed
 
@@ -60,9 +69,11 @@ def _or_none(value: Value | Keep) -> Value | None:
 
 def _values(draft: VariantDraft, images: Mapping[str, int]) -> dict[str, Any]:
     """The columns that the draft gives a variant."""
-    values = given(draft=draft, names=["sku", "price", "compare_at_price", "weight_grams", "barcode", "is_withdrawn"])
+    values = provided_values(
+        draft=draft, names=["sku", "price", "compare_at_price", "weight_grams", "barcode", "is_withdrawn"]
+    )
     if draft.options is not KEEP:
-        values |= numbered(prefix="option", suffix="", values=draft.options)
+        values |= numbered_columns(prefix="option", suffix="", values=draft.options)
     if draft.image_source in images:
         values["image_id"] = images[draft.image_source]
     return values
@@ -72,9 +83,11 @@ def _delete_variants(present: Collection[ProductVariant], draft: ProductDraft) -
     gone = [variant for variant in present if variant.pk in draft.delete_variants]
     if len(gone) < len(set(draft.delete_variants)):
         raise NotFound("The product has no such variant.", field=["delete_variant_ids"])
-    told = {f"{it.sku} {name}": (value, None) for it in gone for name, value in change_log.columns(row=it).items()}
+    told = {
+        f"{it.sku} {name}": (value, None) for it in gone for name, value in change_log.column_values(row=it).items()
+    }
     if gone:
-        with crud.refusing_use(field="delete_variant_ids"):
+        with crud.raising_in_use(field="delete_variant_ids"):
             ProductVariant.objects.filter(pk__in=[variant.pk for variant in gone]).delete()
     return told
 
@@ -87,7 +100,7 @@ def refuse_counts(*, product: Product, drafts: Sequence[VariantDraft]) -> None:
     raise_all(errors=[InvalidInput(told, field=["variants", str(index), "on_hand"]) for index in counted])
 
 
-def _matched(
+def _target_variants(
     product: Product, drafts: Sequence[VariantDraft], present: Sequence[ProductVariant]
 ) -> list[ProductVariant]:
     """The variant that each draft means, in their order."""
@@ -112,7 +125,7 @@ def _matched(
     return targets
 
 
-def _refuse_misfits(
+def _check_variants(
     draft: ProductDraft,
     present: Sequence[ProductVariant],
     targets: Sequence[ProductVariant],
@@ -135,7 +148,7 @@ def _refuse_misfits(
         errors.append(InvalidInput(text, field=["variants", str(index), name]))
 
     for index, (variant, values, each) in enumerate(zip(targets, wanted, draft.variants, strict=True)):
-        options = _chosen(variant, values)
+        options = _resulting_options(variant, values)
         if each.options is not KEEP and len(each.options) > MAX_OPTIONS:
             refuse(f"A variant has at most {MAX_OPTIONS} options.", index, "options")
         elif options in choices:
@@ -153,7 +166,7 @@ def _refuse_misfits(
     raise_all(errors=errors)
 
 
-def _refuse_emptiness(
+def _check_one_for_sale(
     present: Sequence[ProductVariant], targets: Sequence[ProductVariant], wanted: Sequence[Mapping[str, Any]]
 ) -> None:
     withdrawn = [variant.is_withdrawn for variant in present if variant not in targets]
@@ -162,7 +175,7 @@ def _refuse_emptiness(
         raise InvalidInput("One variant at least stays for sale: withdraw the product.", field=["variants"])
 
 
-def _chosen(variant: ProductVariant, values: Mapping[str, Any]) -> tuple[Any, ...]:
+def _resulting_options(variant: ProductVariant, values: Mapping[str, Any]) -> tuple[Any, ...]:
     """The options that a variant is going to have."""
     return tuple(values.get(name, getattr(variant, name)) for name in _OPTIONS)
 
@@ -175,7 +188,7 @@ def _is_price(amount: Decimal) -> bool:
     )
 
 
-def _part(
+def _free_taken_values(
     present: Sequence[ProductVariant], targets: Sequence[ProductVariant], wanted: Sequence[Mapping[str, Any]]
 ) -> None:
     """Frees the SKU and the options that one variant is to take over from another, since two never have the same."""
@@ -185,6 +198,6 @@ def _part(
         holder = skus.get(values.get("sku", variant.sku))
         if holder is not None and holder != variant:
             ProductVariant.objects.filter(pk=holder.pk).update(sku=f"~{holder.pk}")
-        holder = options.get(_chosen(variant, values))
+        holder = options.get(_resulting_options(variant, values))
         if holder is not None and holder != variant:
             ProductVariant.objects.filter(pk=holder.pk).update(option1=f"~{holder.pk}")

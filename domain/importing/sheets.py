@@ -9,15 +9,15 @@ from datetime import datetime
 from itertools import chain
 from typing import Protocol, TypeAlias
 
-from domain.catalog.products import Saved
+from domain.catalog.products import SaveResult
 from storefront.models import User
 
 # What a spreadsheet takes for the beginning of a formula: https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
 # And what it makes a number or a date of, so that 0077 loses its zeros and a barcode its last digits.
-_MANGLED = re.compile(r"['=+\-@\t\r\n0-9]")
+_NUMBER_OR_FORMULA = re.compile(r"['=+\-@\t\r\n0-9]")
 
-_BLOCK = 16_000
+_BLOCK_LENGTH = 16_000
 
 
 class WrongColumns(Exception):
@@ -45,7 +45,7 @@ class PicturesLeft:
     count: int
 
 
-Outcome: TypeAlias = Note | Saved | PicturesLeft
+ImportOutcome: TypeAlias = Note | SaveResult | PicturesLeft
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,32 +54,32 @@ class Row:
     cells: Mapping[str, str]
 
     def __getitem__(self, column: str) -> str:
-        """The cell's text without spaces around, before `text` made it safe; empty where there is none."""
-        return _restored(self.cells.get(column, "").strip())
+        """The cell's text without spaces around, before `escape_text` made it safe; empty where there is none."""
+        return _unescaped(self.cells.get(column, "").strip())
 
     def exact(self, column: str) -> str:
         """The same with the spaces around it."""
-        return _restored(self.cells.get(column, ""))
+        return _unescaped(self.cells.get(column, ""))
 
     def code(self, column: str) -> str:
-        """The same of a cell that holds letters and digits, as `code` has it and Shopify does."""
+        """The same of a cell that holds letters and digits, as `escape_code` has it and Shopify does."""
         return self.cells.get(column, "").strip().removeprefix("'")
 
 
-def _restored(cell: str) -> str:
+def _unescaped(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
-class Take(Protocol):
-    def __call__(self, *, dry_run: bool, actor: User | None, now: datetime) -> Iterable[Outcome]: ...
+class RunImport(Protocol):
+    def __call__(self, *, dry_run: bool, actor: User | None, now: datetime) -> Iterable[ImportOutcome]: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class ImportItem:
     """What is taken as one, from `line` on: a product with all its rows, or a single line."""
 
     line: int
-    take: Take
+    run: RunImport
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Format:
 
     name: str
     needed: tuple[str, ...]
-    pieces: Callable[[Iterable[Row | Note]], Iterator[Piece]]
+    items: Callable[[Iterable[Row | Note]], Iterator[ImportItem]]
     expected: tuple[str, ...] = ()
 
     def columns(self, lines: Iterator[str]) -> tuple[list[str], int]:
@@ -139,30 +139,30 @@ def _is_broken(cell: str) -> bool:
     return any("\ud800" <= char <= "\udfff" for char in cell)
 
 
-def storable(*, text: str) -> str:
+def database_safe(*, text: str) -> str:
     """A text out of a file as a database takes it, whatever it was."""
     return text.replace("\x00", "\ufffd").encode(errors="replace").decode()
 
 
-def just(*outcomes: Outcome) -> Take:
-    """For a piece of which there is nothing but to tell."""
+def report_only(*outcomes: ImportOutcome) -> RunImport:
+    """For an item of which there is nothing but to tell."""
     return lambda **_: outcomes
 
 
 # ── out ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def text(*, value: str) -> str:
+def escape_text(*, value: str) -> str:
     """A cell that no spreadsheet calculates; `Row` reads the value again."""
     return f"'{value}" if _FORMULA.match(value) else value
 
 
-def code(*, value: str) -> str:
+def escape_code(*, value: str) -> str:
     """A cell that no spreadsheet calculates or takes for a number; `Row.code` reads the value again."""
-    return f"'{value}" if _MANGLED.match(value) else value
+    return f"'{value}" if _NUMBER_OR_FORMULA.match(value) else value
 
 
-def written(*, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> Iterator[str]:
+def write_csv(*, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> Iterator[str]:
     """A file, some lines at a time. It begins with the mark by which Excel knows UTF-8."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, restval="")
@@ -170,7 +170,7 @@ def written(*, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> 
     writer.writeheader()
     for row in rows:
         writer.writerow(row)
-        if buffer.tell() > _BLOCK:
+        if buffer.tell() > _BLOCK_LENGTH:
             yield buffer.getvalue()
             buffer.seek(0)
             buffer.truncate()

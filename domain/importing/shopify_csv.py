@@ -26,21 +26,21 @@ from domain.base.money import quantize
 from domain.catalog import images, products
 from domain.catalog.drafts import KEEP, MAX_OPTIONS, ProductDraft, VariantDraft
 from domain.catalog.media import StorageUnavailable
-from domain.catalog.products import Saved
+from domain.catalog.products import SaveResult
 from domain.catalog.stock import MAX_ON_HAND
 from domain.importing import sheets
-from domain.importing.sheets import BadCell, Note, Outcome, PicturesLeft, Piece, Row, just
+from domain.importing.sheets import BadCell, ImportItem, ImportOutcome, Note, PicturesLeft, Row, report_only
 from storefront.models import Product, ProductVariant, StockPolicy, User
 
 _SKU_LENGTH = 100
-_MANGLED = re.compile(r"\d(\.\d+)?[eE]\+\d+")
+_SCIENTIFIC = re.compile(r"\d(\.\d+)?[eE]\+\d+")
 # Of a product: a variant or a picture each.
 _MAX_ROWS = 2_000
 
 
 def import_products(
     *, lines: Iterable[str], images: Path | None, dry_run: bool, actor: User | None, now: datetime
-) -> Iterator[Outcome]:
+) -> Iterator[ImportOutcome]:
     """Takes products one after the other, each in a transaction of its own, and tells how each went.
 
     Rows are read as they are needed: a file of any length takes the memory of one product. `images` is a folder
@@ -48,32 +48,32 @@ def import_products(
     """
     unread = iter(lines)
     columns, before = FORMAT.columns(unread)
-    for piece in _products(FORMAT.rows(unread, columns, before=before), images=images):
-        yield from piece.take(dry_run=dry_run, actor=actor, now=now)
+    for item in _product_items(FORMAT.rows(unread, columns, before=before), images=images):
+        yield from item.run(dry_run=dry_run, actor=actor, now=now)
 
 
-def _products(rows: Iterable[Row | Note], *, images: Path | None = None) -> Iterator[Piece]:
+def _product_items(rows: Iterable[Row | Note], *, images: Path | None = None) -> Iterator[ImportItem]:
     handle: str | Note
     for handle, group in groupby(rows, key=_handle_or_note):
         if isinstance(handle, Note):
-            yield Piece(handle.line, just(handle))
+            yield ImportItem(handle.line, report_only(handle))
             continue
         of_one = [row for row in islice(group, _MAX_ROWS + 1) if isinstance(row, Row)]
         first = of_one[0].line
         if not handle:
             for row in chain(of_one, group):
-                yield Piece(row.line, just(Note(row.line, "", "There is no handle.", failed=True)))
+                yield ImportItem(row.line, report_only(Note(row.line, "", "There is no handle.", failed=True)))
         elif len(of_one) > _MAX_ROWS:
             message = f"The product was refused. It has more than {_MAX_ROWS} rows."
-            yield Piece(first, just(Note(first, handle, message, failed=True)))
+            yield ImportItem(first, report_only(Note(first, handle, message, failed=True)))
         else:
-            yield Piece(first, partial(_take, of_one, images))
+            yield ImportItem(first, partial(_import_product, of_one, images))
 
 
 FORMAT = sheets.Format(
     "a Shopify product export",
     needed=("Handle",),
-    pieces=_products,
+    items=_product_items,
     expected=(
         *("Body (HTML)", "Vendor", "Type", "Tags", "Published", "Option1 Name", "Variant Grams", "Variant Barcode"),
         *("Variant Inventory Tracker", "Variant Compare At Price"),
@@ -81,10 +81,10 @@ FORMAT = sheets.Format(
 )
 
 
-def _take(
+def _import_product(
     rows: list[Row], images: Path | None, *, dry_run: bool, actor: User | None, now: datetime
-) -> Iterator[Outcome]:
-    return _Import(rows=rows, now=now).run(images=images, dry_run=dry_run, actor=actor)
+) -> Iterator[ImportOutcome]:
+    return _ProductImport(rows=rows, now=now).run(images=images, dry_run=dry_run, actor=actor)
 
 
 def _handle_or_note(row: Row | Note) -> str | Note:
@@ -100,7 +100,7 @@ def _is_variant(row: Row) -> bool:
 
 
 @dataclass
-class _Import:
+class _ProductImport:
     """The rows of one product on their way to a draft."""
 
     rows: list[Row]
@@ -114,7 +114,7 @@ class _Import:
     def note(self, row: Row, message: str, *, failed: bool = False) -> None:
         self.notes.append(Note(row.line, row["Handle"], message, failed))
 
-    def run(self, *, images: Path | None, dry_run: bool, actor: User | None) -> Iterator[Outcome]:
+    def run(self, *, images: Path | None, dry_run: bool, actor: User | None) -> Iterator[ImportOutcome]:
         try:
             draft = self.draft()
             product, saved = products.save(draft=draft, actor=actor, now=self.now, dry_run=dry_run)
@@ -125,9 +125,9 @@ class _Import:
         else:
             if images is None:
                 yield PicturesLeft(len(self._missing_pictures(product)))
-            elif self._take_pictures(product, images, dry_run=dry_run):
+            elif self._import_pictures(product, images, dry_run=dry_run):
                 products.save(draft=draft, actor=actor, now=self.now, dry_run=dry_run)
-                saved = Saved.UPDATED if saved is Saved.UNCHANGED else saved
+                saved = SaveResult.UPDATED if saved is SaveResult.UNCHANGED else saved
             self.notes.sort(key=lambda note: note.line)
             yield saved
         yield from self.notes
@@ -166,7 +166,7 @@ class _Import:
         chosen: set[tuple[str, ...]] = set()
         for row, sku in zip(rows, skus, strict=True):
             options = tuple(_option_values(row)[index] for index in used)
-            own_sku = _synthesised(row["Handle"], options)
+            own_sku = _generated_sku(row["Handle"], options)
             try:
                 if options in chosen:
                     raise BadCell("The same options as a row before.")
@@ -185,7 +185,7 @@ class _Import:
         if price is None:
             raise BadCell("There is no price.")
         barcode = row.code("Variant Barcode")
-        if _MANGLED.fullmatch(barcode):
+        if _SCIENTIFIC.fullmatch(barcode):
             self.note(row, f"The barcode {barcode} was mangled by a spreadsheet; it is left out.")
             barcode = ""
         on_hand = _whole(row, "Variant Inventory Qty")
@@ -212,17 +212,17 @@ class _Import:
             if source:
                 named.setdefault(source, (len(named) + 1, row, alt))
         for source, file in product.images.values_list("source", "file") if product.pk else ():
-            named.pop(picture_address(source=source, file=file), None)
+            named.pop(picture_key(source=source, file=file), None)
         return named
 
-    def _take_pictures(self, product: Product, folder: Path, *, dry_run: bool) -> bool:
+    def _import_pictures(self, product: Product, folder: Path, *, dry_run: bool) -> bool:
         """Hangs on the product what it has not yet of its pictures; says whether there was any."""
         taken = False
         for source, (position, row, alt) in self._missing_pictures(product).items():
             try:
                 content = (folder / _file_name(source)).read_bytes()
                 if not dry_run:
-                    images.take(
+                    images.import_image(
                         product=product, source=source, alt=alt, content=content, position=position, now=self.now
                     )
                     taken = True
@@ -253,7 +253,7 @@ def read_tags(*, cell: str) -> Iterator[str]:
         yield from (tag.strip() for tag in tags if tag.strip())
 
 
-def picture_address(*, source: str | None, file: str | None) -> str:
+def picture_key(*, source: str | None, file: str | None) -> str:
     """What a picture is known by in a CSV: where it was taken from, or else its name in our own storage."""
     return source or file or ""
 
@@ -273,7 +273,7 @@ def _file_name(source: str) -> str:
         return "?"
 
 
-def _synthesised(handle: str, options: Sequence[str]) -> str:
+def _generated_sku(handle: str, options: Sequence[str]) -> str:
     """A SKU for a variant that has none: always the same for the same product and options, and no other's."""
     readable = slugify(" ".join([handle, *options]))[: _SKU_LENGTH - 9]
     return f"{readable}-{sha256(repr((handle, *options)).encode()).hexdigest()[:8]}"

@@ -11,14 +11,14 @@ from domain.base import locks
 from domain.base.errors import DomainError, InvalidInput, NotFound
 from domain.catalog import stock
 from domain.catalog.drafts import MAX_OPTIONS
-from domain.catalog.products import Saved
+from domain.catalog.products import SaveResult
 from domain.catalog.stock import MAX_ON_HAND
 from domain.importing import sheets
-from domain.importing.sheets import BadCell, Note, Outcome, Piece, Row, just
+from domain.importing.sheets import BadCell, ImportItem, ImportOutcome, Note, Row, report_only
 from storefront.models import ProductVariant, Stock, StockPolicy, User
 
 COLUMNS = ["SKU", "Title", "On hand", "Reserved", "Available", "Counted"]
-_AT_ONCE = 1_000
+_BATCH_SIZE = 1_000
 
 
 class ListIsOld(DomainError):
@@ -27,7 +27,7 @@ class ListIsOld(DomainError):
 
 def export_stock() -> Iterator[str]:
     """A list to count by: every variant that is counted, by SKU, its `Counted` left empty."""
-    return sheets.written(columns=COLUMNS, rows=_rows())
+    return sheets.write_csv(columns=COLUMNS, rows=_rows())
 
 
 def _rows() -> Iterator[dict[str, object]]:
@@ -35,34 +35,34 @@ def _rows() -> Iterator[dict[str, object]]:
     columns = ["variant__sku", "on_hand", "reserved", "variant__product__title", *options]
     counted = Stock.objects.exclude(policy=StockPolicy.UNTRACKED).order_by("variant__sku").values_list(*columns)
     last = ""
-    while page := list(counted.filter(variant__sku__gt=last)[:_AT_ONCE]):
+    while page := list(counted.filter(variant__sku__gt=last)[:_BATCH_SIZE]):
         for last, on_hand, reserved, *names in page:
             yield {
-                "SKU": sheets.code(value=last),
-                "Title": sheets.text(value=" / ".join(filter(None, names))),
+                "SKU": sheets.escape_code(value=last),
+                "Title": sheets.escape_text(value=" / ".join(filter(None, names))),
                 "On hand": on_hand,
                 "Reserved": reserved,
                 "Available": max(on_hand - reserved, 0),
             }
 
 
-def _pieces(rows: Iterable[Row | Note]) -> Iterator[Piece]:
+def _items(rows: Iterable[Row | Note]) -> Iterator[ImportItem]:
     for row in rows:
         if isinstance(row, Note):
-            yield Piece(row.line, just(row))
+            yield ImportItem(row.line, report_only(row))
         elif row["Counted"]:
-            yield Piece(row.line, partial(_take, row))
+            yield ImportItem(row.line, partial(_import_count, row))
 
 
-FORMAT = sheets.Format("a list of counts", ("SKU", "Counted"), _pieces)
+FORMAT = sheets.Format("a list of counts", ("SKU", "Counted"), _items)
 
 
-def _take(row: Row, *, dry_run: bool, actor: User | None, now: datetime) -> Iterator[Outcome]:
+def _import_count(row: Row, *, dry_run: bool, actor: User | None, now: datetime) -> Iterator[ImportOutcome]:
     sku = row.code("SKU")
     try:
         counted = _whole(row, "Counted")
         listed = _whole(row, "On hand") if row["On hand"] else None
-        on_hand, saved = count(sku=sku, counted=counted, listed=listed, dry_run=dry_run, actor=actor, now=now)
+        on_hand, saved = record_count(sku=sku, counted=counted, listed=listed, dry_run=dry_run, actor=actor, now=now)
     except (BadCell, DomainError) as error:
         yield Note(row.line, sku, str(error), failed=True)
         return
@@ -72,9 +72,9 @@ def _take(row: Row, *, dry_run: bool, actor: User | None, now: datetime) -> Iter
 
 
 @transaction.atomic(durable=True)
-def count(
+def record_count(
     *, sku: str, counted: int, listed: int | None, dry_run: bool, actor: User | None, now: datetime
-) -> tuple[int, Saved]:
+) -> tuple[int, SaveResult]:
     """Sets what is on hand of a variant, those that orders hold included; says how many that are now.
 
     `listed` is how many there were when the list was written. Raises NotFound, ListIsOld. A dry run takes it back.
@@ -87,11 +87,11 @@ def count(
         raise ListIsOld(f"On hand were {listed} when the list was written, and are {held.on_hand} now: count again.")
     if held.policy == StockPolicy.UNTRACKED:
         raise InvalidInput("This variant is not counted.")
-    changed = stock.count(variants={variant: (StockPolicy(held.policy), counted)}, actor=actor, now=now)
+    changed = stock.record_count(variants={variant: (StockPolicy(held.policy), counted)}, actor=actor, now=now)
     on_hand = Stock.objects.values_list("on_hand", flat=True).get(pk=variant.pk)
     if dry_run:
         transaction.set_rollback(True)
-    return on_hand, Saved.UPDATED if changed else Saved.UNCHANGED
+    return on_hand, SaveResult.UPDATED if changed else SaveResult.UNCHANGED
 
 
 def _whole(row: Row, column: str) -> int:

@@ -54,7 +54,7 @@ def gateway_breaches(*, since: datetime) -> list[Breach]:
     found = []
     for payment in Payment.objects.filter(created_at__gte=since).exclude(state=PaymentState.PENDING).iterator():
         gateway, charge = (
-            gateways.by_provider(provider=PaymentProvider(payment.provider)),
+            gateways.gateway_for(provider=PaymentProvider(payment.provider)),
             gateways.charge_of(payment=payment),
         )
         taken = given = theirs_given = theirs_taken = ZERO
@@ -64,7 +64,7 @@ def gateway_breaches(*, since: datetime) -> list[Breach]:
             outcome = gateway.look_up(charge)
             if outcome is not None and outcome.state == PaymentState.SUCCEEDED:
                 theirs_taken = outcome.amount or ZERO
-                theirs_given = gateway.given_back(replace(charge, reference=outcome.reference))
+                theirs_given = gateway.refunded_total(replace(charge, reference=outcome.reference))
         except gateways.GatewayUnavailable:
             found.append(Breach("gateway_agrees", f"payment {payment.pk}", "The gateway gave no answer."))
             continue

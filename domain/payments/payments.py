@@ -52,9 +52,9 @@ class PaymentUnavailable(DomainError):
 
 _PAYMENT = Statement(lambda payment: Payment.objects.filter(pk=payment), payment=UUIDField())
 _OPEN = (PaymentState.PENDING, PaymentState.REQUIRES_ACTION)
-_OPEN_OF = Statement(lambda order: Payment.objects.filter(order=order, state__in=_OPEN), order=UUIDField())
+_OPEN_PAYMENT = Statement(lambda order: Payment.objects.filter(order=order, state__in=_OPEN), order=UUIDField())
 # What a gateway has not heard of by then, it never will.
-_LOST_AFTER = timedelta(minutes=15)
+_NEVER_ARRIVED_AFTER = timedelta(minutes=15)
 # What we gave up, a buyer may still pay at the gateway: money that no webhook tells of is looked for so long.
 _WATCHED_FOR = timedelta(days=7)
 
@@ -80,7 +80,7 @@ def start(
         raise InvalidInput("Too long.", field=["payment_method" if len(method) > 500 else "return_url"])
     if return_url and not return_url.startswith(("https://", "http://")):
         raise InvalidInput("An absolute http or https address.", field=["return_url"])
-    payment = _intend(order_id=order_id, viewer=viewer, receipt=receipt, provider=provider, now=now)
+    payment = _record_intent(order_id=order_id, viewer=viewer, receipt=receipt, provider=provider, now=now)
     if payment.state not in _OPEN:
         return payment
     try:
@@ -103,12 +103,12 @@ def _charge(payment: Payment, *, method: str = "", return_url: str = "", now: da
         number=order.number,
         email=order.email,
     )
-    outcome = gateways.by_provider(provider=PaymentProvider(payment.provider)).charge(charge)
-    return _record(payment_id=payment.pk, order_id=order.pk, outcome=outcome, now=now)
+    outcome = gateways.gateway_for(provider=PaymentProvider(payment.provider)).charge(charge)
+    return _record_outcome(payment_id=payment.pk, order_id=order.pk, outcome=outcome, now=now)
 
 
 @transaction.atomic(durable=True)
-def _intend(
+def _record_intent(
     *, order_id: UUID, viewer: User | None, receipt: str | None, provider: PaymentProvider, now: datetime
 ) -> Payment:
     """The order's open payment, marked PENDING so that nothing else moves the order until the answer is in."""
@@ -118,7 +118,7 @@ def _intend(
         if paid and order.state in {OrderState.PAID, OrderState.SHIPPED, OrderState.DELIVERED}:
             return paid
         raise orders.OrderStateConflict(f"The order is {order.get_state_display()}.", field=["order_id"])
-    payment = _OPEN_OF.first(order=order.pk)
+    payment = _OPEN_PAYMENT.first(order=order.pk)
     if payment is None:
         payment = Payment(
             order=order,
@@ -127,35 +127,37 @@ def _intend(
             currency=order.currency,
             created_at=now,
             asked_at=now,
-            check_at=gateways.next_look(since=now, now=now),
+            check_at=gateways.next_check(since=now, now=now),
         )
         insert(payment)
-        orders.tell(order=order, kind=OrderEventKind.PAYMENT_STARTED, message=provider.label, actor=viewer, now=now)
+        orders.add_event(
+            order=order, kind=OrderEventKind.PAYMENT_STARTED, message=provider.label, actor=viewer, now=now
+        )
     else:
         payment.order = order
-        _mark_asked(payment, now=now)
+        _mark_requested(payment, now=now)
     return payment
 
 
 @transaction.atomic(durable=True)
 def _resume(payment: Payment, *, now: datetime) -> Payment | None:
-    """The payment, marked as `_intend` does, if its order still wants the money."""
+    """The payment, marked as `_record_intent` does, if its order still wants the money."""
     order = locks.order(candidates=Order.objects.filter(pk=payment.order_id, state=OrderState.AWAITING_PAYMENT))
     resumed = order.payments.filter(pk=payment.pk, state__in=_OPEN).first() if order else None
     if resumed:
-        _mark_asked(resumed, now=now)
+        _mark_requested(resumed, now=now)
     return resumed
 
 
-def _mark_asked(payment: Payment, *, now: datetime) -> None:
+def _mark_requested(payment: Payment, *, now: datetime) -> None:
     payment.state, payment.asked_at = PaymentState.PENDING, now
-    payment.check_at = gateways.next_look(since=now, now=now)
+    payment.check_at = gateways.next_check(since=now, now=now)
     payment.save(update_fields=["state", "asked_at", "check_at"])
 
 
 @transaction.atomic(durable=True)
-def _record(*, payment_id: UUID, order_id: UUID, outcome: gateways.Outcome, now: datetime) -> Payment:
-    order = locks.order_of(key=order_id)
+def _record_outcome(*, payment_id: UUID, order_id: UUID, outcome: gateways.Outcome, now: datetime) -> Payment:
+    order = locks.order_by_id(order_id=order_id)
     payment = _PAYMENT.first(payment=payment_id)
     if order is None or payment is None:
         raise RuntimeError("Neither orders nor payments are ever deleted.")
@@ -163,8 +165,8 @@ def _record(*, payment_id: UUID, order_id: UUID, outcome: gateways.Outcome, now:
     was_taken, is_taken = (state == PaymentState.SUCCEEDED for state in (payment.state, outcome.state))
     if was_taken or (payment.state not in _OPEN and not is_taken):
         return payment  # A twin of this request was first; but money that was taken counts whatever it was told.
-    if is_taken and outcome.amount is not None and not _is_what_was_due(payment, outcome):
-        return _take_what_was_not_due(payment, outcome, now=now)
+    if is_taken and outcome.amount is not None and not _is_amount_due(payment, outcome):
+        return _record_wrong_amount(payment, outcome, now=now)
     # What a gateway is still at may be taken yet: it stays PENDING, and is asked about.
     is_over = outcome.state in {PaymentState.REQUIRES_ACTION, PaymentState.FAILED}
     was_given_up = is_over and order.state != OrderState.AWAITING_PAYMENT
@@ -177,20 +179,20 @@ def _record(*, payment_id: UUID, order_id: UUID, outcome: gateways.Outcome, now:
     update(row=payment, fields=["state", "reference", "client_secret", "redirect_url", "failure", "check_at"])
     if is_taken:
         if not orders.settle(order=order, payment=payment, now=now):
-            refunds.owe(payment=payment, now=now)
+            refunds.schedule(payment=payment, now=now)
     elif payment.state == PaymentState.FAILED:
-        orders.tell(order=order, kind=OrderEventKind.PAYMENT_FAILED, message=outcome.failure, now=now)
+        orders.add_event(order=order, kind=OrderEventKind.PAYMENT_FAILED, message=outcome.failure, now=now)
         outbox.put(
             kind="payment_failed", payload={"order": str(order.pk), "more": {"failure": outcome.failure}}, now=now
         )
     return payment
 
 
-def _is_what_was_due(payment: Payment, outcome: gateways.Outcome) -> bool:
+def _is_amount_due(payment: Payment, outcome: gateways.Outcome) -> bool:
     return (outcome.amount, outcome.currency) == (payment.amount, payment.currency)
 
 
-def _take_what_was_not_due(payment: Payment, outcome: gateways.Outcome, *, now: datetime) -> Payment:
+def _record_wrong_amount(payment: Payment, outcome: gateways.Outcome, *, now: datetime) -> Payment:
     """The gateway has taken something else than it was asked for: it goes back, and the order is not paid."""
     taken = outcome.amount or ZERO
     message = f"{taken} {outcome.currency} came where {payment.amount} {payment.currency} was due."
@@ -198,9 +200,9 @@ def _take_what_was_not_due(payment: Payment, outcome: gateways.Outcome, *, now: 
     payment.amount, payment.currency, payment.reference = taken, outcome.currency, outcome.reference
     payment.failure, payment.check_at = message, None
     payment.save()
-    orders.tell(order=payment.order, kind=OrderEventKind.REFUND_DUE, message=message, now=now)
+    orders.add_event(order=payment.order, kind=OrderEventKind.REFUND_DUE, message=message, now=now)
     if taken > 0:
-        refunds.owe(payment=payment, now=now)
+        refunds.schedule(payment=payment, now=now)
     return payment
 
 
@@ -209,29 +211,29 @@ def reconcile(*, now: datetime) -> int:
     hanging = Payment.objects.filter(check_at__lte=now).order_by("check_at")[:200]
 
     def has_ended(payment: Payment) -> bool:
-        return _check(payment, payment.reference, now=now).state not in {*_OPEN, payment.state}
+        return _look_up(payment, payment.reference, now=now).state not in {*_OPEN, payment.state}
 
-    return gateways.ask_each(rows=[(payment.provider, payment) for payment in hanging], ask=has_ended)
+    return gateways.check_each(rows=[(payment.provider, payment) for payment in hanging], check=has_ended)
 
 
-def _check(payment: Payment, reference: str, *, now: datetime) -> Payment:
+def _look_up(payment: Payment, reference: str, *, now: datetime) -> Payment:
     """The payment as its gateway says that it stands, or as it answers when the buyer has agreed and we take the money.
 
     Raises GatewayUnavailable.
     """
     is_watched = payment.state in _OPEN or payment.asked_at > now - _WATCHED_FOR
-    next_look = gateways.next_look(since=payment.asked_at, now=now) if is_watched else None
+    next_look = gateways.next_check(since=payment.asked_at, now=now) if is_watched else None
     Payment.objects.exclude(check_at=None).filter(pk=payment.pk).update(check_at=next_look)
     charge = replace(gateways.charge_of(payment=payment), reference=reference)
-    outcome = gateways.by_provider(provider=PaymentProvider(payment.provider)).look_up(charge)
-    if outcome is None and payment.state == PaymentState.PENDING and payment.asked_at < now - _LOST_AFTER:
+    outcome = gateways.gateway_for(provider=PaymentProvider(payment.provider)).look_up(charge)
+    if outcome is None and payment.state == PaymentState.PENDING and payment.asked_at < now - _NEVER_ARRIVED_AFTER:
         failure = "The payment never reached the gateway."
         outcome = gateways.Outcome(state=PaymentState.FAILED, reference=payment.reference, failure=failure)
     if outcome is not None and outcome.is_approved and (resumed := _resume(payment, now=now)):
         return _charge(resumed, now=now)
     if outcome is None or outcome.state == payment.state:
         return payment
-    return _record(payment_id=payment.pk, order_id=payment.order_id, outcome=outcome, now=now)
+    return _record_outcome(payment_id=payment.pk, order_id=payment.order_id, outcome=outcome, now=now)
 
 
 # ── what gateways tell by themselves ─────────────────────────────────────────────────────────────────
@@ -264,10 +266,10 @@ def receive_test(payload: Mapping[str, Any], _: str, now: datetime) -> None:
     receive(provider=PaymentProvider.TEST, event=event, now=now)
 
 
-def look_into(payload: Mapping[str, Any], _: str, now: datetime) -> None:
+def process_event(payload: Mapping[str, Any], _: str, now: datetime) -> None:
     """Asks the gateway about the payment and the refunds of an event. Raises GatewayUnavailable."""
     event = GatewayEvent.objects.select_related("payment").get(pk=payload["event"])
     if event.payment is not None:
-        _check(event.payment, event.payment.reference or event.reference, now=now)
-        refunds.check(payment=event.payment, now=now)
+        _look_up(event.payment, event.payment.reference or event.reference, now=now)
+        refunds.check_pending(payment=event.payment, now=now)
     GatewayEvent.objects.filter(pk=event.pk).update(processed_at=now)

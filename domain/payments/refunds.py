@@ -28,7 +28,7 @@ from storefront.models import (
     WebhookTopic,
 )
 
-_ASKED_BY_ITSELF = "no order can take it"
+_AUTOMATIC_REQUEST_ID = "no order can take it"
 
 
 def refund(
@@ -47,7 +47,7 @@ def refund(
     REFUNDED, and its goods are for sale again if `restock`, or written off. Raises NotFound, InvalidInput,
     OrderStateConflict, RequestIdReused.
     """
-    wanted = _intend(
+    wanted = _record_intent(
         payment_id=payment_id,
         request_id=request_id,
         amount=amount,
@@ -57,13 +57,13 @@ def refund(
         now=now,
     )
     try:
-        return _ask(wanted, now=now)
+        return _request_once(wanted, now=now)
     except gateways.GatewayUnavailable:
         return wanted
 
 
 @transaction.atomic(durable=True)
-def _intend(
+def _record_intent(
     *,
     payment_id: UUID,
     request_id: str,
@@ -95,15 +95,17 @@ def _intend(
     if not (amount.is_finite() and 0 < amount <= left and quantize(amount=amount, currency=payment.currency) == amount):
         most = quantize(amount=left, currency=payment.currency)
         raise InvalidInput(f"An amount in {payment.currency}, {most} at most.", field=["amount"])
-    return _written(payment, request_id=request_id, amount=amount, reason=reason, restock=restock, actor=actor, now=now)
+    return _create(payment, request_id=request_id, amount=amount, reason=reason, restock=restock, actor=actor, now=now)
 
 
-def owe(*, payment: Payment, now: datetime) -> None:
+def schedule(*, payment: Payment, now: datetime) -> None:
     """Has money given back that no order can take, as soon as `reconcile` runs. Call with the order locked."""
-    _written(payment, request_id=_ASKED_BY_ITSELF, amount=payment.amount, reason="", restock=False, actor=None, now=now)
+    _create(
+        payment, request_id=_AUTOMATIC_REQUEST_ID, amount=payment.amount, reason="", restock=False, actor=None, now=now
+    )
 
 
-def _written(payment: Payment, *, amount: Decimal, now: datetime, **told: object) -> Refund:
+def _create(payment: Payment, *, amount: Decimal, now: datetime, **told: object) -> Refund:
     Payment.objects.filter(pk=payment.pk).update(refunded=F("refunded") + amount)
     payment.refunded += amount
     return Refund.objects.create(payment=payment, amount=amount, created_at=now, ask_at=now, **told)
@@ -114,50 +116,50 @@ def reconcile(*, now: datetime) -> int:
     hanging = Refund.objects.filter(state=PaymentState.PENDING, ask_at__lte=now).select_related("payment")
 
     def has_ended(refund: Refund) -> bool:
-        return _ask(refund, now=now).state != PaymentState.PENDING
+        return _request_once(refund, now=now).state != PaymentState.PENDING
 
     rows = hanging.order_by("ask_at")[:200]
-    return gateways.ask_each(rows=[(refund.payment.provider, refund) for refund in rows], ask=has_ended)
+    return gateways.check_each(rows=[(refund.payment.provider, refund) for refund in rows], check=has_ended)
 
 
-def check(*, payment: Payment, now: datetime) -> None:
+def check_pending(*, payment: Payment, now: datetime) -> None:
     """Asks for the refunds of a payment that are due, and how the others stand. Raises GatewayUnavailable."""
     for refund in payment.refunds.filter(state=PaymentState.PENDING):
-        if _ask(refund, now=now).state == PaymentState.PENDING:
+        if _request_once(refund, now=now).state == PaymentState.PENDING:
             _look_up(refund, now=now)
 
 
-def _ask(wanted: Refund, *, now: datetime) -> Refund:
+def _request_once(wanted: Refund, *, now: datetime) -> Refund:
     """The refund as its gateway answers, unless another is asking. Raises GatewayUnavailable.
 
     One asks at a time: not every gateway knows idempotency keys, so that whoever asks has to look first whether
     it was given before.
     """
     mine = Refund.objects.filter(pk=wanted.pk, state=PaymentState.PENDING, ask_at__lte=now)
-    if not mine.update(ask_at=gateways.next_look(since=wanted.created_at, now=now)):
+    if not mine.update(ask_at=gateways.next_check(since=wanted.created_at, now=now)):
         wanted.refresh_from_db()
         return wanted
     refund = _look_up(wanted, now=now)
     if refund is not None:
         return refund
-    outcome = _gateway_of(wanted).refund(_request(wanted))
-    return _record(refund_id=wanted.pk, order_id=wanted.payment.order_id, outcome=outcome, now=now)
+    outcome = _gateway_of(wanted).refund(_gateway_request(wanted))
+    return _record_outcome(refund_id=wanted.pk, order_id=wanted.payment.order_id, outcome=outcome, now=now)
 
 
 def _look_up(wanted: Refund, *, now: datetime) -> Refund | None:
     """The refund as its gateway says that it stands; None if it has not heard of it. Raises GatewayUnavailable."""
-    outcome = _gateway_of(wanted).look_up_refund(_request(wanted))
+    outcome = _gateway_of(wanted).look_up_refund(_gateway_request(wanted))
     if outcome is None:
         return None
-    return _record(refund_id=wanted.pk, order_id=wanted.payment.order_id, outcome=outcome, now=now)
+    return _record_outcome(refund_id=wanted.pk, order_id=wanted.payment.order_id, outcome=outcome, now=now)
 
 
 def _gateway_of(wanted: Refund) -> gateways.Gateway:
-    return gateways.by_provider(provider=PaymentProvider(wanted.payment.provider))
+    return gateways.gateway_for(provider=PaymentProvider(wanted.payment.provider))
 
 
-def _request(wanted: Refund) -> gateways.Return:
-    return gateways.Return(
+def _gateway_request(wanted: Refund) -> gateways.RefundRequest:
+    return gateways.RefundRequest(
         key=wanted.pk,
         charge=gateways.charge_of(payment=wanted.payment),
         amount=quantize(amount=wanted.amount, currency=wanted.payment.currency),
@@ -165,31 +167,31 @@ def _request(wanted: Refund) -> gateways.Return:
 
 
 @transaction.atomic(durable=True)
-def _record(*, refund_id: UUID, order_id: UUID, outcome: gateways.Outcome, now: datetime) -> Refund:
-    locks.order_of(key=order_id)
+def _record_outcome(*, refund_id: UUID, order_id: UUID, outcome: gateways.Outcome, now: datetime) -> Refund:
+    locks.order_by_id(order_id=order_id)
     refund = Refund.objects.select_related("payment__order", "actor").get(pk=refund_id)
     if refund.state != PaymentState.PENDING:
         return refund  # A twin of this request was first.
     refund.state, refund.reference, refund.failure = outcome.state, outcome.reference, outcome.failure
     refund.save(update_fields=["state", "reference", "failure"])
     if refund.state == PaymentState.SUCCEEDED:
-        _given(refund, now=now)
+        _record_success(refund, now=now)
     elif refund.state == PaymentState.FAILED:
         Payment.objects.filter(pk=refund.payment_id).update(refunded=F("refunded") - refund.amount)
         refund.payment.refunded -= refund.amount
-        message = f"{_text(refund)} could not be given back: {refund.failure}"
-        orders.tell(
+        message = f"{_amount_text(refund)} could not be given back: {refund.failure}"
+        orders.add_event(
             order=refund.payment.order, kind=OrderEventKind.REFUND_DUE, message=message, actor=refund.actor, now=now
         )
     return refund
 
 
-def _given(refund: Refund, *, now: datetime) -> None:
-    order, message = refund.payment.order, " ".join(filter(None, (_text(refund), refund.reason)))
+def _record_success(refund: Refund, *, now: datetime) -> None:
+    order, message = refund.payment.order, " ".join(filter(None, (_amount_text(refund), refund.reason)))
     is_over = OrderState.REFUNDED in orders.TRANSITIONS[OrderState(order.state)] and not _money_left(order)
     if is_over:
-        _clear(order, restock=refund.restock, now=now)
-        orders.move(
+        _move_goods(order, restock=refund.restock, now=now)
+        orders.change_state(
             order=order,
             to=OrderState.REFUNDED,
             kind=OrderEventKind.REFUNDED,
@@ -198,9 +200,11 @@ def _given(refund: Refund, *, now: datetime) -> None:
             now=now,
         )
     else:
-        orders.tell(order=order, kind=OrderEventKind.REFUNDED, message=message, actor=refund.actor, now=now)
-        webhooks.about(order=order, topic=WebhookTopic.ORDER_REFUNDED, now=now)
-    outbox.put(kind="order_refunded", payload={"order": str(order.pk), "more": {"amount": _text(refund)}}, now=now)
+        orders.add_event(order=order, kind=OrderEventKind.REFUNDED, message=message, actor=refund.actor, now=now)
+        webhooks.queue_order_event(order=order, topic=WebhookTopic.ORDER_REFUNDED, now=now)
+    outbox.put(
+        kind="order_refunded", payload={"order": str(order.pk), "more": {"amount": _amount_text(refund)}}, now=now
+    )
 
 
 def _money_left(order: Order) -> Decimal:
@@ -211,13 +215,13 @@ def _money_left(order: Order) -> Decimal:
     return left
 
 
-def _clear(order: Order, *, restock: bool, now: datetime) -> None:
+def _move_goods(order: Order, *, restock: bool, now: datetime) -> None:
     """Where the goods of an order are whose money is gone: for sale again, or nowhere."""
     if order.state == OrderState.PAID:
         (stock.release if restock else stock.ship)(order=order, now=now)
     elif restock:
-        stock.take_back(order=order, now=now)
+        stock.restock(order=order, now=now)
 
 
-def _text(refund: Refund) -> str:
+def _amount_text(refund: Refund) -> str:
     return f"{quantize(amount=refund.amount, currency=refund.payment.currency)} {refund.payment.currency}"

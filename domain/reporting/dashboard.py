@@ -89,7 +89,7 @@ def events_about_nothing(*, now: datetime) -> QuerySet[GatewayEvent]:
 
 def running_low() -> QuerySet[Stock]:
     """The stock of what is counted, not withdrawn, and nearly gone, or gone: the least first."""
-    low = Stock.objects.filter(variant__in=stock.low(at_most=settings.SHOP_LOW_STOCK).values("pk"))
+    low = Stock.objects.filter(variant__in=stock.low_variants(at_most=settings.SHOP_LOW_STOCK).values("pk"))
     return low.select_related("variant__product").order_by(F("on_hand") - F("reserved"), "pk")
 
 

@@ -41,9 +41,9 @@ def ship(
         raise_all(errors=[InvalidInput(" ".join(texts), field=[name]) for name, texts in error.message_dict.items()])
     shipment.save(force_insert=True)
     if order.state == OrderState.SHIPPED:
-        orders.tell(order=order, kind=OrderEventKind.SHIPPED, message=str(shipment), actor=actor, now=now)
+        orders.add_event(order=order, kind=OrderEventKind.SHIPPED, message=str(shipment), actor=actor, now=now)
     else:
-        orders.move(
+        orders.change_state(
             order=order, to=OrderState.SHIPPED, kind=OrderEventKind.SHIPPED, message=str(shipment), actor=actor, now=now
         )
         stock.ship(order=order, now=now)
@@ -56,14 +56,14 @@ def mark_delivered(*, order_id: UUID, actor: User | None, now: datetime) -> Orde
     """Notes that a shipped order has arrived; once more changes nothing. Raises NotFound, OrderStateConflict."""
     order = _lock(order_id)
     if order.state != OrderState.DELIVERED:
-        orders.move(
+        orders.change_state(
             order=order, to=OrderState.DELIVERED, kind=OrderEventKind.DELIVERED, message="", actor=actor, now=now
         )
     return order
 
 
 def _lock(order_id: UUID) -> Order:
-    order = locks.order_of(key=order_id)
+    order = locks.order_by_id(order_id=order_id)
     if order is None:
         raise NotFound("There is no such order.", field=["order_id"])
     return order

@@ -63,12 +63,12 @@ TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     OrderState.REFUNDED: frozenset(),
 }
 # What the buyer is told by mail when an order moves; that it was placed is told by itself.
-_MAILED = {
+_MAIL_OF_EVENT = {
     OrderEventKind.PAID: "order_paid",
     OrderEventKind.CANCELLED: "order_cancelled",
     OrderEventKind.EXPIRED: "order_expired",
 }
-_GIVES_BACK = {OrderState.CANCELLED, OrderState.EXPIRED}
+_RELEASES_GOODS = {OrderState.CANCELLED, OrderState.EXPIRED}
 
 _MAX_NOTE = 2000
 _RETRIES_WITHIN = timedelta(days=1)
@@ -101,7 +101,7 @@ def may_hold_receipt(*, viewer: User | None, order: Order) -> bool:
 
 def trace(*, order: Order) -> list[pricing.Step]:
     """How the order's total came about."""
-    return [pricing.Step.stored(step) for step in order.price_trace]
+    return [pricing.Step.from_json(step) for step in order.price_trace]
 
 
 def discount_codes(*, order: Order) -> list[str]:
@@ -150,15 +150,15 @@ class OrderFilter:
     customer_id: UUID | None = None
 
 
-def of_staff(*, wanted: OrderFilter) -> QuerySet[Order]:
+def staff_orders(*, filter: OrderFilter) -> QuerySet[Order]:
     """The orders that the filter lets through."""
     conditions = {
-        "state__in": wanted.states or None,
-        "placed_at__gte": wanted.placed_gte,
-        "placed_at__lte": wanted.placed_lte,
-        "email": wanted.email and wanted.email.strip().lower(),
-        "number": wanted.number and wanted.number.strip().upper(),
-        "user": wanted.customer_id,
+        "state__in": filter.states or None,
+        "placed_at__gte": filter.placed_gte,
+        "placed_at__lte": filter.placed_lte,
+        "email": filter.email and filter.email.strip().lower(),
+        "number": filter.number and filter.number.strip().upper(),
+        "user": filter.customer_id,
     }
     return Order.objects.filter(**{name: value for name, value in conditions.items() if value is not None})
 
@@ -197,7 +197,7 @@ def place(
 
     cart = priced_cart.load(cart=cart)
     if cart.discounts.all():
-        promotions.lock_of(cart=cart)
+        promotions.lock_codes(cart=cart)
         cart = priced_cart.load(cart=cart)  # As it is after the wait, if there was one.
     quote = priced_cart.quote(cart=cart, now=now)
     problems = checkout.problems(cart=cart, quote=quote, now=now)
@@ -211,12 +211,14 @@ def place(
         )
 
     order = _written(cart, quote, note=note, now=now)
-    promotions.take(order=order, discounts=quote.discounts, now=now)
+    promotions.record_uses(order=order, discounts=quote.discounts, now=now)
     stock.reserve(order=order, variants={line.variant: line.quantity for line in cart.lines.all()}, now=now)
     cart.state, cart.updated_at = CartState.CONVERTED, now
     update(row=cart, fields=["state", "updated_at"])
     if not order.total:
-        move(order=order, to=OrderState.PAID, kind=OrderEventKind.PAID, message="Nothing to pay.", actor=None, now=now)
+        change_state(
+            order=order, to=OrderState.PAID, kind=OrderEventKind.PAID, message="Nothing to pay.", actor=None, now=now
+        )
     return Placed(order=order, replayed=False)
 
 
@@ -247,7 +249,7 @@ def _written(cart: Cart, quote: priced_cart.Quote, *, note: str, now: datetime) 
         net=totals.net,
         tax=totals.tax,
         total=totals.total,
-        price_trace=[step.as_stored() for step in totals.trace],
+        price_trace=[step.to_json() for step in totals.trace],
         shipping_address=terms.shipping_address,
         billing_address=terms.billing_address or terms.shipping_address,
         shipping_method=quote.offer.method.name if quote.offer else "",
@@ -273,9 +275,9 @@ def _written(cart: Cart, quote: priced_cart.Quote, *, note: str, now: datetime) 
     ]
     insert(order)
     insert(*lines)
-    tell(order=order, kind=OrderEventKind.PLACED, now=now, actor=cart.user)
+    add_event(order=order, kind=OrderEventKind.PLACED, now=now, actor=cart.user)
     outbox.put(kind="order_placed", payload={"order": str(order.pk)}, now=now)
-    webhooks.order_is(order=order, now=now)
+    webhooks.queue_order_state(order=order, now=now)
     return order
 
 
@@ -295,7 +297,9 @@ def cancel(
         return order
     if _is_being_paid(order, now=now):
         raise OrderStateConflict("A payment is under way: try again when it has ended.", field=["order_id"])
-    move(order=order, to=OrderState.CANCELLED, kind=OrderEventKind.CANCELLED, message=reason, actor=viewer, now=now)
+    change_state(
+        order=order, to=OrderState.CANCELLED, kind=OrderEventKind.CANCELLED, message=reason, actor=viewer, now=now
+    )
     return order
 
 
@@ -311,7 +315,7 @@ def expire(*, order_id: UUID, now: datetime) -> bool:
     order = locks.order(candidates=Order.objects.filter(pk=order_id, state=OrderState.AWAITING_PAYMENT))
     if order is None or _is_being_paid(order, now=now):
         return False
-    move(order=order, to=OrderState.EXPIRED, kind=OrderEventKind.EXPIRED, message="", actor=None, now=now)
+    change_state(order=order, to=OrderState.EXPIRED, kind=OrderEventKind.EXPIRED, message="", actor=None, now=now)
     return True
 
 
@@ -328,20 +332,20 @@ def settle(*, order: Order, payment: Payment, now: datetime) -> bool:
     amount = quantize(amount=payment.amount, currency=payment.currency)
     message = f"{amount} {payment.currency} by {payment.get_provider_display()}"
     wants_money = OrderState.PAID in TRANSITIONS[OrderState(order.state)]
-    if order.state in _GIVES_BACK:
-        wants_money = _reserved_again(order, now=now)
+    if order.state in _RELEASES_GOODS:
+        wants_money = _reserve_again(order, now=now)
     if wants_money:
-        move(order=order, to=OrderState.PAID, kind=OrderEventKind.PAID, message=message, actor=None, now=now)
+        change_state(order=order, to=OrderState.PAID, kind=OrderEventKind.PAID, message=message, actor=None, now=now)
     else:
-        tell(order=order, kind=OrderEventKind.REFUND_DUE, message=message, now=now)
+        add_event(order=order, kind=OrderEventKind.REFUND_DUE, message=message, now=now)
     return wants_money
 
 
-def _reserved_again(order: Order, *, now: datetime) -> bool:
+def _reserve_again(order: Order, *, now: datetime) -> bool:
     lines = order.lines.select_related("variant__stock")
     try:
         with transaction.atomic():
-            promotions.take_again(order=order)
+            promotions.restore_uses(order=order)
             stock.reserve(order=order, variants={line.variant: line.quantity for line in lines}, now=now)
     except* (stock.InsufficientStock, promotions.DiscountRefused):
         reserved = False
@@ -350,7 +354,7 @@ def _reserved_again(order: Order, *, now: datetime) -> bool:
     return reserved
 
 
-def move(
+def change_state(
     *, order: Order, to: OrderState, kind: OrderEventKind, message: str, actor: User | None, now: datetime
 ) -> None:
     """The one way an order changes state. The caller holds the order's lock."""
@@ -360,18 +364,20 @@ def move(
         )
     order.state = to
     update(row=order, fields=["state"])
-    if to in _GIVES_BACK:
+    if to in _RELEASES_GOODS:
         # A payment that waits for the buyer is over. One that a gateway never answered stays PENDING: nobody knows how
         # it ended.
         order.payments.filter(state=PaymentState.REQUIRES_ACTION).update(state=PaymentState.CANCELLED)
-        promotions.give_back(order=order, now=now)
+        promotions.release_uses(order=order, now=now)
         stock.release(order=order, now=now)
-    tell(order=order, kind=kind, message=message, actor=actor, now=now)
-    if kind in _MAILED and order.total:
-        outbox.put(kind=_MAILED[kind], payload={"order": str(order.pk)}, now=now)
-    webhooks.order_is(order=order, now=now)
+    add_event(order=order, kind=kind, message=message, actor=actor, now=now)
+    if kind in _MAIL_OF_EVENT and order.total:
+        outbox.put(kind=_MAIL_OF_EVENT[kind], payload={"order": str(order.pk)}, now=now)
+    webhooks.queue_order_state(order=order, now=now)
 
 
-def tell(*, order: Order, kind: OrderEventKind, now: datetime, message: str = "", actor: User | None = None) -> None:
+def add_event(
+    *, order: Order, kind: OrderEventKind, now: datetime, message: str = "", actor: User | None = None
+) -> None:
     """Adds a step to the order's history."""
     insert(OrderEvent(order=order, kind=kind, message=message, actor=actor, at=now))

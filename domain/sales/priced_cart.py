@@ -95,7 +95,7 @@ def _worked_out(cart: Cart, *, now: datetime) -> Quote:
     prices = currency.unit_prices(variants=[line.variant for line in lines], exchange=exchange)
     rates, methods = rates_cache.of(cart=cart)
     goods = [
-        pricing.Good(
+        pricing.Item(
             key=line.variant.sku,
             unit_price=prices[line.variant_id],
             quantity=line.quantity,
@@ -105,7 +105,7 @@ def _worked_out(cart: Cart, *, now: datetime) -> Quote:
     ]
     discounts, reductions, refused = _judged(cart, goods, exchange, now=now)
 
-    def totals(carriage: pricing.Carriage | None) -> pricing.Totals:
+    def totals(carriage: pricing.ShippingCharge | None) -> pricing.Totals:
         return pricing.totals(
             goods=goods,
             carriage=carriage,
@@ -123,14 +123,14 @@ def _worked_out(cart: Cart, *, now: datetime) -> Quote:
         offer = shipping.offer(method=method, parcel=parcel) if method else None
     if offer:
         rate = tax.rate(rates=rates, address=address, tax_class_id=offer.method.tax_class_id)
-        found = totals(pricing.Carriage(offer.rule, offer.price, rate))
+        found = totals(pricing.ShippingCharge(offer.rule, offer.price, rate))
     took = {step.code for step in found.trace if step.kind is pricing.StepKind.DISCOUNT}
     used = [discount for discount in discounts if discount.code in took]
     return Quote(found, exchange, prices, methods, parcel, offer, used, refused)
 
 
 def _judged(
-    cart: Cart, goods: list[pricing.Good], exchange: Exchange, *, now: datetime
+    cart: Cart, goods: list[pricing.Item], exchange: Exchange, *, now: datetime
 ) -> tuple[list[Discount], list[pricing.Reduction], list[DiscountRefused]]:
     """The cart's discounts that count, what they take off, and why the others do not."""
     discounts = list(cart.discounts.all())
@@ -140,9 +140,11 @@ def _judged(
     email = checkout.email if checkout else ""
     # A cart that became an order has had its uses.
     uses = (
-        promotions.uses_by(discounts=discounts, user=cart.user, email=email) if cart.state == CartState.ACTIVE else {}
+        promotions.count_uses(discounts=discounts, user=cart.user, email=email)
+        if cart.state == CartState.ACTIVE
+        else {}
     )
-    covers = promotions.coverage(discounts=discounts, lines=list(cart.lines.all()))
+    covers = promotions.covered_skus(discounts=discounts, lines=list(cart.lines.all()))
     worth = sum((good.unit_price * good.quantity for good in goods), Decimal(0))
     kept, reductions, refused = [], [], []
     for discount in sorted(discounts, key=lambda it: it.code):

@@ -26,7 +26,7 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
-class Good:
+class Item:
     """So many units of what `key` (a SKU) names, at a price that is rounded before it is multiplied."""
 
     key: str
@@ -36,7 +36,7 @@ class Good:
 
 
 @dataclass(frozen=True, slots=True)
-class Carriage:
+class ShippingCharge:
     """What shipping costs, and by which rule."""
 
     label: str
@@ -77,7 +77,7 @@ class Step:
     rate: Decimal | None = None
     included: bool = False
 
-    def as_stored(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """In JSON's types, for `Order.price_trace`: amounts are text, and keep their decimals."""
         return {
             name: value.value if isinstance(value, Enum) else str(value) if isinstance(value, Decimal) else value
@@ -85,7 +85,7 @@ class Step:
         }
 
     @classmethod
-    def stored(cls, step: dict[str, Any]) -> "Step":
+    def from_json(cls, step: dict[str, Any]) -> "Step":
         amounts = {name: Decimal(step[name]) for name in ("amount", "base", "rate") if step[name] is not None}
         return cls(**{**step, **amounts, "kind": StepKind(step["kind"])})
 
@@ -149,8 +149,8 @@ class Totals:
 
 def totals(
     *,
-    goods: Iterable[Good],
-    carriage: Carriage | None = None,
+    goods: Iterable[Item],
+    carriage: ShippingCharge | None = None,
     reductions: Iterable[Reduction] = (),
     currency: str,
     prices_include_tax: bool,
@@ -174,10 +174,10 @@ def totals(
     left = dict(listed)
     ordered = sorted(reductions, key=lambda it: (list(DiscountKind).index(it.kind), it.code))
     for reduction in ordered:
-        taken, before = _taken(reduction, left, currency), _sum(left, reduction.covers)
+        taken, before = _amounts_off(reduction, left, currency), _sum(left, reduction.covers)
         left = {key: amount - taken.get(key, ZERO) for key, amount in left.items()}
         if taken:
-            trace.append(_explained(reduction, base=before, taken=before - _sum(left, reduction.covers)))
+            trace.append(_discount_step(reduction, base=before, taken=before - _sum(left, reduction.covers)))
 
     price = quantize(amount=carriage.price, currency=currency) if carriage else quantize(amount=ZERO, currency=currency)
     free_by = next((it for it in ordered if it.kind == DiscountKind.FREE_SHIPPING), None)
@@ -185,7 +185,7 @@ def totals(
     if carriage:
         trace.append(Step(kind=StepKind.SHIPPING, label=carriage.label, amount=price))
     if free_by and off:
-        trace.append(_explained(free_by, base=price, taken=off))
+        trace.append(_discount_step(free_by, base=price, taken=off))
 
     taxed = Taxation(currency, prices_include_tax)
     lines = {good.key: taxed.amounts(listed[good.key], left[good.key], good.tax) for good in goods}
@@ -200,7 +200,7 @@ def _sum(amounts: Mapping[str, Decimal], keys: Collection[str]) -> Decimal:
     return sum((amounts[key] for key in keys if key in amounts), ZERO)
 
 
-def _taken(reduction: Reduction, left: Mapping[str, Decimal], currency: str) -> dict[str, Decimal]:
+def _amounts_off(reduction: Reduction, left: Mapping[str, Decimal], currency: str) -> dict[str, Decimal]:
     """What a reduction takes of each line that it covers and that still costs something."""
     covered = {key: left[key] for key in reduction.covers if left.get(key)}
     whole = sum(covered.values(), ZERO)
@@ -226,7 +226,7 @@ def _shares(amount: Decimal, weights: Mapping[str, Decimal], unit: Decimal) -> d
     return shares
 
 
-def _explained(reduction: Reduction, *, base: Decimal, taken: Decimal) -> Step:
+def _discount_step(reduction: Reduction, *, base: Decimal, taken: Decimal) -> Step:
     percentage = reduction.kind == DiscountKind.PERCENTAGE
     return Step(
         kind=StepKind.DISCOUNT,

@@ -13,7 +13,7 @@ from storefront.models import Cart, ShippingMethod
 class Terms(NamedTuple):
     """Shared by all that ask: never to be changed."""
 
-    rates: tax.ByPlace
+    rates: tax.RatesByPlace
     methods: dict[int, ShippingMethod]
 
 

@@ -8,10 +8,10 @@ from domain.sales.pricing import Rate
 from storefront.models import Address, TaxRate
 
 # By country, region ("": all of it) and the key of a tax class (None: standard).
-ByPlace: TypeAlias = dict[tuple[str, str, int | None], Rate]
+RatesByPlace: TypeAlias = dict[tuple[str, str, int | None], Rate]
 
 
-def rates() -> ByPlace:
+def rates() -> RatesByPlace:
     """All that the shop knows, in one statement."""
     return {
         (rate.country_code, rate.region, rate.tax_class_id): Rate(rate.name, rate.percent)
@@ -19,7 +19,7 @@ def rates() -> ByPlace:
     }
 
 
-def rate(*, rates: ByPlace, address: Address | None, tax_class_id: int | None) -> Rate:
+def rate(*, rates: RatesByPlace, address: Address | None, tax_class_id: int | None) -> Rate:
     """What is taken of goods of that class at the address; in the shop's own country as long as there is none.
 
     The rate of a good's class comes before the standard one, and within each the region's before the country's.

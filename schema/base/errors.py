@@ -193,7 +193,7 @@ class ShippingUnavailable(UserError):
 
 
 expose(
-    promotions.Refusal,
+    promotions.RefusalReason,
     "Why a discount code does not count.",
     name="DiscountRefusal",
     UNKNOWN="There is no such code.",
@@ -210,7 +210,7 @@ expose(
 @strawberry.type(description="A discount code does not count. `removeDiscountCode` takes it out of the cart.")
 class DiscountRefused(UserError):
     discount_code: str = strawberry.field(description="The code, as the shop writes it.")
-    reason: promotions.Refusal = strawberry.field(description="Why.")
+    reason: promotions.RefusalReason = strawberry.field(description="Why.")
     minimum: Money | None = strawberry.field(description="Of BELOW_MINIMUM: what the goods have to cost; else null.")
 
 
@@ -329,7 +329,7 @@ class Refusals:
         try:
             if isinstance(error, UnknownCartCode):
                 self._context.count_unknown_cart()
-            if isinstance(error, promotions.DiscountRefused) and error.reason in promotions.TELLING:
+            if isinstance(error, promotions.DiscountRefused) and error.reason in promotions.REVEALING:
                 self._context.count_refused_discount()
         except RateLimitedError as limited:
             return limited

@@ -64,7 +64,7 @@ class User(ids.Node):
         graphql_type=list[Session], description="Where they are logged in, last used first; at most 50."
     )
     def sessions(self: Any, info: Info) -> "QuerySet[models.Session]":
-        return load(sessions.alive(now=info.context.now).filter(user=self), info)
+        return load(sessions.active(now=info.context.now).filter(user=self), info)
 
     @strawberry_django.field(description="Their orders, the newest first.")
     def orders(

@@ -298,7 +298,7 @@ class Facet:
 @strawberry.type(description="A page of products.")
 class ProductConnection(Connection[Product]):
     filter: strawberry.Private[browse.ProductFilter]
-    question: strawberry.Private[searches.Question | None]
+    question: strawberry.Private[searches.SearchQuery | None]
 
     @strawberry.field(
         graphql_type=list[Facet],
@@ -306,7 +306,7 @@ class ProductConnection(Connection[Product]):
         "search where they are more than 1,000.",
     )
     def facets(self, info: Info) -> list[FacetCounts]:
-        return facets.count(filter=self.filter, question=self.question, now=info.context.now)
+        return facets.count(filter=self.filter, query=self.question, now=info.context.now)
 
 
 # ── queries ──────────────────────────────────────────────────────────────────────────────────────────
@@ -335,25 +335,25 @@ class CatalogQuery:
             str | None,
             strawberry.argument(
                 description="Words or their beginnings; misspellings are forgiven. What is found is counted to "
-                f"{searches.MANY:,}, and where more is, the newest comes first."
+                f"{searches.MAX_RANKED:,}, and where more is, the newest comes first."
             ),
         ] = None,
         filter: Annotated[ProductFilter | None, strawberry.argument(description="Which ones.")] = None,
         sort: Annotated[browse.Sort, strawberry.argument(description="In which order.")] = browse.Sort.RELEVANCE,
     ) -> ProductConnection:
-        question = searches.understand(text=search, now=info.context.now) if search and search.strip() else None
+        question = searches.parse_query(text=search, now=info.context.now) if search and search.strip() else None
         if sort is browse.Sort.RELEVANCE and not (question and question.is_ranked):
             sort = browse.Sort.NEWEST
         wanted = decoded(filter or ProductFilter(), info)
         page = Page(
-            browse.browse(filter=wanted, question=question, now=info.context.now),
+            browse.browse(filter=wanted, query=question, now=info.context.now),
             _SORTS[sort],
             load=lambda rows: load_nodes(rows, info),
             first=first,
             after=after,
             last=last,
             before=before,
-            most=searches.MANY if question else None,
+            most=searches.MAX_RANKED if question else None,
             count=question.count if question and wanted == browse.ProductFilter() else None,
         )
         return ProductConnection(page=page, filter=wanted, question=question)

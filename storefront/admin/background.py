@@ -90,7 +90,7 @@ class WebhookEndpointAdmin(ModelAdmin[models.WebhookEndpoint]):
     @admin.action(description="Send the selected endpoints a test", permissions=["change"])
     def send_test(self, request: HttpRequest, endpoints: "QuerySet[models.WebhookEndpoint]") -> None:
         for endpoint in endpoints:
-            transaction.on_commit(partial(webhooks.test, endpoint=endpoint, now=timezone.now()))
+            transaction.on_commit(partial(webhooks.queue_test, endpoint=endpoint, now=timezone.now()))
         self.message_user(request, "A test is on its way: what was sent shows how it was taken.")
 
 
@@ -106,5 +106,5 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Send the selected events again", permissions=["send"])
     def send_again(self, request: HttpRequest, deliveries: "QuerySet[models.WebhookDelivery]") -> None:
-        webhooks.send_again(deliveries=list(deliveries.values_list("pk", flat=True)), now=timezone.now())
+        webhooks.resend(deliveries=list(deliveries.values_list("pk", flat=True)), now=timezone.now())
         self.message_user(request, "They will be sent again, with the ids they had.")

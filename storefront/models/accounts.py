@@ -15,7 +15,7 @@ from django.utils.encoding import punycode
 from storefront.models.fields import AddressField
 
 
-def normal_email(email: str) -> str:
+def normalize_email(email: str) -> str:
     """The one spelling of an e-mail address: lower case, its domain in ASCII (RFC 3490). Raises UnicodeError.
 
     What precedes the @ has to be ASCII already, so no letter of another script can pass for one of ours there.
@@ -28,7 +28,7 @@ def normal_email(email: str) -> str:
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
         """Creates a person who logs in by e-mail; `password=None` makes an account without one."""
-        user = self.model(email=normal_email(email), **fields)
+        user = self.model(email=normalize_email(email), **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
@@ -38,7 +38,7 @@ class UserManager(BaseUserManager["User"]):
 
     def get_by_natural_key(self, username: str | None) -> "User":
         try:
-            return self.get(email=normal_email(username or ""))
+            return self.get(email=normalize_email(username or ""))
         except UnicodeError:
             raise User.DoesNotExist from None
 
@@ -102,7 +102,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     def clean(self) -> None:
         super().clean()
         try:
-            self.email = normal_email(self.email) if self.email else None
+            self.email = normalize_email(self.email) if self.email else None
         except UnicodeError:
             raise ValidationError({"email": "This is not an e-mail address."}) from None
         if self.email:

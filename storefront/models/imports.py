@@ -45,7 +45,7 @@ class Import(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        default_permissions = ()  # Whoever may write what is in the file: `domain.importing.imports.NEEDED`.
+        default_permissions = ()  # See `domain.importing.imports.REQUIRED_PERMISSIONS`.
         constraints = [
             models.CheckConstraint(condition=Q(done__lte=F("total")), name="import_is_done_at_its_end"),
         ]

@@ -18,7 +18,7 @@ class DiscountKind(models.TextChoices):
     FREE_SHIPPING = "FREE_SHIPPING", "free shipping"
 
 
-def normal_code(given: str) -> str:
+def normalize_code(given: str) -> str:
     """The one spelling of a discount code: people type them in any case, with spaces around."""
     return given.strip().upper()
 
@@ -85,7 +85,7 @@ class Discount(Versioned):
                 raise ValidationError({name: "A moment with its time zone, such as 2030-06-01T00:00:00+02:00."})
 
     def clean_fields(self, exclude: object = None) -> None:
-        self.code = normal_code(self.code or "")
+        self.code = normalize_code(self.code or "")
         super().clean_fields(exclude)  # type: ignore[arg-type]
 
 

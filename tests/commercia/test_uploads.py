@@ -87,7 +87,7 @@ def test_a_form_is_good_for_its_key_and_its_length_and_for_an_hour(post, handed_
     assert post(form.fields | {"policy": signing.dumps([upload.key, 50, 1e12], salt="another")}, b"x")[0] == 400
     assert post(form.fields) == (400, "`file` is missing.")
     assert post({"key": "a\0b", "policy": "\0"}, b"x")[0] == 400
-    later = timezone.now() + media.GOOD_FOR
+    later = timezone.now() + media.UPLOAD_VALID_FOR
     monkeypatch.setattr("commercia.uploads.timezone.now", lambda: later)
     assert post(others.fields, b"x") == (400, "policy: This has expired: ask for another.")
     assert Files().originals == []

@@ -81,7 +81,7 @@ def shop():
         ShippingMethodFactory.create_batch(size)
         CurrencyFactory(code="USD")
         DiscountFactory(code=VARIABLES["code"])
-        products.refresh(product=first)
+        products.refresh_derived(product=first)
         rates_cache.of(cart=models.Cart())  # Known, as they are in a shop that somebody has visited before.
         return list(models.ProductVariant.objects.filter(option1="0"))
 

@@ -14,7 +14,7 @@ from django.core.files.storage import storages
 from django.core.management import CommandError, call_command
 from PIL import Image as Picture
 
-from domain.catalog.products import Saved
+from domain.catalog.products import SaveResult
 from domain.importing import shopify_csv
 from storefront import models
 from tests.factories import NOW, VariantFactory
@@ -768,11 +768,11 @@ def _lines(products):
 def _peak(products, monkeypatch):
     """The most memory that was taken at once, the database left out."""
     monkeypatch.setattr(
-        shopify_csv.products, "save", lambda draft, **given: (models.Product(slug=draft.slug), Saved.CREATED)
+        shopify_csv.products, "save", lambda draft, **given: (models.Product(slug=draft.slug), SaveResult.CREATED)
     )
     tracemalloc.start()
     outcomes = shopify_csv.import_products(lines=_lines(products), images=None, dry_run=True, actor=None, now=NOW)
-    assert sum(outcome is Saved.CREATED for outcome in outcomes) == products
+    assert sum(outcome is SaveResult.CREATED for outcome in outcomes) == products
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak

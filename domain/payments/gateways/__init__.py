@@ -11,7 +11,15 @@ from django.conf import settings
 from domain.base.money import quantize
 from domain.payments.gateways.flutterwave import FlutterwaveGateway
 from domain.payments.gateways.paypal import PayPalGateway
-from domain.payments.gateways.protocol import BadSignature, Charge, Event, Gateway, GatewayUnavailable, Outcome, Return
+from domain.payments.gateways.protocol import (
+    BadSignature,
+    Charge,
+    Event,
+    Gateway,
+    GatewayUnavailable,
+    Outcome,
+    RefundRequest,
+)
 from domain.payments.gateways.stripe import StripeGateway
 from domain.payments.gateways.test import EVENT as TEST_EVENT
 from domain.payments.gateways.test import TestGateway
@@ -25,18 +33,18 @@ __all__ = [
     "Gateway",
     "GatewayUnavailable",
     "Outcome",
-    "Return",
-    "ask_each",
-    "by_provider",
+    "RefundRequest",
     "charge_of",
+    "check_each",
     "enabled",
-    "next_look",
+    "gateway_for",
+    "next_check",
 ]
 
 logger = logging.getLogger(__name__)
 
 Row = TypeVar("Row")
-_AWAY_AFTER = 3
+_MAX_FAILURES = 3
 
 _GATEWAYS: dict[PaymentProvider, Gateway] = {
     PaymentProvider.TEST: TestGateway(),
@@ -51,7 +59,7 @@ def enabled() -> list[PaymentProvider]:
     return [PaymentProvider(name) for name in settings.PAYMENT_PROVIDERS]
 
 
-def by_provider(*, provider: PaymentProvider) -> Gateway:
+def gateway_for(*, provider: PaymentProvider) -> Gateway:
     return _GATEWAYS[provider]
 
 
@@ -68,22 +76,22 @@ def charge_of(*, payment: Payment) -> Charge:
     )
 
 
-def next_look(*, since: datetime, now: datetime) -> datetime:
+def next_check(*, since: datetime, now: datetime) -> datetime:
     """When to ask next for the answer to what was asked `since` then: in two minutes, and twice as long each time."""
     return now + max(now - since, timedelta(minutes=2))
 
 
-def ask_each(*, rows: Iterable[tuple[str, Row]], ask: Callable[[Row], bool]) -> int:
+def check_each(*, rows: Iterable[tuple[str, Row]], check: Callable[[Row], bool]) -> int:
     """How many of these, each with its provider, have ended when asked about, one after the other.
 
     A gateway that is away costs the time of three questions, no more, and those of the others are still asked.
     """
     ended, away = 0, Counter[str]()
     for provider, row in rows:
-        if away[provider] == _AWAY_AFTER:
+        if away[provider] == _MAX_FAILURES:
             continue
         try:
-            ended += ask(row)
+            ended += check(row)
         except GatewayUnavailable:
             away[provider] += 1
         except Exception:  # An answer that makes no sense keeps nobody else from theirs.

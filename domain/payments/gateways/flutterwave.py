@@ -22,7 +22,7 @@ from domain.payments.gateways.protocol import (
     Event,
     GatewayUnavailable,
     Outcome,
-    Return,
+    RefundRequest,
     uuid_or_none,
 )
 from storefront.models import PaymentState
@@ -54,19 +54,19 @@ class FlutterwaveGateway:
     def look_up(self, charge: Charge) -> Outcome | None:
         return _Talk().outcome(charge)
 
-    def refund(self, wanted: Return) -> Outcome:
+    def refund(self, wanted: RefundRequest) -> Outcome:
         given = {"amount": float(wanted.amount), "comments": str(wanted.key)}
         answer = _Talk().ask("POST", f"/v3/transactions/{wanted.charge.reference}/refund", json=given)
         if not answer.is_good:
             return Outcome(state=PaymentState.FAILED, reference="", failure=_reason(answer))
         return _refund_outcome(_data(answer))
 
-    def look_up_refund(self, wanted: Return) -> Outcome | None:
+    def look_up_refund(self, wanted: RefundRequest) -> Outcome | None:
         ours = (it for it in _Talk().refunds(wanted.charge) if it.get("comments") == str(wanted.key))
         found = next(ours, None)
         return _refund_outcome(found) if found else None
 
-    def given_back(self, charge: Charge) -> Decimal:
+    def refunded_total(self, charge: Charge) -> Decimal:
         stand = (it for it in _Talk().refunds(charge) if _refund_outcome(it).state != PaymentState.FAILED)
         return sum((Decimal(it["amount_refunded"]) for it in stand), Decimal(0))
 

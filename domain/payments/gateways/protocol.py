@@ -49,7 +49,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Return:
+class RefundRequest:
     """What a gateway is asked to give back of a charge. `key` is its idempotency key: asked twice, it gives once."""
 
     key: UUID
@@ -97,15 +97,15 @@ class Gateway(Protocol):
         """How a charge stands, without taking anything; None when the gateway has never heard of it."""
         ...
 
-    def refund(self, wanted: Return) -> Outcome:
+    def refund(self, wanted: RefundRequest) -> Outcome:
         """Gives money back: PENDING, SUCCEEDED or FAILED. Asked by one at a time, after `look_up_refund`."""
         ...
 
-    def look_up_refund(self, wanted: Return) -> Outcome | None:
+    def look_up_refund(self, wanted: RefundRequest) -> Outcome | None:
         """How a refund stands, without giving anything; None when the gateway has never heard of it."""
         ...
 
-    def given_back(self, charge: Charge) -> Decimal:
+    def refunded_total(self, charge: Charge) -> Decimal:
         """What the gateway's own books say was given back of a charge, in its currency."""
         ...
 

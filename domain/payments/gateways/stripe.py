@@ -23,7 +23,7 @@ from domain.payments.gateways.protocol import (
     Event,
     GatewayUnavailable,
     Outcome,
-    Return,
+    RefundRequest,
     uuid_or_none,
 )
 from storefront.models import PaymentState
@@ -86,7 +86,7 @@ class StripeGateway:
                 raise GatewayUnavailable from None
             return None
 
-    def refund(self, wanted: Return) -> Outcome:
+    def refund(self, wanted: RefundRequest) -> Outcome:
         given = {
             "payment_intent": wanted.charge.reference,
             "amount": _minor(wanted.amount, wanted.charge.currency),
@@ -98,7 +98,7 @@ class StripeGateway:
             return Outcome(state=PaymentState.FAILED, reference="", failure=error.user_message or "Refused.")
         return _refund_outcome(made)
 
-    def look_up_refund(self, wanted: Return) -> Outcome | None:
+    def look_up_refund(self, wanted: RefundRequest) -> Outcome | None:
         """Found by our id: idempotency keys are forgotten after a day, and answer as it was at first."""
         ours = (
             it
@@ -108,7 +108,7 @@ class StripeGateway:
         found = next(ours, None)
         return _refund_outcome(found) if found else None
 
-    def given_back(self, charge: Charge) -> Decimal:
+    def refunded_total(self, charge: Charge) -> Decimal:
         gone = (it.amount for it in _refunds(charge) if _REFUND_STATES.get(it.status or "") != PaymentState.FAILED)
         return Decimal(sum(gone)).scaleb(-_exponent(charge.currency))
 

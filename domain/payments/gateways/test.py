@@ -12,7 +12,7 @@ from django.db.models import F
 
 from domain.base import outbox
 from domain.base.prepared_queries import insert
-from domain.payments.gateways.protocol import BadSignature, Charge, Event, GatewayUnavailable, Outcome, Return
+from domain.payments.gateways.protocol import BadSignature, Charge, Event, GatewayUnavailable, Outcome, RefundRequest
 from storefront.models import PaymentState, TestCharge, TestRefund
 
 # Amounts by their last two digits, for clients that pass no token.
@@ -29,7 +29,7 @@ _STATES = {
 
 
 # What is told of a charge, in which order, once or again.
-_TELLS = {
+_EVENTS = {
     "webhook": ["charge.succeeded"],
     "webhook_twice": ["charge.succeeded", "charge.succeeded"],
     "webhook_disordered": ["charge.refunded", "charge.succeeded"],
@@ -66,8 +66,8 @@ class TestGateway:
             booked.refresh_from_db()
         if wish == "late":
             raise GatewayUnavailable
-        if wish in _TELLS and charge.asked_at:
-            _tell(booked, _TELLS[wish], now=charge.asked_at)
+        if wish in _EVENTS and charge.asked_at:
+            _queue_events(booked, _EVENTS[wish], now=charge.asked_at)
             return Outcome(state=PaymentState.PENDING, reference=_outcome(booked, charge).reference)
         return _outcome(booked, charge)
 
@@ -75,7 +75,7 @@ class TestGateway:
         booked = TestCharge.objects.filter(key=charge.key).first()
         return _outcome(booked, charge) if booked else None
 
-    def refund(self, wanted: Return) -> Outcome:
+    def refund(self, wanted: RefundRequest) -> Outcome:
         try:
             with transaction.atomic():
                 booked, is_new = TestRefund.objects.get_or_create(
@@ -88,12 +88,12 @@ class TestGateway:
             return Outcome(state=PaymentState.FAILED, reference=_reference(wanted), failure="More than was taken.")
         return Outcome(state=PaymentState.SUCCEEDED, reference=_reference(wanted))
 
-    def look_up_refund(self, wanted: Return) -> Outcome | None:
+    def look_up_refund(self, wanted: RefundRequest) -> Outcome | None:
         if not TestRefund.objects.filter(key=wanted.key).exists():
             return None
         return Outcome(state=PaymentState.SUCCEEDED, reference=_reference(wanted))
 
-    def given_back(self, charge: Charge) -> Decimal:
+    def refunded_total(self, charge: Charge) -> Decimal:
         return TestCharge.objects.get(key=charge.key).refunded
 
     def read_event(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Event:  # noqa: ARG002 (its own come by the outbox)
@@ -101,14 +101,14 @@ class TestGateway:
 
 
 @transaction.atomic(durable=True)
-def _tell(booked: TestCharge, kinds: Sequence[str], *, now: datetime) -> None:
+def _queue_events(booked: TestCharge, kinds: Sequence[str], *, now: datetime) -> None:
     for kind in kinds:
         outbox.put(
             kind=EVENT, payload={"id": f"{booked.key}-{kind}", "kind": kind, "payment": str(booked.key)}, now=now
         )
 
 
-def _reference(wanted: Return) -> str:
+def _reference(wanted: RefundRequest) -> str:
     return f"test_refund_{wanted.key.hex}"
 
 
