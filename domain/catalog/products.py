@@ -1,4 +1,4 @@
-"""The one way that products are written: by import, by staff over GraphQL, one or many at once."""
+"""Writes products, for imports and for staff, one or many at once. Nothing else writes them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -32,9 +32,9 @@ class SaveResult(Enum):
 def save(
     *, draft: ProductDraft, actor: User | None, now: datetime, dry_run: bool = False
 ) -> tuple[Product, SaveResult]:
-    """Makes the product of the draft's slug, and its variants by SKU, be as the draft says; creates what is missing.
+    """Creates or updates the product with the draft's slug, and its variants by SKU, to match the draft.
 
-    Raises InvalidInput, NotFound, InUse. A dry run does it all and takes it back.
+    A dry run does the same and rolls it back. Raises InvalidInput, NotFound, InUse.
     """
     product = locks.product(candidates=Product.objects.filter(slug=draft.slug))
     is_new = product is None
@@ -46,10 +46,12 @@ def save(
 
 @transaction.atomic(durable=True)
 def create(*, draft: ProductDraft, actor: User | None, now: datetime) -> Product:
-    """Makes a new product of one variant or more; without a slug, it gets one of its title. Sent twice, the second is
-    refused: the slug is taken. Raises InvalidInput, NotFound."""
+    """Creates a product with at least one variant. Without a slug, it gets one made from its title.
+
+    Raises InvalidInput (also for a slug that is taken, as when the same call is sent twice), NotFound.
+    """
     if not draft.variants:
-        raise InvalidInput("A product has one variant at least.", field=["variants"])
+        raise InvalidInput("A product needs at least one variant.", field=["variants"])
     return _write(Product(), draft, actor=actor, now=now)[0]
 
 
@@ -57,8 +59,10 @@ def create(*, draft: ProductDraft, actor: User | None, now: datetime) -> Product
 def update(
     *, product_id: int, version: int | None = None, draft: ProductDraft, actor: User | None, now: datetime
 ) -> Product:
-    """Changes a product; what the draft keeps stays. Units are counted for new variants alone: `stock.adjust` is for
-    the others. Raises NotFound, StaleVersion, InvalidInput, InUse."""
+    """Updates a product to match the draft. Only new variants may have a count of units: use `stock.adjust` for others.
+
+    Raises NotFound, StaleVersion, InvalidInput, InUse.
+    """
     product = _lock_product(product_id, version)
     variants.refuse_counts(product=product, drafts=draft.variants)
     return _write(product, draft, actor=actor, now=now)[0]
@@ -66,7 +70,7 @@ def update(
 
 @transaction.atomic(durable=True)
 def update_many(*, product_ids: Sequence[int], changes: BulkUpdate, actor: User | None, now: datetime) -> list[Product]:
-    """Changes many products alike, all or none. Raises InvalidInput, and NotFound for each key of none."""
+    """Applies the same changes to many products, or to none. Raises InvalidInput, and NotFound for each unknown key."""
     if not 1 <= len(product_ids) <= MAX_AT_ONCE:
         raise InvalidInput(f"Change 1 to {MAX_AT_ONCE} products at a time.", field=["ids"])
     products = {
@@ -82,8 +86,11 @@ def update_many(*, product_ids: Sequence[int], changes: BulkUpdate, actor: User 
 
 @transaction.atomic(durable=True)
 def delete(*, product_id: int, version: int | None = None, actor: User | None, now: datetime) -> None:
-    """Deletes a product that was in no cart or order, whose stock never moved, and that no discount covers: one that
-    loses the last it covers would cover all goods. Raises NotFound, StaleVersion, InUse: archive it instead."""
+    """Deletes a product that no cart, order, stock movement or discount refers to. Otherwise archive it.
+
+    Discounts count because one that lost its last product would apply to all goods. Raises NotFound, StaleVersion,
+    InUse.
+    """
     product = _lock_product(product_id, version)
     if product.discounts.exists():
         raise crud.in_use_error(kinds=["discount"])
@@ -118,7 +125,7 @@ def _draft_of(product: Product, revision: BulkUpdate) -> ProductDraft:
 def _write(
     product: Product, draft: ProductDraft, *, actor: User | None, now: datetime
 ) -> tuple[Product, change_log.ChangedFields]:
-    """Makes a new or a locked product be as the draft says, and tells the audit; returns what changed."""
+    """Makes a new or locked product match the draft and logs the changes. Returns them too."""
     is_new = product.pk is None
     try:
         with transaction.atomic():
@@ -130,8 +137,8 @@ def _write(
                     product.save()
                 refresh_derived(product=product)
                 crud.check_foreign_keys()
-    except IntegrityError:  # Another was faster: with the same slug or SKU, or to delete what this refers to.
-        raise InvalidInput("Somebody else has just changed this, or taken a SKU: look again.") from None
+    except IntegrityError:  # A concurrent request took the slug or a SKU, or deleted a row that this refers to.
+        raise InvalidInput("Someone else has just changed this or taken a SKU. Reload and try again.") from None
     if changed:
         action = ChangeAction.CREATED if is_new else ChangeAction.UPDATED
         change_log.entry(row=product, action=action, fields=changed, actor=actor, now=now).save()
@@ -145,7 +152,7 @@ def _write_columns(product: Product, draft: ProductDraft, *, now: datetime) -> d
     values = drafts.provided_values(draft=draft, names=["slug", "title", "vendor", "product_type", "tax_class_id"])
     if is_new and draft.title is not KEEP:
         values = {"slug": categories.slug_of(name=draft.title), **values}
-    if draft.description_html is not KEEP:  # As it is, spaces too: what was cleaned is clean, and the same again.
+    if draft.description_html is not KEEP:  # Not trimmed, so that an exported product imports without a change.
         values["description_html"] = nh3.clean(draft.description_html)
     if draft.option_names is not KEEP:
         if len(draft.option_names) > MAX_OPTIONS:
@@ -165,9 +172,9 @@ def _write_columns(product: Product, draft: ProductDraft, *, now: datetime) -> d
 
 
 def _publication(product: Product, draft: ProductDraft, *, now: datetime) -> dict[str, datetime | None]:
-    """Since when it is published or archived, which exclude each other: the one that is asked for ends the other."""
+    """The new publication and archive dates. Publishing a product ends its archiving, and the other way round."""
     if draft.is_published is True and draft.is_archived is True:
-        raise InvalidInput("What is archived is not published.", field=["is_archived"])
+        raise InvalidInput("An archived product cannot be published.", field=["is_archived"])
     if draft.is_archived is True:
         return {"published_at": None, "archived_at": product.archived_at or now}
     if draft.is_published is True:
@@ -185,7 +192,7 @@ def _write_relations(product: Product, draft: ProductDraft) -> dict[str, tuple[A
         if before != set(draft.tags):
             for index, name in enumerate(draft.tags):
                 crud.check_columns(row=Tag(name=name), exclude=["id"], below=["tags", str(index)])
-            # Sorted, so that no two who make the same tags wait for each other.
+            # Sorted, so that concurrent requests insert tags in the same order and cannot deadlock.
             Tag.objects.bulk_create([Tag(name=name) for name in sorted(set(draft.tags))], ignore_conflicts=True)
             product.tags.set(Tag.objects.filter(name__in=draft.tags))
             changed["tags"] = sorted(before), sorted(set(draft.tags))
@@ -199,8 +206,8 @@ def _write_relations(product: Product, draft: ProductDraft) -> dict[str, tuple[A
 
 
 def refresh_derived(*, product: Product) -> None:
-    """Makes a product's row fit what was written: its HTML safe, its price range and words those of its variants.
-    Call it, inside the transaction, after changing either."""
+    """Updates what is derived from a product: safe HTML, price range, search index. Call it after each change, in the
+    same transaction."""
     variants = list(product.variants.all())
     prices = [variant.price for variant in variants if not variant.is_withdrawn] or [Decimal(0)]
     product.min_price, product.max_price = min(prices), max(prices)

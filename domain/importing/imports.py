@@ -1,7 +1,7 @@
-"""Files of staff's: looked at first, then taken, in the background and a slice at a time (docs/importing.md).
+"""Imports of CSV files by staff: first a dry run, then the import, in the background by slices (docs/importing.md).
 
-A slice is a message of the outbox. Whoever dies in the middle of one leaves what can be done once more: a product
-that is as the file says stays as it is. A slice's report and the message of the next are written together.
+Each slice is an outbox message. A slice can be repeated after a crash, because products that match the file stay as
+they are. A slice's report and the next slice's message are written in one transaction.
 """
 
 import io
@@ -24,9 +24,9 @@ from domain.importing.sheets import Format, Note, PicturesLeft, WrongColumns, da
 from storefront.models import Import, ImportKind, ImportPart, ImportRow, ImportState, User
 
 KIND = "import_slice"
-# After mails and webhooks.
+# Lower than mails and webhooks.
 _PRIORITY = 2
-# Lines that one message is about, and those of a product that begins in them: some seconds of work.
+# Lines of a slice (more, if its last product continues after them): some seconds of work.
 SLICE_LINES = 500
 MAX_ROWS = 1_000
 _MAX_LINE_LENGTH = 1_000_000
@@ -34,7 +34,7 @@ _PART_LENGTH = 64_000
 _RETENTION = timedelta(days=14)
 
 _FORMATS: dict[str, Format] = {ImportKind.PRODUCTS: shopify_csv.FORMAT, ImportKind.STOCK: stock_csv.FORMAT}
-# The permissions of whoever may import, and see how it goes: those to change all that a file can change.
+# The permissions to import and to see imports: those for everything that a file can change.
 REQUIRED_PERMISSIONS: dict[str, tuple[str, ...]] = {
     ImportKind.PRODUCTS: ("add_product", "change_product", "change_stock"),
     ImportKind.STOCK: ("change_stock",),
@@ -42,11 +42,11 @@ REQUIRED_PERMISSIONS: dict[str, tuple[str, ...]] = {
 
 
 class ImportClaimed(Exception):
-    """Somebody else has the import: it is tried again, should they not come back."""
+    """Another worker has claimed the import. The outbox tries again, in case that worker dies."""
 
 
 def allowed_kinds(*, user: User) -> list[str]:
-    """What somebody of the staff may import."""
+    """The kinds of files that a user may import."""
     allowed = (
         kind for kind, names in REQUIRED_PERMISSIONS.items() if user.has_perms([f"storefront.{name}" for name in names])
     )
@@ -55,14 +55,14 @@ def allowed_kinds(*, user: User) -> list[str]:
 
 @transaction.atomic(durable=True)
 def begin(*, kind: str, file: "File[Any]", dry_run: bool, actor: User | None, now: datetime) -> Import:
-    """Keeps a file, and has it looked at; without a dry run it is taken at once. Raises InvalidInput."""
+    """Stores a file and queues its import, or with `dry_run` its check. Raises InvalidInput."""
     text = io.TextIOWrapper(cast("IO[bytes]", file.file), "utf-8", errors="surrogateescape", newline="")
     try:
         return _begin(kind, text, database_safe(text=file.name or "")[:200], dry_run=dry_run, actor=actor, now=now)
     except WrongColumns as error:
         raise InvalidInput(str(error), field=["file"]) from None
     finally:
-        text.detach()  # Else the file would be closed with it.
+        text.detach()  # Else it would close the file.
 
 
 def _begin(kind: str, text: IO[str], file_name: str, *, dry_run: bool, actor: User | None, now: datetime) -> Import:
@@ -112,7 +112,7 @@ def _queue_slice(row: Import, *, now: datetime) -> None:
 
 @transaction.atomic(durable=True)
 def run(*, kind: str, key: int, actor: User | None, now: datetime) -> Import:
-    """Has a file taken that was looked at; one that is being taken already, or was, stays as it is.
+    """Queues the import of a checked file. An import that is running or done stays as it is.
 
     Raises NotFound, InvalidInput.
     """
@@ -120,7 +120,7 @@ def run(*, kind: str, key: int, actor: User | None, now: datetime) -> Import:
     if row is None:
         raise NotFound("There is no such import.", field=["id"])
     if row.state == ImportState.CHECKING:
-        raise InvalidInput("It is still being looked at.", field=["id"])
+        raise InvalidInput("This import is still being checked.", field=["id"])
     if row.state == ImportState.CHECKED:
         row.rows.all().delete()
         row.state, row.done, row.actor, row.finished_at = ImportState.RUNNING, row.header_lines, actor, None
@@ -143,14 +143,14 @@ class _Report:
 
 
 def process_slice(payload: Mapping[str, Any], _: str, now: datetime) -> None:
-    """Delivers one message: takes the slice that it names, and owes the next. Raises ImportClaimed."""
+    """Outbox handler: imports (or checks) a slice and queues the next one. Raises ImportClaimed."""
     waiting = Import.objects.filter(pk=payload["import"], state=payload["state"], done=payload["done"])
-    # It is free again when the message is due again, if its worker has died.
+    # The claim ends before the message is due again, in case this worker dies.
     until = now + outbox.lease() * 0.9
     if not waiting.exclude(claimed_until__gt=now).update(claimed_until=until):
         if waiting.exists():
             raise ImportClaimed
-        return  # That slice is behind.
+        return  # The slice was done before.
     row = Import.objects.select_related("actor").get(pk=payload["import"])
     try:
         report = _import_slice(row, now=now)
@@ -184,7 +184,7 @@ def _import_slice(row: Import, *, now: datetime) -> _Report:
 
 
 def _lines_after(row: Import) -> Iterator[str]:
-    """The lines of the file from the first on that is not done, read as they are needed."""
+    """The file's lines after those that are done, read lazily."""
     parts = row.parts.order_by("first_line")
     number = parts.filter(first_line__lte=row.done + 1).values_list("first_line", flat=True).last() or 0
     while part := parts.filter(first_line=number).first():
@@ -197,7 +197,7 @@ def _lines_after(row: Import) -> Iterator[str]:
 
 @transaction.atomic(durable=True)
 def _record_slice(*, row: Import, report: _Report, now: datetime) -> None:
-    """Notes what a slice was like, unless somebody else has done so."""
+    """Records a slice's result and queues the next slice, unless another worker has done so."""
     is_over = report.done == row.total
     after = ImportState.CHECKED if row.state == ImportState.CHECKING else ImportState.DONE
     moved = Import.objects.filter(pk=row.pk, state=row.state, done=row.done).update(
@@ -227,5 +227,5 @@ def _report_row(row: Import, note: Note) -> ImportRow:
 
 @transaction.atomic(durable=True)
 def prune(*, now: datetime) -> int:
-    """Deletes imports that were over a fortnight ago, with their files and reports; says how many rows."""
+    """Deletes imports that finished more than 14 days ago, with files and reports. Returns how many rows."""
     return Import.objects.filter(finished_at__lte=now - _RETENTION).delete()[0]

@@ -1,4 +1,4 @@
-"""Shopify's product export, as it is: several rows a product, told as drafts and as notes on what is odd.
+"""Imports Shopify's product export, in which a product has several rows.
 
 Columns: https://help.shopify.com/en/manual/products/import-export/using-csv
 """
@@ -34,17 +34,17 @@ from storefront.models import Product, ProductVariant, StockPolicy, User
 
 _SKU_LENGTH = 100
 _SCIENTIFIC = re.compile(r"\d(\.\d+)?[eE]\+\d+")
-# Of a product: a variant or a picture each.
+# Rows of one product; each is a variant or an image.
 _MAX_ROWS = 2_000
 
 
 def import_products(
     *, lines: Iterable[str], images: Path | None, dry_run: bool, actor: User | None, now: datetime
 ) -> Iterator[ImportOutcome]:
-    """Takes products one after the other, each in a transaction of its own, and tells how each went.
+    """Imports products one by one, each in its own transaction, and yields the outcomes.
 
-    Rows are read as they are needed: a file of any length takes the memory of one product. `images` is a folder
-    in which pictures are looked for by the file names of the export's addresses. Raises WrongColumns.
+    Rows are read lazily, so a file of any length needs the memory of one product. `images` is a folder with image
+    files, named as in the addresses of the export. Raises WrongColumns.
     """
     unread = iter(lines)
     columns, before = FORMAT.columns(unread)
@@ -62,9 +62,9 @@ def _product_items(rows: Iterable[Row | Note], *, images: Path | None = None) ->
         first = of_one[0].line
         if not handle:
             for row in chain(of_one, group):
-                yield ImportItem(row.line, report_only(Note(row.line, "", "There is no handle.", failed=True)))
+                yield ImportItem(row.line, report_only(Note(row.line, "", "The handle is missing.", failed=True)))
         elif len(of_one) > _MAX_ROWS:
-            message = f"The product was refused. It has more than {_MAX_ROWS} rows."
+            message = f"The product was not imported. It has more than {_MAX_ROWS} rows."
             yield ImportItem(first, report_only(Note(first, handle, message, failed=True)))
         else:
             yield ImportItem(first, partial(_import_product, of_one, images))
@@ -101,7 +101,7 @@ def _is_variant(row: Row) -> bool:
 
 @dataclass
 class _ProductImport:
-    """The rows of one product on their way to a draft."""
+    """The import of one product from its rows."""
 
     rows: list[Row]
     now: datetime
@@ -121,7 +121,7 @@ class _ProductImport:
         except* (BadCell, csv.Error, DomainError, DatabaseError) as group:
             reasons = " ".join(str(error) for error in _leaves(group))
             for row in self.rows:
-                self.note(row, f"The product was refused. {reasons}", failed=True)
+                self.note(row, f"The product was not imported. {reasons}", failed=True)
         else:
             if images is None:
                 yield PicturesLeft(len(self._missing_pictures(product)))
@@ -139,10 +139,10 @@ class _ProductImport:
         used = [
             index
             for index, name in enumerate(names)
-            # Shopify's way of saying that there is nothing to choose.
+            # "Default Title" is Shopify's value for products without options.
             if name and not all(_option_values(row)[index] in ("", "Default Title") for row in self.rows)
         ]
-        if not first["Title"]:  # More variants of a product that is there.
+        if not first["Title"]:  # The rows add variants to an existing product.
             used = [index for index, value in enumerate(_option_values(first)) if value]
             return ProductDraft(slug=first["Handle"], variants=tuple(self._variants(used)))
         return ProductDraft(
@@ -169,9 +169,9 @@ class _ProductImport:
             own_sku = _generated_sku(row["Handle"], options)
             try:
                 if options in chosen:
-                    raise BadCell("The same options as a row before.")
+                    raise BadCell("An earlier row has the same options.")
                 if sku in taken:
-                    self.note(row, f"The SKU {sku!r} is taken; it becomes {own_sku!r}.")
+                    self.note(row, f"The SKU {sku!r} is taken. The variant gets {own_sku!r}.")
                 draft = self._variant(row, own_sku if not sku or sku in taken else sku, options)
             except BadCell as error:
                 self.note(row, str(error), failed=True)
@@ -183,14 +183,14 @@ class _ProductImport:
     def _variant(self, row: Row, sku: str, options: tuple[str, ...]) -> VariantDraft:
         price = _price(row, "Variant Price")
         if price is None:
-            raise BadCell("There is no price.")
+            raise BadCell("The price is missing.")
         barcode = row.code("Variant Barcode")
         if _SCIENTIFIC.fullmatch(barcode):
-            self.note(row, f"The barcode {barcode} was mangled by a spreadsheet; it is left out.")
+            self.note(row, f"The barcode {barcode} was damaged by a spreadsheet and is left out.")
             barcode = ""
         on_hand = _whole(row, "Variant Inventory Qty")
         if on_hand is not None and on_hand < 0:
-            self.note(row, f"A stock of {on_hand} is taken as 0.")
+            self.note(row, f"A stock of {on_hand} becomes 0.")
             on_hand = 0
         return VariantDraft(
             sku=sku,
@@ -205,7 +205,7 @@ class _ProductImport:
         )
 
     def _missing_pictures(self, product: Product) -> dict[str, tuple[int, Row, str]]:
-        """What the product has not yet of its pictures: by source, its position, row and alternative text."""
+        """The images that the product does not have yet: by source, the position, row and alternative text."""
         named: dict[str, tuple[int, Row, str]] = {}
         shown = [(row["Image Src"], row, row["Image Alt Text"]) for row in self.rows]
         for source, row, alt in [*shown, *((row["Variant Image"], row, "") for row in self.rows)]:
@@ -216,7 +216,7 @@ class _ProductImport:
         return named
 
     def _import_pictures(self, product: Product, folder: Path, *, dry_run: bool) -> bool:
-        """Hangs on the product what it has not yet of its pictures; says whether there was any."""
+        """Adds the images that the product does not have yet. Returns whether there were any."""
         taken = False
         for source, (position, row, alt) in self._missing_pictures(product).items():
             try:
@@ -227,16 +227,16 @@ class _ProductImport:
                     )
                     taken = True
             except (OSError, ValueError):  # A name with a NUL byte is a ValueError.
-                self.note(row, f"No picture {_file_name(source)!r} in the folder.")
+                self.note(row, f"The image {_file_name(source)!r} is not in the folder.")
             except DomainError as error:
                 failed = isinstance(error, StorageUnavailable)
-                self.note(row, f"The picture {_file_name(source)!r} was refused. {error}", failed=failed)
+                self.note(row, f"The image {_file_name(source)!r} was not imported. {error}", failed=failed)
         return taken
 
 
 def read_type(*, row: Row) -> tuple[str, tuple[tuple[str, ...], ...]]:
-    """The product's type, and its categories as paths from a root down. `Type` is both, unless `Categories`, a
-    column of ours, holds the paths as JSON. Raises BadCell."""
+    """The product's type, and its categories as paths from a root down. `Type` is both, unless our own column
+    `Categories` has the paths as JSON. Raises BadCell."""
     kinds = tuple(part.strip() for part in row["Type"].split(">") if part.strip())
     if not row["Categories"]:
         return (kinds[-1], (kinds,)) if kinds else ("", ())
@@ -244,17 +244,17 @@ def read_type(*, row: Row) -> tuple[str, tuple[tuple[str, ...], ...]]:
         paths = json.loads(row["Categories"])
         return row["Type"], tuple(tuple(str(name) for name in path) for path in paths)
     except (ValueError, TypeError, RecursionError):
-        raise BadCell('Categories: this is no list of paths such as [["Home", "Kitchen"]].') from None
+        raise BadCell('Categories: this is not a list of paths such as [["Home", "Kitchen"]].') from None
 
 
 def read_tags(*, cell: str) -> Iterator[str]:
-    """Tags are parted by commas; one that holds a comma stands in quotes."""
+    """The tags of a cell, separated by commas. A tag with a comma is in quotes."""
     for tags in csv.reader(io.StringIO(cell, newline=""), skipinitialspace=True):
         yield from (tag.strip() for tag in tags if tag.strip())
 
 
 def picture_key(*, source: str | None, file: str | None) -> str:
-    """What a picture is known by in a CSV: where it was taken from, or else its name in our own storage."""
+    """The key of an image in a CSV: its source address, or else its name in our storage."""
     return source or file or ""
 
 
@@ -269,12 +269,12 @@ def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
 def _file_name(source: str) -> str:
     try:
         return PurePosixPath(unquote(urlsplit(source).path)).name or "?"
-    except ValueError:  # no address at all
+    except ValueError:  # Not an address.
         return "?"
 
 
 def _generated_sku(handle: str, options: Sequence[str]) -> str:
-    """A SKU for a variant that has none: always the same for the same product and options, and no other's."""
+    """A SKU for a variant that has none: always the same for the same product and options, and unique to them."""
     readable = slugify(" ".join([handle, *options]))[: _SKU_LENGTH - 9]
     return f"{readable}-{sha256(repr((handle, *options)).encode()).hexdigest()[:8]}"
 

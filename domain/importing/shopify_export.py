@@ -1,4 +1,4 @@
-"""Every product as `domain.importing.shopify_csv` reads it: what goes out and comes in again changes nothing."""
+"""Exports all products in the format of `domain.importing.shopify_csv`. Importing an export changes nothing."""
 
 import json
 from collections import defaultdict
@@ -17,7 +17,7 @@ from domain.importing import sheets
 from domain.importing.shopify_csv import picture_key, read_tags, read_type
 from storefront.models import Category, Image, Product, ProductVariant, StockPolicy
 
-# Variants that are in memory at once, or those of one product if they are more.
+# Variants in memory at once, or those of one product if it has more.
 _BATCH_SIZE = 500
 _OPTIONS = range(1, MAX_OPTIONS + 1)
 _PRODUCT = ["slug", "title", "description_html", "vendor", "product_type", "published_at"]
@@ -50,9 +50,9 @@ COLUMNS = [
 
 
 def export_products() -> Iterator[str]:
-    """The file, drafts included, in the order in which the products were made.
+    """The file with all products, including drafts, oldest first.
 
-    Each product is as it is when its turn comes: nothing is locked, and the memory of some products is enough.
+    Nothing is locked: each product is exported as it is when it is read. Only some products are in memory at once.
     """
     return sheets.write_csv(columns=COLUMNS, rows=_rows())
 
@@ -65,8 +65,8 @@ def _rows() -> Iterator[dict[str, object]]:
             _by_product(Product.categories.through.objects.filter(product__in=keys), "category_id"),
             _by_product(Product.tags.through.objects.filter(product__in=keys).order_by("tag__name"), "tag__name"),
         ]
-        paths = dict(_paths(CategoryTree(), None, ()))  # After the products' own: those may be new.
-        # Plain values: rows that know of each other would wait for the garbage collector.
+        paths = dict(_paths(CategoryTree(), None, ()))  # Read after the products' categories, which may be new.
+        # Tuples instead of model instances, whose reference cycles only the garbage collector frees.
         for product in Product.objects.filter(pk__in=keys).order_by("pk").values_list("pk", *_PRODUCT, named=True):
             variants, images, categories, tags = (part[product.pk] for part in parts)
             hangs = sorted(paths[row.category_id] for row in categories if row.category_id in paths)
@@ -74,7 +74,7 @@ def _rows() -> Iterator[dict[str, object]]:
 
 
 def _paths(tree: CategoryTree, above: Category | None, path: tuple[str, ...]) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Of every category, the names from its root down, by its key."""
+    """For each category, its key and its path of names from the root down."""
     for category in tree.children(above):
         below = (*path, category.name)
         yield category.pk, below
@@ -89,7 +89,7 @@ def _by_product(rows: "QuerySet[Any]", *columns: str) -> dict[int, list[Any]]:
 
 
 def _batches() -> Iterator[list[int]]:
-    """Products' keys, so many at a time that their variants are not too many to hold."""
+    """The products' keys in batches of at most _BATCH_SIZE variants, or of one product if it has more."""
     batch: list[int] = []
     variants = last = 0
     while page := list(
@@ -111,17 +111,17 @@ def _batches() -> Iterator[list[int]]:
 def _product_rows(
     product: Any, paths: list[tuple[str, ...]], tags: list[str], variants: list[Any], images: list[Any]
 ) -> Iterator[dict[str, object]]:
-    told = _product_cells(product, paths, tags)
+    cells = _product_cells(product, paths, tags)
     for variant, image in zip_longest(variants, images) if variants or images else [(None, None)]:
         if variant:
-            told |= _variant_cells(variant, has_options=any(_options(product, "_name")))
+            cells |= _variant_cells(variant, has_options=any(_options(product, "_name")))
         if image:
-            told |= {
+            cells |= {
                 "Image Src": _picture(image.source, image.file),
                 "Image Alt Text": sheets.escape_text(value=image.alt),
             }
-        yield told
-        told = {"Handle": sheets.escape_text(value=product.slug)}
+        yield cells
+        cells = {"Handle": sheets.escape_text(value=product.slug)}
 
 
 def _options(row: Any, suffix: str = "") -> list[str]:
@@ -172,7 +172,7 @@ def _picture(source: str | None, file: str | None) -> str:
 
 
 def _amount(amount: Decimal) -> Decimal:
-    """With the currency's own decimals, unless it has more: an import refuses those, and never changes a price."""
+    """The amount with the currency's decimals. Not rounded if it has more, so that an import refuses it."""
     rounded = quantize(amount=amount, currency=settings.SHOP_CURRENCY)
     return rounded if rounded == amount else amount
 

@@ -1,4 +1,4 @@
-"""Counts of the stock as CSV: a list to count by goes out, and comes in with what was counted."""
+"""Stocktaking by CSV: exports a list to count by, and imports it with the counts."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -22,11 +22,11 @@ _BATCH_SIZE = 1_000
 
 
 class ListIsOld(DomainError):
-    """Units left or came since the list was written, so that nobody knows whether the count is before or after."""
+    """The stock changed after the list was exported, so the count may be from before or after the change."""
 
 
 def export_stock() -> Iterator[str]:
-    """A list to count by: every variant that is counted, by SKU, its `Counted` left empty."""
+    """The list to count by: all tracked variants by SKU, with an empty column `Counted`."""
     return sheets.write_csv(columns=COLUMNS, rows=_rows())
 
 
@@ -67,7 +67,8 @@ def _import_count(row: Row, *, dry_run: bool, actor: User | None, now: datetime)
         yield Note(row.line, sku, str(error), failed=True)
         return
     if on_hand != counted:
-        yield Note(row.line, sku, f"Counted {counted}, but orders hold {on_hand}: {on_hand} it is.", failed=False)
+        message = f"Counted {counted}, but orders have reserved {on_hand}. The stock is set to {on_hand}."
+        yield Note(row.line, sku, message, failed=False)
     yield saved
 
 
@@ -75,18 +76,20 @@ def _import_count(row: Row, *, dry_run: bool, actor: User | None, now: datetime)
 def record_count(
     *, sku: str, counted: int, listed: int | None, dry_run: bool, actor: User | None, now: datetime
 ) -> tuple[int, SaveResult]:
-    """Sets what is on hand of a variant, those that orders hold included; says how many that are now.
+    """Sets a variant's units on hand (including reserved ones) to a count. Returns the units that are on hand now.
 
-    `listed` is how many there were when the list was written. Raises NotFound, ListIsOld. A dry run takes it back.
+    `listed` is the number in the exported list. A dry run is rolled back. Raises NotFound, InvalidInput, ListIsOld.
     """
     variant = ProductVariant.objects.filter(sku=sku).first()
     if variant is None:
-        raise NotFound("There is no such SKU.")
+        raise NotFound("This SKU does not exist.")
     held = next(iter(locks.stock(variant_ids=[variant.pk])), Stock(variant=variant))
     if listed not in (None, held.on_hand):
-        raise ListIsOld(f"On hand were {listed} when the list was written, and are {held.on_hand} now: count again.")
+        raise ListIsOld(
+            f"The list says {listed} on hand, but now {held.on_hand} are. Export a new list and count again."
+        )
     if held.policy == StockPolicy.UNTRACKED:
-        raise InvalidInput("This variant is not counted.")
+        raise InvalidInput("This variant's stock is not tracked.")
     changed = stock.record_count(variants={variant: (StockPolicy(held.policy), counted)}, actor=actor, now=now)
     on_hand = Stock.objects.values_list("on_hand", flat=True).get(pk=variant.pk)
     if dry_run:
@@ -95,8 +98,8 @@ def record_count(
 
 
 def _whole(row: Row, column: str) -> int:
-    """As people write it, or a spreadsheet does: 7 and 7.0. Raises BadCell."""
+    """The cell as a whole number; spreadsheets may write 7 as 7.0. Raises BadCell."""
     match = re.fullmatch(r"([0-9]{1,12})(\.0+)?", row[column])
     if match is None or int(match[1]) > MAX_ON_HAND:
-        raise BadCell(f"{column}: {row[column][:50]!r} is no whole number from 0 to {MAX_ON_HAND}.")
+        raise BadCell(f"{column}: {row[column][:50]!r} is not a whole number from 0 to {MAX_ON_HAND}.")
     return int(match[1])

@@ -1,4 +1,4 @@
-"""What `domain.base.outbox` owes, by kind: each handler delivers one message, and may be called with it again."""
+"""The handlers of outbox messages, by kind. A handler delivers one message and may be called again for it."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -24,7 +24,7 @@ def _account_unknown(payload: Mapping[str, Any], key: str, _: datetime) -> None:
 
 
 def _email_proof(payload: Mapping[str, Any], key: str, _: datetime) -> None:
-    """Unless the account is gone, or has proven its e-mail or claims another by now."""
+    """Sends nothing if the account was deleted, or no longer claims this e-mail."""
     user = User.objects.filter(pk=payload["user"], claimed_email=payload["to"]).first()
     if user:
         mails.send(template="email_proof", to=payload["to"], key=key, link=accounts.proof_link(user=user))
@@ -49,7 +49,7 @@ def _order_mail(template: str) -> outbox.Handler:
 
 
 def _mail_context(order: Order) -> dict[str, Any]:
-    """What a mail tells of an order, amounts as people read them."""
+    """The order's part of a mail's template context, with amounts formatted for readers."""
 
     def money(amount: Any) -> str:
         return f"{quantize(amount=amount, currency=order.currency)} {order.currency}"

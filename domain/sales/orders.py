@@ -1,4 +1,4 @@
-"""Orders: placed exactly once, moved only along TRANSITIONS, every step told by an event."""
+"""Orders: placed exactly once, changed only along TRANSITIONS, with an event for each step."""
 
 import secrets
 from dataclasses import dataclass
@@ -46,23 +46,23 @@ class TotalChanged(DomainError):
 
 
 class OrderStateConflict(DomainError):
-    """The order is not in a state that allows this."""
+    """The order's state does not allow this."""
 
     code: ClassVar[str] = "ORDER_STATE"
 
 
-# From each state, what may follow.
+# For each state, the states that may follow.
 TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     OrderState.AWAITING_PAYMENT: frozenset({OrderState.PAID, OrderState.CANCELLED, OrderState.EXPIRED}),
     OrderState.PAID: frozenset({OrderState.SHIPPED, OrderState.REFUNDED}),
     OrderState.SHIPPED: frozenset({OrderState.DELIVERED, OrderState.REFUNDED}),
     OrderState.DELIVERED: frozenset({OrderState.REFUNDED}),
-    # Paid too late: the order comes back, if its stock is still there.
+    # A late payment revives the order if its stock and discounts are still available.
     OrderState.CANCELLED: frozenset({OrderState.PAID}),
     OrderState.EXPIRED: frozenset({OrderState.PAID}),
     OrderState.REFUNDED: frozenset(),
 }
-# What the buyer is told by mail when an order moves; that it was placed is told by itself.
+# Mails to the buyer about state changes. `place` queues "order_placed".
 _MAIL_OF_EVENT = {
     OrderEventKind.PAID: "order_paid",
     OrderEventKind.CANCELLED: "order_cancelled",
@@ -72,9 +72,10 @@ _RELEASES_GOODS = {OrderState.CANCELLED, OrderState.EXPIRED}
 
 _MAX_NOTE = 2000
 _RETRIES_WITHIN = timedelta(days=1)
-# A gateway that has not answered by then is not waited for; money that comes later finds its way (`settle`).
+# How long a pending payment blocks cancelling and expiring. `settle` handles money that arrives later.
 _ANSWERED_WITHIN = timedelta(minutes=15)
-# Without letters that are misread (I, L, O, U). Ten of them at random: a number tells nothing of the volume.
+# Without letters that are easily misread (I, L, O, U). Numbers are random, so that they do not reveal how many orders
+# the shop has.
 _NUMBER_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _BY_NUMBER = locks.Lock(
     lambda number, order: Order.objects.filter(number=number, pk=order), number=CharField(), order=UUIDField()
@@ -87,25 +88,25 @@ def _new_number() -> str:
 
 
 def receipt(*, order: Order) -> str:
-    """The signed text by which a guest, who has no account, shows that the order is theirs.
+    """A signed token that gives a guest access to the order.
 
-    Whoever has it may cancel and pay: it is not for staff who may only look (`may_hold_receipt`).
+    It allows paying and cancelling, so staff who may only view orders must not see it (`may_hold_receipt`).
     """
     return _receipts.sign(order.number)
 
 
 def may_hold_receipt(*, viewer: User | None, order: Order) -> bool:
-    """Whether a viewer who sees the order may also act on it."""
+    """Whether a viewer who can see the order may also pay or cancel it."""
     return viewer is None or not viewer.is_staff or Order.objects.changeable_by(viewer).filter(pk=order.pk).exists()
 
 
 def trace(*, order: Order) -> list[pricing.Step]:
-    """How the order's total came about."""
+    """The steps of the order's total."""
     return [pricing.Step.from_json(step) for step in order.price_trace]
 
 
 def discount_codes(*, order: Order) -> list[str]:
-    """The codes that took something off the order."""
+    """The discount codes that reduced the order's total."""
     return [step.code for step in trace(order=order) if step.kind == pricing.StepKind.DISCOUNT]
 
 
@@ -117,7 +118,7 @@ def _number_of(receipt: str) -> str | None:
 
 
 def visible(*, order_id: UUID | None, viewer: User | None, receipt: str | None) -> QuerySet[Order]:
-    """The order, if the viewer may see it by who they are or by the receipt; else none."""
+    """The orders that the viewer may see, or the one of the receipt; with `order_id`, only that order."""
     if receipt is None:
         orders = Order.objects.visible_to(viewer)
     else:
@@ -127,7 +128,7 @@ def visible(*, order_id: UUID | None, viewer: User | None, receipt: str | None) 
 
 
 def lock(*, order_id: UUID, viewer: User | None, receipt: str | None) -> Order:
-    """Locks an order that the viewer may change, by who they are or by the receipt. Raises NotFound."""
+    """Locks an order that the viewer, or the receipt's holder, may change. Raises NotFound."""
     if receipt is None:
         order = locks.order(candidates=Order.objects.changeable_by(viewer).filter(pk=order_id))
     else:
@@ -140,7 +141,7 @@ def lock(*, order_id: UUID, viewer: User | None, receipt: str | None) -> Order:
 
 @dataclass(frozen=True, slots=True)
 class OrderFilter:
-    """What staff narrow the list of orders by; parts all hold. The number and the e-mail are whole, in any case."""
+    """Filters of the staff's list of orders; all must match. `number` and `email` match exactly, in any case."""
 
     states: tuple[OrderState, ...] = ()
     placed_gte: datetime | None = None
@@ -151,7 +152,7 @@ class OrderFilter:
 
 
 def staff_orders(*, filter: OrderFilter) -> QuerySet[Order]:
-    """The orders that the filter lets through."""
+    """All orders that match the filter."""
     conditions = {
         "state__in": filter.states or None,
         "placed_at__gte": filter.placed_gte,
@@ -165,7 +166,7 @@ def staff_orders(*, filter: OrderFilter) -> QuerySet[Order]:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """`replayed`: the cart had been placed before, and this is the order it became then."""
+    """`replayed`: the cart was placed by an earlier call, which created this order."""
 
     order: Order
     replayed: bool
@@ -285,18 +286,18 @@ def _written(cart: Cart, quote: priced_cart.Quote, *, note: str, now: datetime) 
 def cancel(
     *, order_id: UUID, viewer: User | None, receipt: str | None = None, reason: str = "", now: datetime
 ) -> Order:
-    """Cancels an order that is not paid and gives its stock back. Cancelled already: nothing happens.
+    """Cancels an unpaid order and releases its stock. Cancelling it again changes nothing.
 
-    Raises OrderStateConflict once it is paid, and for some minutes while a gateway is being asked for its money;
-    NotFound; InvalidInput for the reason.
+    Raises NotFound, InvalidInput; OrderStateConflict once the order is paid, and while a payment is pending (for up to
+    15 minutes).
     """
     if len(reason) > _MAX_NOTE:
-        raise InvalidInput(f"At most {_MAX_NOTE} characters.", field=["reason"])
+        raise InvalidInput(f"A reason has at most {_MAX_NOTE} characters.", field=["reason"])
     order = lock(order_id=order_id, viewer=viewer, receipt=receipt)
     if order.state == OrderState.CANCELLED:
         return order
     if _is_being_paid(order, now=now):
-        raise OrderStateConflict("A payment is under way: try again when it has ended.", field=["order_id"])
+        raise OrderStateConflict("A payment is in progress. Try again when it has ended.", field=["order_id"])
     change_state(
         order=order, to=OrderState.CANCELLED, kind=OrderEventKind.CANCELLED, message=reason, actor=viewer, now=now
     )
@@ -304,14 +305,14 @@ def cancel(
 
 
 def expire_unpaid(*, placed_before: datetime, now: datetime) -> int:
-    """Gives up orders that nobody has paid, one transaction each, and says how many."""
+    """Expires unpaid orders, each in its own transaction. Returns how many."""
     waiting = Order.objects.filter(state=OrderState.AWAITING_PAYMENT, placed_at__lt=placed_before)
     return sum(expire(order_id=pk, now=now) for pk in waiting.order_by("placed_at").values_list("pk", flat=True))
 
 
 @transaction.atomic(durable=True)
 def expire(*, order_id: UUID, now: datetime) -> bool:
-    """Gives up an order that awaits its payment, unless a gateway is being asked for the money; says whether it did."""
+    """Expires an order that awaits payment, unless a payment is pending. Returns whether it did."""
     order = locks.order(candidates=Order.objects.filter(pk=order_id, state=OrderState.AWAITING_PAYMENT))
     if order is None or _is_being_paid(order, now=now):
         return False
@@ -324,10 +325,10 @@ def _is_being_paid(order: Order, *, now: datetime) -> bool:
 
 
 def settle(*, order: Order, payment: Payment, now: datetime) -> bool:
-    """Gives a locked order the money that a payment took, whenever that comes; says whether the order took it.
+    """Applies a succeeded payment to its locked order. Returns whether the order is now PAID.
 
-    An order that had been given up comes back if its stock and its discounts can still be had. Money that no
-    order can take is noted as REFUND_DUE.
+    A cancelled or expired order is revived if its stock and discounts are still available. Money that the order
+    cannot use is recorded as REFUND_DUE.
     """
     amount = quantize(amount=payment.amount, currency=payment.currency)
     message = f"{amount} {payment.currency} by {payment.get_provider_display()}"
@@ -342,7 +343,7 @@ def settle(*, order: Order, payment: Payment, now: datetime) -> bool:
 
 
 def _reserve_again(order: Order, *, now: datetime) -> bool:
-    lines = order.lines.select_related("variant__stock")
+    lines = order.lines.select_related("variant__stock", "variant__product")
     try:
         with transaction.atomic():
             promotions.restore_uses(order=order)
@@ -357,7 +358,7 @@ def _reserve_again(order: Order, *, now: datetime) -> bool:
 def change_state(
     *, order: Order, to: OrderState, kind: OrderEventKind, message: str, actor: User | None, now: datetime
 ) -> None:
-    """The one way an order changes state. The caller holds the order's lock."""
+    """Changes a locked order's state, with all side effects. Nothing else changes it. Raises OrderStateConflict."""
     if to not in TRANSITIONS[OrderState(order.state)]:
         raise OrderStateConflict(
             f"An order that is {order.get_state_display()} cannot become {to.label}.", field=["order_id"]
@@ -365,8 +366,7 @@ def change_state(
     order.state = to
     update(row=order, fields=["state"])
     if to in _RELEASES_GOODS:
-        # A payment that waits for the buyer is over. One that a gateway never answered stays PENDING: nobody knows how
-        # it ended.
+        # Cancel a payment that waits for the buyer. One without an answer stays PENDING, since it may have succeeded.
         order.payments.filter(state=PaymentState.REQUIRES_ACTION).update(state=PaymentState.CANCELLED)
         promotions.release_uses(order=order, now=now)
         stock.release(order=order, now=now)
@@ -379,5 +379,5 @@ def change_state(
 def add_event(
     *, order: Order, kind: OrderEventKind, now: datetime, message: str = "", actor: User | None = None
 ) -> None:
-    """Adds a step to the order's history."""
+    """Adds an event to the order's history."""
     insert(OrderEvent(order=order, kind=kind, message=message, actor=actor, at=now))

@@ -1,4 +1,4 @@
-"""Discount codes: whether one counts, of what, and how often it did. A use is counted under the code's lock."""
+"""Discount codes: whether a code applies, to which goods, and how often it was used (counted under the code's lock)."""
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
@@ -20,7 +20,7 @@ _CODES_OF_CART = locks.Lock(lambda cart: Discount.objects.filter(carts=cart), ca
 
 
 class RefusalReason(Enum):
-    """Why a code does not count."""
+    """Why a code cannot be used."""
 
     UNKNOWN = "UNKNOWN"
     NOT_YET = "NOT_YET"
@@ -32,23 +32,23 @@ class RefusalReason(Enum):
     TOO_MANY = "TOO_MANY"
 
 
-# What somebody learns from who tries codes, or e-mails with a code: such attempts are counted.
+# Answers that help to guess codes, or e-mail addresses that used a code. Such attempts are rate limited.
 REVEALING = frozenset({RefusalReason.UNKNOWN, RefusalReason.USED_BY_CUSTOMER})
 
 _MESSAGES = {
-    RefusalReason.UNKNOWN: "There is no such code.",
+    RefusalReason.UNKNOWN: "This code does not exist.",
     RefusalReason.NOT_YET: "This code cannot be used yet.",
-    RefusalReason.OVER: "This code is over.",
+    RefusalReason.OVER: "This code has expired.",
     RefusalReason.USED_UP: "This code has been used up.",
-    RefusalReason.USED_BY_CUSTOMER: "You have used this code as often as it can be.",
-    RefusalReason.BELOW_MINIMUM: "The goods do not cost enough for this code.",
-    RefusalReason.COVERS_NOTHING: "This code covers nothing in the cart.",
-    RefusalReason.TOO_MANY: "No further code can be used.",
+    RefusalReason.USED_BY_CUSTOMER: "You cannot use this code again.",
+    RefusalReason.BELOW_MINIMUM: "The goods in the cart cost less than this code requires.",
+    RefusalReason.COVERS_NOTHING: "This code does not apply to anything in the cart.",
+    RefusalReason.TOO_MANY: "You cannot use any more codes with this cart.",
 }
 
 
 class DiscountRefused(DomainError):
-    """The code does not count: `reason`. BELOW_MINIMUM comes with the `minimum` in `currency`."""
+    """The code cannot be used, because of `reason`. BELOW_MINIMUM has the `minimum` in `currency`."""
 
     code: ClassVar[str] = "DISCOUNT_REFUSED"
 
@@ -69,35 +69,35 @@ class DiscountRefused(DomainError):
 
 
 def find(*, codes: Iterable[str]) -> dict[str, Discount]:
-    """The discounts that are offered, by their codes as stored."""
+    """The active discounts with these codes, by their normalised codes."""
     wanted = {normalize_code(code) for code in codes}
     return {discount.code: discount for discount in Discount.objects.filter(code__in=wanted, is_active=True)}
 
 
 def lock_codes(*, cart: Cart) -> None:
-    """Takes the right to count uses of the cart's codes, by primary key, until the transaction ends."""
+    """Locks the cart's discounts until the transaction ends, so that their uses can be counted."""
     _CODES_OF_CART.all(cart=cart.pk)
 
 
 def covered_skus(*, discounts: Collection[Discount], lines: Collection[CartLine]) -> dict[int, frozenset[str]]:
-    """The SKUs of the lines that each of the discounts covers, by its key."""
+    """For each discount, by its key, the SKUs of the lines that it covers."""
     everything = frozenset(line.variant.sku for line in lines)
     covered = {discount.pk: everything for discount in discounts}
-    # Whether they are choosy about goods; not about which, of which there may be thousands.
+    # Only asks whether a discount is limited to some goods: it may list thousands of them.
     by_product, by_category = (
         Exists(chosen.objects.filter(discount=OuterRef("pk")))
         for chosen in (Discount.products.through, Discount.categories.through)
     )
-    choosy = list(Discount.objects.filter(by_product | by_category, pk__in=covered).values_list("pk", flat=True))
-    if choosy:
-        chosen = _covered_pairs(choosy, {line.variant.product_id for line in lines})
-        for pk in choosy:
+    limited = list(Discount.objects.filter(by_product | by_category, pk__in=covered).values_list("pk", flat=True))
+    if limited:
+        chosen = _covered_pairs(limited, {line.variant.product_id for line in lines})
+        for pk in limited:
             covered[pk] = frozenset(line.variant.sku for line in lines if (pk, line.variant.product_id) in chosen)
     return covered
 
 
 def _covered_pairs(discount_ids: Collection[int], product_ids: Collection[int]) -> set[tuple[int, int]]:
-    """Which of the discounts covers which of the products, by itself or by a category above it."""
+    """Pairs of keys (discount, product): the discount lists the product, or a category at or above it."""
     by_product = Discount.products.through.objects.filter(discount__in=discount_ids, product__in=product_ids)
     chosen = set(by_product.values_list("discount_id", "product_id"))
     by_category = Discount.categories.through.objects.filter(discount__in=discount_ids)
@@ -114,8 +114,10 @@ def _covered_pairs(discount_ids: Collection[int], product_ids: Collection[int]) 
 
 
 def count_uses(*, discounts: Iterable[Discount], user: User | None, email: str) -> dict[int, tuple[int, int]]:
-    """How often each has been used: by anyone, of those that are limited in all; and by this customer, who is known
-    by the account, its e-mail and those of checkouts. Discounts without limits are not counted."""
+    """How often each discount was used, by key: (by anyone, by this customer). Discounts without limits are left out.
+
+    A customer is recognised by the account, its e-mail, and the e-mails of their checkouts.
+    """
     in_all = [it.pk for it in discounts if it.max_uses is not None]
     by_customer = [it.pk for it in discounts if it.max_uses_per_customer is not None]
     if not in_all and not by_customer:
@@ -143,7 +145,10 @@ def refusal(
     now: datetime,
     field: Sequence[str] = (),
 ) -> DiscountRefused | None:
-    """Why the discount does not count for goods that are `worth` so much before discounts; None if it does."""
+    """Why the discount cannot be used for goods that are `worth` so much before discounts; None if it can.
+
+    `worth` is in the exchange's currency. `uses` comes from `count_uses`.
+    """
     minimum = None if discount.minimum_total is None else exchange(discount.minimum_total)
     reason = None
     if not discount.is_active:
@@ -170,7 +175,7 @@ def reduction(*, discount: Discount, covers: frozenset[str], exchange: Exchange)
 
 
 def record_uses(*, order: Order, discounts: Iterable[Discount], now: datetime) -> None:
-    """Counts a use of each. The caller holds their locks and has found that they count."""
+    """Records a use of each discount. The caller holds their locks and has checked them with `refusal`."""
     DiscountUse.objects.bulk_create(
         DiscountUse(discount=discount, order=order, user_id=order.user_id, email=order.email, used_at=now)
         for discount in discounts
@@ -178,14 +183,14 @@ def record_uses(*, order: Order, discounts: Iterable[Discount], now: datetime) -
 
 
 def release_uses(*, order: Order, now: datetime) -> None:
-    """An order that is given up no longer counts. The caller holds the order's lock."""
+    """Releases the discount uses of a cancelled or expired order. The caller holds the order's lock."""
     DiscountUse.objects.filter(order=order, given_back_at=None).update(given_back_at=now)
 
 
 def restore_uses(*, order: Order) -> None:
-    """Counts the uses of an order that comes back. Raises DiscountRefused if a limit no longer allows it.
+    """Counts the uses of a revived order again. Raises DiscountRefused if a limit no longer allows it.
 
-    The caller holds the order's lock. Dates and minimums held when it was placed, and are not asked again.
+    The caller holds the order's lock. Dates and minimums are not checked again: they held when it was placed.
     """
     given_back = order.discount_uses.exclude(given_back_at=None)
     discounts = locks.discounts(candidates=Discount.objects.filter(uses__in=given_back))

@@ -567,7 +567,7 @@ def test_an_account_that_may_log_in_keeps_an_email(client, owner, shop):
     customer = models.Order.objects.get().user
     form = filled(client.get(page(models.User, "change", customer.pk)))
     response = client.post(page(models.User, "change", customer.pk), form | {"email": ""})
-    assert "Whoever may log in has an e-mail." in response.content.decode()
+    assert "An account that may log in needs an e-mail." in response.content.decode()
 
 
 # ── webhooks ─────────────────────────────────────────────────────────────────────────────────────────

@@ -115,7 +115,7 @@ def test_a_telephone_number_is_one_of_the_country_unless_it_says_otherwise(typed
 
 
 def test_a_code_of_another_country_is_told_with_an_example():
-    with pytest.raises(InvalidInput, match=r"One looks like \d{5}"):
+    with pytest.raises(InvalidInput, match=r"Example: \d{5}"):
         contact.clean_address(given=address("DE", "Am Hafen 1", "Hamburg", "", "SW1A 2AA", ""), field=[])
 
 

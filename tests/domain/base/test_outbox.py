@@ -146,7 +146,10 @@ def test_a_message_that_kills_whoever_takes_it_is_a_dead_letter_in_the_end(clock
         clock.forward(outbox.lease())
     assert outbox.relay(handlers={"mail": die}, clock=clock) == 1
     message = OutboxMessage.objects.get()
-    assert (message.given_up_at, message.error) == (clock.now, "RuntimeError: Nobody who took it came back.")
+    assert (message.given_up_at, message.error) == (
+        clock.now,
+        "RuntimeError: Each worker that claimed this message has died.",
+    )
 
 
 def test_many_who_relay_at_once_deliver_each_message_once(handler, clock):

@@ -104,7 +104,7 @@ def test_a_longer_one_than_may_be_is_not_read(files, uploaded, settings, monkeyp
     key = uploaded(drawn(size=(300, 300)))
     settings.MAX_IMAGE_BYTES = 100
     monkeypatch.setattr("domain.catalog.renditions.render", lambda *given: pytest.fail("It was read."))
-    with pytest.raises(InvalidInput, match="More than 100 bytes"):
+    with pytest.raises(InvalidInput, match="more than 100 bytes"):
         images.attach(product_id=ProductFactory().pk, key=key, now=NOW)
 
 

@@ -99,7 +99,7 @@ def test_what_came_past_the_policy_is_refused_unread(s3, settings):
     upload, form = new_upload()
     posted(form, drawn(size=(200, 200)))
     settings.MAX_IMAGE_BYTES = 100
-    with pytest.raises(InvalidInput, match="More than 100 bytes"):
+    with pytest.raises(InvalidInput, match="more than 100 bytes"):
         images.attach(product_id=ProductFactory().pk, key=upload.key, now=NOW)
 
 

@@ -191,6 +191,7 @@ def test_units_are_reserved_for_all_variants_or_none(placed_order):
     with pytest.raises(stock.InsufficientStock) as refused, transaction.atomic():
         stock.reserve(order=order, variants={plenty: 1, few: 2}, now=NOW)
     assert (refused.value.variant, refused.value.available) == (few, 1)
+    assert refused.value.message == f"Only 1 left of {few.product.title}."
     assert (held(plenty), held(few)) == ((10, 0), (1, 0))
 
 

@@ -104,7 +104,7 @@ def test_a_file_that_is_looked_at_changes_nothing_before_it_is_run():
 
 def test_running_once_more_changes_nothing():
     row = begin(csv_of(3), dry_run=True)
-    with pytest.raises(InvalidInput, match="still being looked at"):
+    with pytest.raises(InvalidInput, match="still being checked"):
         imports.run(kind=PRODUCTS, key=row.pk, actor=None, now=NOW)
     work_on()
     for _ in range(2):
@@ -129,7 +129,7 @@ def test_the_report_says_of_each_line_what_there_is_to_tell():
     assert counts(row) == (3, 0, 0, 2)
     assert [(note.line, note.handle, note.message, note.failed) for note in row.rows.all()] == [
         (3, "mug-1", "Variant Price: 'NaN' is not a price.", True),
-        (6, "", "There is no handle.", True),
+        (6, "", "The handle is missing.", True),
     ]
 
 
@@ -157,7 +157,7 @@ def test_columns_that_are_not_there_are_told_since_what_they_hold_becomes_empty(
     work_on()
     (note,) = row.rows.all()
     assert (note.line, note.failed) == (1, False)
-    assert note.message.startswith("No column `Body (HTML)`, `Type`, `Tags`, `Published`, ")
+    assert note.message.startswith("Missing columns: `Body (HTML)`, `Type`, `Tags`, `Published`, ")
     assert "`Vendor`" not in note.message
 
 
@@ -208,7 +208,7 @@ def test_lines_of_latin_1_are_told_and_the_others_taken():
     assert (counts(row), row.file_name) == ((2, 0, 0, 1), "ex?port.csv")
     (note,) = row.rows.all()
     assert (note.line, note.handle) == (3, "caf?")
-    assert note.message == "A text that is not UTF-8. Save the file as “CSV UTF-8”."
+    assert note.message == "This line is not valid UTF-8. Save the file as “CSV UTF-8”."
 
 
 def test_a_nul_is_told():
@@ -237,7 +237,7 @@ def test_a_product_of_too_many_rows_is_refused_and_the_next_is_taken(monkeypatch
     row = begin(",".join(COLUMNS) + "\r\n" + rows + "cup,Cup,CUP,shopify,5,1\r\n")
     work_on()
     assert counts(row) == (1, 0, 0, 1)
-    assert row.rows.get().message == "The product was refused. It has more than 3 rows."
+    assert row.rows.get().message == "The product was not imported. It has more than 3 rows."
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
@@ -499,7 +499,7 @@ def test_counts_are_what_is_on_hand_then_and_the_ledger_says_who(shelf):
 def test_a_sku_and_a_count_are_enough(shelf):
     assert taken("Counted,SKU\n7,'MUG\n10,NONE\n,CUP\n") == (
         (1, 0, 1),
-        [(3, "NONE", "There is no such SKU.", True)],
+        [(3, "NONE", "This SKU does not exist.", True)],
     )
     assert stock("MUG").on_hand == 7
 
@@ -515,7 +515,7 @@ def test_the_same_count_again_is_no_change(shelf):
 
 
 def test_a_count_is_never_below_what_orders_hold(shelf):
-    message = "Counted 1, but orders hold 4: 4 it is."
+    message = "Counted 1, but orders have reserved 4. The stock is set to 4."
     assert taken(listed(MUG="1")) == ((1, 0, 0), [(3, "MUG", message, False)])
     assert (stock("MUG").on_hand, stock("MUG").reserved) == (4, 4)
 
@@ -530,7 +530,7 @@ def test_a_sale_since_the_list_was_written_does_no_harm(shelf):
 def test_what_left_since_the_list_was_written_has_to_be_counted_again(shelf):
     text = listed(MUG="9")
     models.Stock.objects.filter(variant__sku="MUG").update(on_hand=8, reserved=2)
-    message = "On hand were 10 when the list was written, and are 8 now: count again."
+    message = "The list says 10 on hand, but now 8 are. Export a new list and count again."
     assert taken(text) == ((0, 0, 1), [(3, "MUG", message, True)])
     assert stock("MUG").on_hand == 8
 
@@ -553,7 +553,10 @@ def test_a_count_that_is_no_whole_number_fails_its_line(shelf, cell):
 
 
 def test_what_is_not_counted_is_not_counted(shelf):
-    assert taken("SKU,Counted\nVOUCHER,1\n") == ((0, 0, 1), [(2, "VOUCHER", "This variant is not counted.", True)])
+    assert taken("SKU,Counted\nVOUCHER,1\n") == (
+        (0, 0, 1),
+        [(2, "VOUCHER", "This variant's stock is not tracked.", True)],
+    )
 
 
 @pytest.mark.parametrize("text", ["SKU\nMUG\n", "Counted\n1\n", "", "Handle,Title\nmug,Mug\n"])
