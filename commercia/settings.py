@@ -110,6 +110,9 @@ MAX_COST_PER_MINUTE = env.int("MAX_COST_PER_MINUTE", 1_000_000)
 CATALOG_CACHE_MEGABYTES = env.int("CATALOG_CACHE_MEGABYTES", 16)
 CATALOG_STALE_SECONDS = env.float("CATALOG_STALE_SECONDS", 2.0)
 CATALOG_CACHE_CONTROL = env.str("CATALOG_CACHE_CONTROL", "public, max-age=5, s-maxage=10, stale-while-revalidate=10")
+# Off switches of two optimisations that do not change any response: docs/performance.md.
+COMPILED_READS = env.bool("COMPILED_READS", True)
+PREPARED_QUERIES = env.bool("PREPARED_QUERIES", True)
 # If set, only the operations in this file are executed.
 PERSISTED_QUERIES_FILE = env.str("PERSISTED_QUERIES_FILE", "")
 CART_COOKIE_DAYS = env.int("CART_COOKIE_DAYS", 60)

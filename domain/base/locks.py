@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import models as db
 from django.db import transaction
 
-from domain.base.prepared_queries import Statement
+from domain.base.prepared_queries import PreparedQuery
 from storefront.models import (
     Attempts,
     Cart,
@@ -46,7 +46,7 @@ def _lock(rows: db.QuerySet[Row]) -> db.QuerySet[Row]:
     return _for_update(rows)
 
 
-class Lock(Statement[Row]):
+class Lock(PreparedQuery[Row]):
     """A prepared query that locks the rows it finds, in order of their primary keys."""
 
     def __init__(self, rows: Callable[..., db.QuerySet[Row]], **fields: db.Field[Any, Any]) -> None:

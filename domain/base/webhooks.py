@@ -17,7 +17,7 @@ from django.db.models import F
 
 from domain.base import outbox, public_http
 from domain.base.money import ZERO, quantize
-from domain.base.prepared_queries import Statement
+from domain.base.prepared_queries import PreparedQuery
 from storefront.models import (
     Address,
     Order,
@@ -34,7 +34,7 @@ _TIMEOUT_SECONDS = 10
 _PAUSE = timedelta(minutes=1)
 _RETENTION = timedelta(days=14)
 
-_ACTIVE = Statement(lambda: WebhookEndpoint.objects.filter(is_active=True))
+_ACTIVE = PreparedQuery(lambda: WebhookEndpoint.objects.filter(is_active=True))
 _TOPIC_OF_STATE = {
     OrderState.AWAITING_PAYMENT: WebhookTopic.ORDER_PLACED,
     OrderState.PAID: WebhookTopic.ORDER_PAID,

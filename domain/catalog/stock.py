@@ -13,7 +13,7 @@ from django.db.models import Case, F, IntegerField, Q, QuerySet, Value, When
 
 from domain.base import change_log, locks, webhooks
 from domain.base.errors import DomainError, InvalidInput, NotFound, RequestIdReused, raise_all
-from domain.base.prepared_queries import ByKey, insert
+from domain.base.prepared_queries import insert, value_by_key
 from domain.catalog import catalog_version
 from storefront.models import (
     CartLine,
@@ -103,8 +103,8 @@ def shortage(
     return InsufficientStock(variant=variant, requested=quantity, available=stock.available, line=line, field=field)
 
 
-def _by_variant(quantities: Mapping[int, int]) -> ByKey:
-    return ByKey(Stock, quantities, IntegerField())
+def _by_variant(quantities: Mapping[int, int]) -> Any:
+    return value_by_key(model=Stock, values=quantities, output_field=IntegerField())
 
 
 def reserve(*, order: Order, variants: Mapping[ProductVariant, int], now: datetime) -> None:

@@ -15,7 +15,7 @@ from django.db.models import Q, UUIDField
 from domain.base import locks, outbox
 from domain.base.errors import DomainError, InvalidInput
 from domain.base.money import ZERO
-from domain.base.prepared_queries import Statement, insert, update
+from domain.base.prepared_queries import PreparedQuery, insert, update
 from domain.payments import gateways, refunds
 from domain.sales import orders
 from storefront.models import (
@@ -50,9 +50,9 @@ class PaymentUnavailable(DomainError):
         self.payment = payment
 
 
-_PAYMENT = Statement(lambda payment: Payment.objects.filter(pk=payment), payment=UUIDField())
+_PAYMENT = PreparedQuery(lambda payment: Payment.objects.filter(pk=payment), payment=UUIDField())
 _OPEN = (PaymentState.PENDING, PaymentState.REQUIRES_ACTION)
-_OPEN_PAYMENT = Statement(lambda order: Payment.objects.filter(order=order, state__in=_OPEN), order=UUIDField())
+_OPEN_PAYMENT = PreparedQuery(lambda order: Payment.objects.filter(order=order, state__in=_OPEN), order=UUIDField())
 # A payment that the gateway does not know after this time has failed.
 _NEVER_ARRIVED_AFTER = timedelta(minutes=15)
 # A buyer may still pay a cancelled payment at the gateway. It is checked for this long, in case no webhook comes.

@@ -16,10 +16,12 @@ from graphql import GraphQLError
 
 from domain.accounts import throttle
 from domain.accounts.accounts import Client
+from domain.base.errors import DomainError
 from domain.base.money import Exchange
 from domain.catalog.browse import CategoryTree
-from domain.sales import currency
-from domain.sales.cart import CartKey
+from domain.sales import currency, promotions
+from domain.sales.cart import CartKey, UnknownCartCode
+from domain.sales.priced_cart import PricedCart
 from schema.base import tokens
 from storefront import models
 
@@ -46,6 +48,8 @@ class Context:
     exchange: Exchange = field(default_factory=lambda: currency.exchange_to(currency=None))
     # What is worked out of its document, for whoever sends the same.
     worked_out: dict[Any, Any] = field(default_factory=dict)
+    # Each cart of the answer with its price, as `schema.shop.pricing.show` has put it here.
+    priced_carts: dict[UUID, PricedCart] = field(default_factory=dict)
     # Whether something has asked who it is, so that the answer is for nobody else.
     is_personal: bool = False
 
@@ -188,6 +192,13 @@ class Context:
     def count_refused_discount(self) -> None:
         """Counts that a discount code was refused in a way that tells something. Raises RateLimited."""
         throttle.count(action="discount", address=self.client.address, now=self.now)
+
+    def count_guess(self, error: DomainError) -> None:
+        """Counts an error that tells a client whether a cart or discount code exists. Raises RateLimited."""
+        if isinstance(error, UnknownCartCode):
+            self.count_unknown_cart()
+        if isinstance(error, promotions.DiscountRefused) and error.reason in promotions.REVEALING:
+            self.count_refused_discount()
 
     def check_discounts(self) -> None:
         """Raises RateLimited, before a code is looked at, if too many were refused: a right one is no answer then."""

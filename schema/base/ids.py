@@ -20,6 +20,10 @@ def encode(type_name: str, key: object) -> strawberry.ID:
     return strawberry.ID(b64encode(f"{type_name}:{key}".encode()).decode())
 
 
+def encode_row(type_name: str, row: Model | None) -> strawberry.ID | None:
+    return encode(type_name, row.pk) if row else None
+
+
 def _unknown(type_name: str, field: Sequence[str]) -> NotFound:
     """In the same words as of an id that could be one, but is nobody's."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type_name).lower()

@@ -139,7 +139,7 @@ def execute(prepared: Prepared, variables: dict[str, Any] | None, context: Conte
     except CurrencyUnavailable as error:
         told = GraphQLError(error.message, prepared.operation, extensions={"code": "BAD_USER_INPUT"})
         raise Refused(_refusal([told])) from None
-    if prepared.is_public:
+    if prepared.is_public and settings.COMPILED_READS:
         data = compiled_reads.answer(prepared.document, prepared.operation, variables or {}, context)
         if data is not None:
             return _answered(ExecutionResult(data, None), prepared.name, size)

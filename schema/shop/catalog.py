@@ -1,5 +1,6 @@
 """The public catalogue: the same answer for everyone, so that it can be cached for everyone."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
@@ -15,7 +16,8 @@ from schema.base import ids
 from schema.base.connections import After, Before, Connection, First, Keyset, Last, Page
 from schema.base.context import Info
 from schema.base.enums import expose
-from schema.base.loading import Without, load, load_nodes
+from schema.base.errors import UserError, user_error
+from schema.base.loading import Together, Without, load, load_nodes
 from schema.base.public import PUBLIC
 from schema.base.scalars import Money
 from schema.shop.product_filters import Id, ProductFilter, Slug, decoded, one
@@ -29,7 +31,6 @@ expose(
     OUT_OF_STOCK="None is left.",
     BACKORDER="None is left, but it can be ordered, and ships later.",
 )
-expose(models.PaymentProvider, "Who takes the money.")
 expose(
     facets.FacetKind,
     "Which part of `ProductFilter` a facet's values go to.",
@@ -307,6 +308,39 @@ class ProductConnection(Connection[Product]):
     )
     def facets(self, info: Info) -> list[FacetCounts]:
         return facets.count(filter=self.filter, query=self.question, now=info.context.now)
+
+
+# ── errors ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@user_error(stock.InsufficientStock)
+@strawberry.type(description="Fewer units can be had than were asked for.")
+class InsufficientStock(UserError):
+    variants: strawberry.Private[Together[models.ProductVariant]]
+    variant_id: strawberry.Private[int]
+    requested: int = strawberry.field(description="Units that the line would have had.")
+    available: int = strawberry.field(description="Units that can be had now.")
+    line_id: strawberry.ID | None = strawberry.field(
+        description="The line that asks for them, for `updateCartLine`; null for one that is not in the cart."
+    )
+
+    @strawberry.field(graphql_type=ProductVariant, description="What there is too little of.")
+    def variant(self, info: Info) -> models.ProductVariant:
+        return self.variants.get(self.variant_id, info)
+
+    @classmethod
+    def data_of_all(cls, errors: Sequence[stock.InsufficientStock]) -> list[dict[str, Any]]:
+        variants = Together(models.ProductVariant.objects.filter(pk__in=[error.variant.pk for error in errors]))
+        return [
+            {
+                "variants": variants,
+                "variant_id": error.variant.pk,
+                "requested": error.requested,
+                "available": error.available,
+                "line_id": ids.encode_row("CartLine", error.line),
+            }
+            for error in errors
+        ]
 
 
 # ── queries ──────────────────────────────────────────────────────────────────────────────────────────

@@ -1,4 +1,4 @@
-"""What a cart needs to become an order, and `checkout`, which notes it."""
+"""What a cart needs to become an order: its types and inputs. The mutations are in `schema.shop.cart`."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ from domain.sales import shipping
 from schema.base import ids
 from schema.base.context import Info
 from schema.base.enums import expose
-from schema.base.errors import Refusals, camel
+from schema.base.errors import UserError, camel, user_error
 from schema.base.scalars import Money
-from schema.shop.cart import CartPayload, quote_of
+from schema.shop.pricing import quote_of
 from storefront import models
 
 # ── types ────────────────────────────────────────────────────────────────────────────────────────────
@@ -90,20 +90,57 @@ class Checkout:
         description="The chosen one; null until it is chosen, and when it no longer fits.",
     )
     def shipping_option(self: Any, info: Info) -> shipping.Offer | None:
-        return quote_of(self.cart, info).offer
+        return quote_of(self.cart_id, info).offer
 
     @strawberry_django.field(
         graphql_type=list[ShippingOption],
         description="What can be chosen for the cart and its shipping address; empty without one.",
     )
     def shipping_options(self: Any, info: Info) -> list[shipping.Offer]:
-        return quote_of(self.cart, info).offers
+        return quote_of(self.cart_id, info).offers
 
     @strawberry_django.field(
         description="Whether e-mail, address and shipping are complete; `Cart.problems` says what else may stop it.",
     )
     def ready(self: Any, info: Info) -> bool:
-        return not checkouts.missing(checkout=self, quote=quote_of(self.cart, info))
+        return not checkouts.missing(priced=info.context.priced_carts[self.cart_id])
+
+
+# ── errors ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@user_error(contact.AddressIncomplete)
+@strawberry.type(description="The parts of an address that are needed, and what may be in them.")
+class AddressIncomplete(UserError):
+    country_code: strawberry.Private[str]
+
+    @strawberry.field(
+        graphql_type=AddressRules | None,
+        description="What to ask for there; null without a country that the shop sells to.",
+    )
+    def rules(self) -> contact.AddressRules | None:
+        return contact.address_rules(country_code=self.country_code) if self.country_code else None
+
+    @classmethod
+    def data(cls, error: contact.AddressIncomplete) -> dict[str, Any]:
+        return {"country_code": error.country_code}
+
+
+@user_error(shipping.ShippingUnavailable)
+@strawberry.type(description="No way of shipping is chosen, or the chosen one does not fit the cart and its address.")
+class ShippingUnavailable(UserError):
+    offers: strawberry.Private[list[shipping.Offer]]
+
+    @strawberry.field(
+        graphql_type=list[ShippingOption],
+        description="Those that do, for `checkout`; empty without an address.",
+    )
+    def options(self) -> list[shipping.Offer]:
+        return self.offers
+
+    @classmethod
+    def data(cls, error: shipping.ShippingUnavailable) -> dict[str, Any]:
+        return {"offers": error.offers}
 
 
 # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────
@@ -163,56 +200,3 @@ class RemoveDiscountCodeInput:
     cart_code: strawberry.ID | None = strawberry.field(
         default=None, description="Without it, the viewer's active cart, or the one of the cookie."
     )
-
-
-# ── mutations ────────────────────────────────────────────────────────────────────────────────────────
-
-
-@strawberry.type
-class CheckoutMutation:
-    @strawberry.mutation(
-        description="Notes e-mail, addresses, shipping, discount codes and currency; call it as often as needed, with "
-        "what is known. Errors: INVALID, ADDRESS_INCOMPLETE, SHIPPING_UNAVAILABLE, DISCOUNT_REFUSED (for each code), "
-        "CURRENCY_UNAVAILABLE, RATE_LIMITED, NOT_FOUND, CART_LOCKED."
-    )
-    def checkout(self, info: Info, input: CheckoutInput) -> CartPayload:
-        with Refusals(info) as errors:
-            if input.discount_codes:
-                info.context.check_discounts()
-            shipping, billing, option = (
-                input.shipping_address,
-                input.billing_address,
-                input.shipping_option_id,
-            )
-            cart = checkouts.update(
-                key=info.context.cart_key(input.cart_code),
-                email=input.email,
-                shipping_address=shipping.decoded() if shipping else None,
-                billing_address=billing.decoded() if billing else None,
-                shipping_method_id=(
-                    ids.number(option, "ShippingOption", field=["shipping_option_id"]) if option is not None else None
-                ),
-                discount_codes=input.discount_codes,
-                currency_code=input.currency,
-                now=info.context.now,
-            )
-            return CartPayload(row=cart)
-        return CartPayload(user_errors=errors)
-
-    @strawberry.mutation(
-        description="Has the cart hold one more discount code; one that it holds already changes nothing. "
-        "Errors: DISCOUNT_REFUSED, RATE_LIMITED, NOT_FOUND, CART_LOCKED."
-    )
-    def apply_discount_code(self, info: Info, input: ApplyDiscountCodeInput) -> CartPayload:
-        with Refusals(info) as errors:
-            info.context.check_discounts()
-            key = info.context.cart_key(input.cart_code)
-            return CartPayload(row=checkouts.apply_code(key=key, code=input.code, now=info.context.now))
-        return CartPayload(user_errors=errors)
-
-    @strawberry.mutation(description="Takes a discount code out of the cart. Errors: NOT_FOUND, CART_LOCKED.")
-    def remove_discount_code(self, info: Info, input: RemoveDiscountCodeInput) -> CartPayload:
-        with Refusals(info) as errors:
-            key = info.context.cart_key(input.cart_code)
-            return CartPayload(row=checkouts.remove_code(key=key, code=input.code, now=info.context.now))
-        return CartPayload(user_errors=errors)

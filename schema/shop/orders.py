@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import strawberry
 import strawberry_django
@@ -16,17 +16,15 @@ from schema.base import ids
 from schema.base.connections import After, Before, Connection, First, Keyset, Last, Page
 from schema.base.context import Info
 from schema.base.enums import expose
-from schema.base.errors import Refusals, UserError, telling_bad_input
+from schema.base.errors import Refusals, UserError, telling_bad_input, user_error
 from schema.base.loading import complete, load, load_nodes
 from schema.base.scalars import Money, moment, plain
 from schema.shop.catalog import Image, ProductVariant
 from schema.shop.checkout import Address
+from schema.shop.payment_types import Payment
 from schema.shop.pricing import PriceStep
+from schema.shop.shipments import Shipment
 from storefront import models
-
-if TYPE_CHECKING:
-    from schema.shop.fulfilment import Shipment
-    from schema.shop.payments import Payment
 
 expose(
     models.OrderState,
@@ -115,12 +113,8 @@ class Order(ids.Node):
     currency: str = strawberry_django.field(description="ISO 4217 code of all its amounts.")
     prices_include_tax: bool = strawberry_django.field(description="Whether unit prices and shipping held the tax.")
     note: str = strawberry_django.field(description="What the buyer wrote; may be empty.")
-    payments: list[Annotated["Payment", strawberry.lazy("schema.shop.payments")]] = strawberry_django.field(
-        description="Every attempt to pay, the first one first."
-    )
-    shipments: list[Annotated["Shipment", strawberry.lazy("schema.shop.fulfilment")]] = strawberry_django.field(
-        description="The parcels that left, the first one first."
-    )
+    payments: list[Payment] = strawberry_django.field(description="Every attempt to pay, the first one first.")
+    shipments: list[Shipment] = strawberry_django.field(description="The parcels that left, the first one first.")
     events: list[OrderEvent] = strawberry_django.field(description="Its history, the first step first.")
 
     @strawberry_django.field(
@@ -181,6 +175,21 @@ class Order(ids.Node):
 @strawberry.type(description="A page of orders.")
 class OrderConnection(Connection[Order]):
     pass
+
+
+# ── errors ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@user_error(orders.TotalChanged)
+@strawberry.type(description="The cart no longer costs what the buyer saw. Show the new total, then place again.")
+class TotalChanged(UserError):
+    expected: Money = strawberry.field(description="What was sent.")
+    actual: Money = strawberry.field(description="What the cart costs now.")
+
+    @classmethod
+    def data(cls, error: orders.TotalChanged) -> dict[str, Any]:
+        expected = Money.of(error.expected, error.expected_currency)
+        return {"expected": expected, "actual": Money.of(error.actual, error.currency)}
 
 
 # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────

@@ -1,72 +1,16 @@
 """Paying for an order."""
 
-from datetime import datetime
-from decimal import Decimal
-from typing import Any
-
 import strawberry
-import strawberry_django
 
-from domain.payments import payments, refunds
+from domain.payments import payments
 from domain.payments.payments import PaymentDeclined, PaymentUnavailable
 from schema.base import ids
 from schema.base.context import Info
-from schema.base.enums import expose
 from schema.base.errors import Refusals, UserError
 from schema.base.loading import complete
-from schema.base.scalars import Money
 from schema.shop.orders import Order
+from schema.shop.payment_types import Payment
 from storefront import models
-
-expose(models.PaymentState, "How a payment stands. PENDING and REQUIRES_ACTION are open, the others final.")
-
-# ── types ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@strawberry_django.type(models.Refund, description="Money of a payment that is given back.")
-class Refund(ids.Node):
-    state: models.PaymentState = strawberry_django.field(
-        description="PENDING until the provider has answered: it is asked again by itself."
-    )
-    reason: str = strawberry_django.field(description="What staff wrote; may be empty.")
-    created_at: datetime = strawberry_django.field(description="When it was asked for.")
-
-    @strawberry_django.field(select_related=["payment"], description="What is given back.")
-    def amount(self: Any) -> Money:
-        return Money.of(self.amount, self.payment.currency)
-
-
-@strawberry_django.type(models.Payment, description="One attempt to pay an order.")
-class Payment(ids.Node):
-    provider: models.PaymentProvider = strawberry_django.field(description="Who takes the money.")
-    state: models.PaymentState = strawberry_django.field(description="How it stands.")
-    created_at: datetime = strawberry_django.field(description="When it was begun.")
-
-    refunds: list[Refund] = strawberry_django.field(description="What was given back of it, the first time first.")
-
-    @strawberry_django.field(description="What is taken.")
-    def amount(self: Any) -> Money:
-        return Money.of(self.amount, self.currency)
-
-    @strawberry_django.field(description="What was given back of it, or is being given back.")
-    def refunded(self: Any) -> Money:
-        return Money.of(self.refunded, self.currency)
-
-    @strawberry_django.field(
-        description="For the provider's client library, while the buyer has to confirm; else null. STRIPE: an intent's "
-        "`client_secret`. PAYPAL: the order's id."
-    )
-    def client_secret(self: Any) -> str | None:
-        return (self.client_secret or None) if self.state == models.PaymentState.REQUIRES_ACTION else None
-
-    @strawberry_django.field(description="Where to send the buyer to confirm; null when there is nothing to confirm.")
-    def redirect_url(self: Any) -> str | None:
-        return (self.redirect_url or None) if self.state == models.PaymentState.REQUIRES_ACTION else None
-
-    @strawberry_django.field(description="Why it failed, for people; null when it did not.")
-    def failure(self: Any) -> str | None:
-        return self.failure or None
-
 
 # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -85,23 +29,6 @@ class StartPaymentInput:
         "the amount decides: 02 at its end declines, 03 asks for action.",
     )
     return_url: str | None = strawberry.field(default=None, description="Where the buyer goes on after confirming.")
-
-
-@strawberry.input(description="What to give back of a payment.")
-class RefundPaymentInput:
-    payment_id: strawberry.ID = strawberry.field(description="`Payment.id`.")
-    request_id: str = strawberry.field(
-        description="Of your making, the same when you try again, another for another refund; 100 characters."
-    )
-    amount: Decimal | None = strawberry.field(
-        default=None, description="In the payment's currency; without it, all that is left."
-    )
-    reason: str | None = strawberry.field(default=None, description="2000 characters.")
-    restock: bool = strawberry.field(
-        default=True,
-        description="Whether the goods can be sold again, once nothing is left of the order's money; else they are "
-        "written off.",
-    )
 
 
 # ── payloads ─────────────────────────────────────────────────────────────────────────────────────────
@@ -149,23 +76,3 @@ class PaymentMutation:
             return PaymentPayload(row=payment)
         tried = [error.payment for error in refusals.raised if isinstance(error, PaymentDeclined | PaymentUnavailable)]
         return PaymentPayload(row=tried[0] if tried else None, user_errors=errors)
-
-    @strawberry.mutation(
-        description="For staff: gives back a payment, or a part of it; several parts have several `requestId`s. When "
-        "nothing is left of the order's money, the order is REFUNDED. Errors: NOT_FOUND, INVALID, ORDER_STATE, "
-        "REQUEST_ID_REUSED."
-    )
-    def refund_payment(self, info: Info, input: RefundPaymentInput) -> PaymentPayload:
-        info.context.allow("add_refund")
-        with Refusals(info) as errors:
-            refund = refunds.refund(
-                payment_id=ids.uuid(input.payment_id, "Payment", field=["payment_id"]),
-                request_id=input.request_id,
-                amount=input.amount,
-                reason=input.reason or "",
-                restock=input.restock,
-                actor=info.context.viewer,
-                now=info.context.now,
-            )
-            return PaymentPayload(row=refund.payment)
-        return PaymentPayload(user_errors=errors)

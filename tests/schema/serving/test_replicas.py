@@ -18,7 +18,7 @@ from django.utils import timezone
 from domain.base import replicas
 from domain.catalog import catalog_version
 from schema.base import ids
-from schema.serving import compiled_reads, execution, response_cache
+from schema.serving import execution, response_cache
 from storefront import models
 from tests.commercia.test_workers import free_port
 from tests.factories import CategoryFactory, CurrencyFactory, ImageFactory, VariantFactory
@@ -175,15 +175,14 @@ if connection.vendor == "postgresql":
 
     @pytest.mark.parametrize("how", ["compiled", "executed"])
     @pytest.mark.parametrize("words", [None, "old", "oldd"], ids=["browsed", "searched", "misspelt"])
-    def test_nothing_of_it_is_asked_of_the_primary(api, one, mug, statements, monkeypatch, how, words):
+    def test_nothing_of_it_is_asked_of_the_primary(api, one, mug, statements, settings, how, words):
         mug.product.categories.add(CategoryFactory(slug="cups", parent=CategoryFactory()))
         mug.product.tags.add(models.Tag.objects.create(name="clay"))
         ImageFactory(product=mug.product)
         CurrencyFactory()
         one.follow()
         rename(mug, "New")
-        if how == "executed":
-            monkeypatch.setattr(compiled_reads, "answer", lambda *given: None)
+        settings.COMPILED_READS = how == "compiled"
         with statements() as of_the_primary, CaptureQueriesContext(connections["copy1"]) as of_the_replica:
             found = api(EVERYTHING, words=words)
         assert [product["title"] for product in found["products"]["nodes"]] == [found["product"]["title"]] == ["Old"]
@@ -320,9 +319,9 @@ if connection.vendor == "postgresql":
 
     @pytest.mark.parametrize("how", ["compiled", "executed"])
     @pytest.mark.usefixtures("kept")
-    def test_one_that_dies_over_an_answer_leaves_a_whole_one(api, replica, monkeypatch, how):
+    def test_one_that_dies_over_an_answer_leaves_a_whole_one(api, replica, monkeypatch, settings, how):
         """Between its version and its answer."""
-        execute, answer = execution.execute, compiled_reads.answer
+        execute = execution.execute
 
         def dying(*given):
             if not replicas._unavailable_until and replicas.current() == "copy1":
@@ -330,16 +329,15 @@ if connection.vendor == "postgresql":
             return execute(*given)
 
         monkeypatch.setattr(execution, "execute", dying)
-        monkeypatch.setattr(compiled_reads, "answer", answer if how == "compiled" else lambda *given: None)
+        settings.COMPILED_READS = how == "compiled"
         assert title(api) == "New"
         assert title(api) == "New"
         assert set(replicas._unavailable_until) == {"copy1"}
 
     @pytest.mark.parametrize("how", ["compiled", "executed"])
-    def test_one_that_gives_up_a_statement_is_asked_the_next(api, replica, monkeypatch, how):
+    def test_one_that_gives_up_a_statement_is_asked_the_next(api, replica, settings, how):
         """As of a release whose migration it has not seen, or when its primary removed what was being read."""
-        if how == "executed":
-            monkeypatch.setattr(compiled_reads, "answer", lambda *given: None)
+        settings.COMPILED_READS = how == "compiled"
         with connections["copy1"].cursor() as cursor:
             cursor.execute("ALTER TABLE storefront_product RENAME TO storefront_thing")
             try:

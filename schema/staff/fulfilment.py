@@ -1,31 +1,12 @@
 """Orders on their way, for staff: what left, and that it arrived."""
 
-from datetime import datetime
-from typing import Any
-
 import strawberry
-import strawberry_django
 
 from domain.sales import fulfilment
 from schema.base import ids
 from schema.base.context import Info
 from schema.base.errors import Refusals
 from schema.shop.orders import OrderPayload
-from storefront import models
-
-# ── types ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@strawberry_django.type(models.Shipment, description="A parcel that left.")
-class Shipment(ids.Node):
-    carrier: str = strawberry_django.field(description="Who carries it.")
-    tracking_number: str = strawberry_django.field(description="The carrier's number of the parcel.")
-    shipped_at: datetime = strawberry_django.field(description="When it left.")
-
-    @strawberry_django.field(description="The carrier's page about the parcel; null when there is none.")
-    def tracking_url(self: Any) -> str | None:
-        return self.tracking_url or None
-
 
 # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────
 
