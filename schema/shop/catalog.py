@@ -314,7 +314,7 @@ class Facet:
 @strawberry.type(description="A page of products.")
 class ProductConnection(Connection[Product]):
     filter: strawberry.Private[browse.ProductFilter]
-    question: strawberry.Private[searches.Question | None]
+    question: strawberry.Private[searches.SearchQuery | None]
 
     @strawberry.field(
         graphql_type=list[Facet],
@@ -322,7 +322,7 @@ class ProductConnection(Connection[Product]):
         "matches more than 1,000.",
     )
     def facets(self, info: Info) -> list[FacetCounts]:
-        return facets.count(filter=self.filter, question=self.question, now=info.context.now)
+        return facets.count(filter=self.filter, query=self.question, now=info.context.now)
 
 
 # ── errors ───────────────────────────────────────────────────────────────────────────────────────────
@@ -384,7 +384,7 @@ class CatalogQuery:
             str | None,
             strawberry.argument(
                 description="Words or beginnings of words; misspellings are tolerated. Matches are counted up to "
-                f"{searches.MANY:,}. With more matches, the newest product comes first."
+                f"{searches.MAX_RANKED:,}. With more matches, the newest product comes first."
             ),
         ] = None,
         filter: Annotated[
@@ -392,19 +392,19 @@ class CatalogQuery:
         ] = None,
         sort: Annotated[browse.Sort, strawberry.argument(description="The order of the list.")] = browse.Sort.RELEVANCE,
     ) -> ProductConnection:
-        question = searches.understand(text=search, now=info.context.now) if search and search.strip() else None
+        question = searches.parse_query(text=search, now=info.context.now) if search and search.strip() else None
         if sort is browse.Sort.RELEVANCE and not (question and question.is_ranked):
             sort = browse.Sort.NEWEST
         wanted = decoded(filter or ProductFilter(), info)
         page = Page(
-            browse.browse(filter=wanted, question=question, now=info.context.now),
+            browse.browse(filter=wanted, query=question, now=info.context.now),
             _SORTS[sort],
             load=lambda rows: load_nodes(rows, info),
             first=first,
             after=after,
             last=last,
             before=before,
-            most=searches.MANY if question else None,
+            most=searches.MAX_RANKED if question else None,
             count=question.count if question and wanted == browse.ProductFilter() else None,
         )
         return ProductConnection(page=page, filter=wanted, question=question)

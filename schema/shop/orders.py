@@ -314,7 +314,7 @@ class OrderQuery:
     ) -> OrderConnection:
         info.context.allow("view_order")
         with telling_bad_input():
-            rows = orders.of_staff(wanted=_decoded(filter or OrderFilter()))
+            rows = orders.staff_orders(filter=_decoded(filter or OrderFilter()))
         page = Page(
             rows,
             NEWEST,

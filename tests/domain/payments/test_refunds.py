@@ -176,7 +176,7 @@ def test_what_a_gateway_refuses_is_noted_and_can_be_given_otherwise(payment, mon
     event = Order.objects.get().events.last()
     assert (event.kind, event.message) == (
         OrderEventKind.REFUND_DUE,
-        "40.00 EUR could not be given back: The account is closed.",
+        "The refund of 40.00 EUR failed: The account is closed.",
     )
     assert Payment.objects.get().refunded == 0
     assert give(payment, request_id="2").amount == 100

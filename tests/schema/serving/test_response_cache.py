@@ -203,7 +203,7 @@ def test_no_more_is_remembered_than_the_setting_says(settings):
 
 def change_price(variant, amount):
     models.ProductVariant.objects.filter(pk=variant.pk).update(price=Decimal(amount))
-    products.refresh(product=variant.product)
+    products.refresh_derived(product=variant.product)
 
 
 def test_a_write_to_the_catalogue_shows(api, mug):
@@ -399,13 +399,13 @@ if configured.REDIS_URL:
         (key,) = response_cache._memory._held
         entry = shared_cache.get(key=key)
         another_process()
-        shared_cache.forget(key=key)
+        shared_cache.delete(key=key)
         assert shared_cache.claim(key=f"making:{key}", seconds=5)
         with ThreadPoolExecutor(1) as threads:
             waiting = threads.submit(in_thread, lambda: price(api))
             time.sleep(0.2)
             assert not waiting.done()
-            shared_cache.keep(key=key, value=entry, seconds=60)
+            shared_cache.store(key=key, value=entry, seconds=60)
             assert waiting.result(20) == "19.90"
         assert executed == ["Price"]
 
@@ -414,7 +414,7 @@ if configured.REDIS_URL:
         price(api)
         (key,) = response_cache._memory._held
         another_process()
-        shared_cache.forget(key=key)
+        shared_cache.delete(key=key)
         shared_cache.claim(key=f"making:{key}", seconds=5)
         assert price(api) == "19.90"
         assert executed == ["Price", "Price"]
