@@ -12,7 +12,7 @@ from django.db.models import F, Q, Sum
 
 from domain.base import locks, outbox, webhooks
 from domain.base.errors import InvalidInput, NotFound, RequestIdReused
-from domain.base.money import ZERO, quantize
+from domain.base.money import ZERO, ExactAmount, quantize
 from domain.catalog import stock
 from domain.payments import gateways
 from domain.sales import orders
@@ -104,7 +104,7 @@ def owe(*, payment: Payment, now: datetime) -> None:
 
 
 def _written(payment: Payment, *, amount: Decimal, now: datetime, **told: object) -> Refund:
-    Payment.objects.filter(pk=payment.pk).update(refunded=F("refunded") + amount)
+    Payment.objects.filter(pk=payment.pk).update(refunded=ExactAmount(F("refunded") + amount))
     payment.refunded += amount
     return Refund.objects.create(payment=payment, amount=amount, created_at=now, ask_at=now, **told)
 
@@ -175,7 +175,7 @@ def _record(*, refund_id: UUID, order_id: UUID, outcome: gateways.Outcome, now: 
     if refund.state == PaymentState.SUCCEEDED:
         _given(refund, now=now)
     elif refund.state == PaymentState.FAILED:
-        Payment.objects.filter(pk=refund.payment_id).update(refunded=F("refunded") - refund.amount)
+        Payment.objects.filter(pk=refund.payment_id).update(refunded=ExactAmount(F("refunded") - refund.amount))
         refund.payment.refunded -= refund.amount
         message = f"{_text(refund)} could not be given back: {refund.failure}"
         orders.tell(refund.payment.order, OrderEventKind.REFUND_DUE, message=message, actor=refund.actor, now=now)
@@ -198,9 +198,11 @@ def _given(refund: Refund, *, now: datetime) -> None:
 
 def _money_left(order: Order) -> Decimal:
     """What the shop has of the order's money, refunds that were not answered yet counted as the shop's."""
-    taken = order.payments.filter(state=PaymentState.SUCCEEDED).aggregate(sum=Sum("amount", default=ZERO))["sum"]
+    taken = order.payments.filter(state=PaymentState.SUCCEEDED).aggregate(sum=ExactAmount(Sum("amount", default=ZERO)))[
+        "sum"
+    ]
     given = Refund.objects.filter(Q(payment__order=order, state=PaymentState.SUCCEEDED))
-    left: Decimal = taken - given.aggregate(sum=Sum("amount", default=ZERO))["sum"]
+    left: Decimal = taken - given.aggregate(sum=ExactAmount(Sum("amount", default=ZERO)))["sum"]
     return left
 
 
