@@ -194,7 +194,7 @@ class ProductVariant(models.Model):
 class SearchDocument(models.Model):
     """The words that a product is found by, most telling first; `domain.catalog.search` writes and reads them.
 
-    Each database derives its own full-text index from these columns (migrations 0002 and 0020).
+    Each database derives its own full-text index from these columns (migration 0002).
     """
 
     product = models.OneToOneField(Product, on_delete=models.CASCADE, primary_key=True, related_name="search_document")
@@ -211,7 +211,7 @@ class CatalogueVersion(models.Model):
 
     A transaction counts in a row that no other is counting in, and makes one if there is none, so that writers never
     wait for each other: docs/adr/0023. Each database counts by itself, by triggers on the catalogue's tables
-    (migration 0018); what becomes of stock is counted by `domain.catalog.stock`.
+    (`domain.catalog.version_triggers`); what becomes of stock is counted by `domain.catalog.stock`.
     """
 
     changes = models.PositiveBigIntegerField(default=1)
