@@ -186,7 +186,7 @@ def _no_answers_kept(settings, monkeypatch):
     settings.CATALOG_CACHE_MEGABYTES = 0
     rates_cache.clear()
     persisted_queries.forget()
-    monkeypatch.setattr(shared_cache, "_away_until", 0.0)
+    monkeypatch.setattr(shared_cache, "_unavailable_until", 0.0)
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ class VariantFactory(DjangoModelFactory):
     def stock(self: Any, create: bool, extracted: Any, **values: Any) -> None:
         models.Stock.objects.create(variant_id=self.pk, **{"on_hand": 10, **values})
         self.refresh_from_db()
-        products.refresh(product=self.product)
+        products.refresh_derived(product=self.product)
 
 
 class ImageFactory(DjangoModelFactory):

@@ -16,10 +16,10 @@ from domain.catalog import stock
 from domain.sales import cart as carts
 from domain.sales import currency, promotions
 from domain.sales.priced_cart import PricedCart, Quote, load_priced_cart
-from domain.sales.promotions import DiscountRefused, Refusal
+from domain.sales.promotions import DiscountRefused, RefusalReason
 from domain.sales.shipping import ShippingUnavailable
 from storefront.models import Address, Cart, CartLine, Checkout, Discount
-from storefront.models.promotions import normal_code
+from storefront.models.promotions import normalize_code
 
 
 class CartEmpty(DomainError):
@@ -98,11 +98,11 @@ def _note(
     moved = shipping is not None and checkout.shipping_method_id is not None
     noted: dict[str, Any] = {}
     if email is not None:
-        noted["email"] = contact.email(given=email)
+        noted["email"] = contact.clean_email(given=email)
     if shipping is not None:
-        noted["shipping_address"] = contact.address(given=shipping, field=["shipping_address"])
+        noted["shipping_address"] = contact.clean_address(given=shipping, field=["shipping_address"])
     if billing is not None:
-        noted["billing_address"] = contact.address(given=billing, field=["billing_address"])
+        noted["billing_address"] = contact.clean_address(given=billing, field=["billing_address"])
     if shipping_method_id is not None:
         noted["shipping_method_id"] = min(shipping_method_id, BigIntegerField.MAX_BIGINT)  # No method has that key.
     for name, value in noted.items():
@@ -125,7 +125,7 @@ def _places(codes: Sequence[str]) -> dict[str, list[str]]:
     """Each code as it is kept, with its first place in the input."""
     places: dict[str, list[str]] = {}
     for index, code in enumerate(codes):
-        places.setdefault(normal_code(code), ["discount_codes", str(index)])
+        places.setdefault(normalize_code(code), ["discount_codes", str(index)])
     return places
 
 
@@ -133,10 +133,10 @@ def _set_codes(cart: Cart, places: Mapping[str, Sequence[str]]) -> None:
     """Has the cart hold exactly these codes. Raises DiscountRefused for those that are unknown or too many."""
     most = settings.MAX_DISCOUNT_CODES
     allowed = list(places)[:most]
-    known = promotions.found(codes=allowed)
+    known = promotions.find(codes=allowed)
     raise_all(
         errors=[
-            DiscountRefused(code, Refusal.UNKNOWN if code in allowed else Refusal.TOO_MANY, field=field)
+            DiscountRefused(code, RefusalReason.UNKNOWN if code in allowed else RefusalReason.TOO_MANY, field=field)
             for code, field in places.items()
             if code not in known
         ]
@@ -158,12 +158,12 @@ def apply_code(*, key: carts.CartKey, code: str, now: datetime) -> PricedCart:
     Raises DiscountRefused if that code does not count, whatever the others do; NotFound, CartLocked.
     """
     cart = carts.open_existing(key=key)
-    code, held = normal_code(code), list(cart.discounts.all())
+    code, held = normalize_code(code), list(cart.discounts.all())
     if code in {discount.code for discount in held}:
         return load_priced_cart(cart=cart, now=now)
-    discount = promotions.found(codes=[code]).get(code)
+    discount = promotions.find(codes=[code]).get(code)
     if discount is None or len(held) >= settings.MAX_DISCOUNT_CODES:
-        reason = Refusal.TOO_MANY if discount else Refusal.UNKNOWN
+        reason = RefusalReason.TOO_MANY if discount else RefusalReason.UNKNOWN
         raise DiscountRefused(code, reason, field=["code"])
     cart.discounts.add(discount)
     carts.touch(cart=cart, now=now)
@@ -176,7 +176,7 @@ def apply_code(*, key: carts.CartKey, code: str, now: datetime) -> PricedCart:
 def remove_code(*, key: carts.CartKey, code: str, now: datetime) -> PricedCart:
     """Takes a discount code out of the cart. Raises NotFound if it holds no such code; CartLocked."""
     cart = carts.open_existing(key=key)
-    discount = Discount.objects.filter(carts=cart, code=normal_code(code)).first()
+    discount = Discount.objects.filter(carts=cart, code=normalize_code(code)).first()
     if discount is None:
         raise NotFound("The cart holds no such code.", field=["code"])
     cart.discounts.remove(discount)
@@ -195,7 +195,7 @@ def missing(*, priced: PricedCart) -> list[DomainError]:
     if address is None:
         return [*found, AddressIncomplete("A shipping address is needed.", field=field)]
     try:
-        contact.address(given=address, field=field)
+        contact.clean_address(given=address, field=field)
     except* DomainError as group:  # The shop's countries, or their rules, have changed.
         found += [error for error in group.exceptions if isinstance(error, DomainError)]
     if quote.offer is None:

@@ -126,7 +126,7 @@ def _priced(priced: PricedCart) -> Quote:
     prices = currency.unit_prices(variants=[line.variant for line in lines], exchange=exchange)
     rates = rates_cache.rates(changes=priced.changes)
     goods = [
-        pricing.Good(
+        pricing.Item(
             key=line.variant.sku,
             unit_price=prices[line.variant_id],
             quantity=line.quantity,
@@ -136,7 +136,7 @@ def _priced(priced: PricedCart) -> Quote:
     ]
     discounts, reductions, refused = _judged(priced, goods, exchange)
 
-    def totals(carriage: pricing.Carriage | None) -> pricing.Totals:
+    def totals(carriage: pricing.ShippingCharge | None) -> pricing.Totals:
         return pricing.totals(
             goods=goods,
             carriage=carriage,
@@ -155,14 +155,14 @@ def _priced(priced: PricedCart) -> Quote:
         offer = shipping.offer(method=method, parcel=parcel) if method else None
     if offer:
         rate = tax.rate(rates=rates.tax, address=address, tax_class_id=offer.method.tax_class_id)
-        found = totals(pricing.Carriage(offer.rule, offer.price, rate))
+        found = totals(pricing.ShippingCharge(offer.rule, offer.price, rate))
     took = {step.code for step in found.trace if step.kind is pricing.StepKind.DISCOUNT}
     used = [discount for discount in discounts if discount.code in took]
     return Quote(found, exchange, prices, rates.shipping_methods, parcel, offer, used, refused)
 
 
 def _judged(
-    priced: PricedCart, goods: list[pricing.Good], exchange: Exchange
+    priced: PricedCart, goods: list[pricing.Item], exchange: Exchange
 ) -> tuple[list[Discount], list[pricing.Reduction], list[DiscountRefused]]:
     """The cart's discounts that count, what they take off, and why the others do not."""
     cart, discounts = priced.cart, priced.discounts
@@ -171,9 +171,11 @@ def _judged(
     email = priced.checkout.email if priced.checkout else ""
     # A cart that became an order has had its uses.
     uses = (
-        promotions.uses_by(discounts=discounts, user=cart.user, email=email) if cart.state == CartState.ACTIVE else {}
+        promotions.count_uses(discounts=discounts, user=cart.user, email=email)
+        if cart.state == CartState.ACTIVE
+        else {}
     )
-    covers = promotions.coverage(discounts=discounts, lines=priced.lines)
+    covers = promotions.covered_skus(discounts=discounts, lines=priced.lines)
     worth = sum((good.unit_price * good.quantity for good in goods), Decimal(0))
     kept, reductions, refused = [], [], []
     for discount in sorted(discounts, key=lambda it: it.code):

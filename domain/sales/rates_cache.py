@@ -13,7 +13,7 @@ from storefront.models import ShippingMethod
 class Rates(NamedTuple):
     """Shared by every request of this process: never change them."""
 
-    tax: taxes.ByPlace
+    tax: taxes.RatesByPlace
     shipping_methods: dict[int, ShippingMethod]
 
 

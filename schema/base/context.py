@@ -197,7 +197,7 @@ class Context:
         """Counts an error that tells a client whether a cart or discount code exists. Raises RateLimited."""
         if isinstance(error, UnknownCartCode):
             self.count_unknown_cart()
-        if isinstance(error, promotions.DiscountRefused) and error.reason in promotions.TELLING:
+        if isinstance(error, promotions.DiscountRefused) and error.reason in promotions.REVEALING:
             self.count_refused_discount()
 
     def check_discounts(self) -> None:

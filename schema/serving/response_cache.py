@@ -94,7 +94,7 @@ def answer(
 def _public(prepared: Prepared, variables: dict[str, Any] | None, context: Context) -> Answer:
     if context.has_just_written:
         return _of_one_database(prepared, variables, context)
-    return replicas.read(ask=lambda: _of_one_database(prepared, variables, context))
+    return replicas.read(query=lambda: _of_one_database(prepared, variables, context))
 
 
 def _of_one_database(prepared: Prepared, variables: dict[str, Any] | None, context: Context) -> Answer:
@@ -189,9 +189,9 @@ def _given_once(key: str, known: Known, make: Callable[[], Entry | Answer]) -> t
             made = make()
             if isinstance(made, Entry):
                 _memory.keep(key, made)
-                shared_cache.keep(key=key, value=tuple(made), seconds=_KEPT_SECONDS)
+                shared_cache.store(key=key, value=tuple(made), seconds=_KEPT_SECONDS)
         finally:
-            shared_cache.forget(key=f"making:{key}")
+            shared_cache.delete(key=f"making:{key}")
         return made, "miss"
 
 

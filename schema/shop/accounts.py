@@ -71,7 +71,7 @@ class User(ids.Node):
         graphql_type=list[Session], description="The active sessions, most recently used first, at most 50."
     )
     def sessions(self: Any, info: Info) -> "QuerySet[models.Session]":
-        return load(sessions.alive(now=info.context.now).filter(user=self), info)
+        return load(sessions.active(now=info.context.now).filter(user=self), info)
 
     @strawberry_django.field(description="The user's orders, newest first.")
     def orders(

@@ -39,7 +39,7 @@ expose(
 )
 
 expose(
-    promotions.Refusal,
+    promotions.RefusalReason,
     "Why a discount code cannot be used.",
     name="DiscountRefusal",
     UNKNOWN="The code does not exist.",
@@ -230,7 +230,7 @@ class PriceChanged(UserError):
 @strawberry.type(description="A discount code cannot be used. `removeDiscountCode` removes it from the cart.")
 class DiscountRefused(UserError):
     discount_code: str = strawberry.field(description="The code in upper case.")
-    reason: promotions.Refusal = strawberry.field(description="Why it cannot be used.")
+    reason: promotions.RefusalReason = strawberry.field(description="Why it cannot be used.")
     minimum: Money | None = strawberry.field(
         description="The subtotal that the code requires, for BELOW_MINIMUM; otherwise null."
     )

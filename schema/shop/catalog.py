@@ -315,7 +315,7 @@ class Facet:
 @strawberry.type(description="A page of products.")
 class ProductConnection(Connection[Product]):
     filter: strawberry.Private[browse.ProductFilter]
-    question: strawberry.Private[searches.Question | None]
+    search_query: strawberry.Private[searches.SearchQuery | None]
 
     @strawberry.field(
         graphql_type=list[Facet],
@@ -323,7 +323,7 @@ class ProductConnection(Connection[Product]):
         "matches more than 1,000.",
     )
     def facets(self, info: Info) -> list[FacetCounts]:
-        return facets.count(filter=self.filter, question=self.question, now=info.context.now)
+        return facets.count(filter=self.filter, query=self.search_query, now=info.context.now)
 
 
 # ── errors ───────────────────────────────────────────────────────────────────────────────────────────
@@ -385,7 +385,7 @@ class CatalogQuery:
             str | None,
             strawberry.argument(
                 description="Words or beginnings of words; misspellings are tolerated. Matches are counted up to "
-                f"{searches.MANY:,}. With more matches, the newest product comes first."
+                f"{searches.MAX_RANKED:,}. With more matches, the newest product comes first."
             ),
         ] = None,
         filter: Annotated[
@@ -393,22 +393,22 @@ class CatalogQuery:
         ] = None,
         sort: Annotated[browse.Sort, strawberry.argument(description="The order of the list.")] = browse.Sort.RELEVANCE,
     ) -> ProductConnection:
-        question = searches.understand(text=search, now=info.context.now) if search and search.strip() else None
-        if sort is browse.Sort.RELEVANCE and not (question and question.is_ranked):
+        query = searches.parse_query(text=search, now=info.context.now) if search and search.strip() else None
+        if sort is browse.Sort.RELEVANCE and not (query and query.is_ranked):
             sort = browse.Sort.NEWEST
         wanted = decode_filter(filter or ProductFilter(), info)
         page = Page(
-            browse.browse(filter=wanted, question=question, now=info.context.now),
+            browse.browse(filter=wanted, query=query, now=info.context.now),
             _SORTS[sort],
             load=lambda rows: load_nodes(rows, info),
             first=first,
             after=after,
             last=last,
             before=before,
-            most=searches.MANY if question else None,
-            count=question.count if question and wanted == browse.ProductFilter() else None,
+            most=searches.MAX_RANKED if query else None,
+            count=query.count if query and wanted == browse.ProductFilter() else None,
         )
-        return ProductConnection(page=page, filter=wanted, question=question)
+        return ProductConnection(page=page, filter=wanted, search_query=query)
 
     @strawberry.field(
         graphql_type=Category | None, metadata=PUBLIC, description="A category by id or slug; null if there is none."

@@ -10,6 +10,7 @@ from django.db.models import DecimalField, OuterRef, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
 
 from domain.base.errors import NotFound
+from domain.base.money import ExactAmount
 from domain.sales import cart as carts
 from domain.sales import orders
 from schema.base import ids
@@ -38,10 +39,12 @@ expose(models.OrderEventKind, "The kind of an event in the history of an order."
 NEWEST = Keyset("-placed_at", "id")
 
 _of_this = models.Payment.objects.filter(order=OuterRef("pk")).order_by().values("order")
-_GIVEN_BACK = Coalesce(
-    Subquery(_of_this.annotate(sum=Sum("refunded")).values("sum")),
-    Value(Decimal(0)),
-    output_field=DecimalField(max_digits=14, decimal_places=3),
+_GIVEN_BACK = ExactAmount(
+    Coalesce(
+        Subquery(_of_this.annotate(sum=Sum("refunded")).values("sum")),
+        Value(Decimal(0)),
+        output_field=DecimalField(max_digits=14, decimal_places=3),
+    )
 )
 
 # ── types ────────────────────────────────────────────────────────────────────────────────────────────
@@ -314,7 +317,7 @@ class OrderQuery:
     ) -> OrderConnection:
         info.context.allow("view_order")
         with invalid_input_as_graphql_error():
-            rows = orders.of_staff(wanted=_decode_filter(filter or OrderFilter()))
+            rows = orders.staff_orders(filter=_decode_filter(filter or OrderFilter()))
         page = Page(
             rows,
             NEWEST,

@@ -48,7 +48,7 @@ class Shop:
         if country_code.upper() not in self.countries:
             return None
         rules = contact.address_rules(country_code=country_code.upper())
-        chosen = rules.region(region) if region else None
+        chosen = rules.find_region(region) if region else None
         return contact.address_rules(country_code=country_code.upper(), region_code=chosen.code) if chosen else rules
 
 

@@ -113,7 +113,7 @@ class ImportPayload:
 
 
 def _begin(info: Info, kind: models.ImportKind, given: ImportFileInput) -> ImportPayload:
-    info.context.allow(*imports.NEEDED[kind])
+    info.context.allow(*imports.REQUIRED_PERMISSIONS[kind])
     with Refusals(info) as errors:
         row = imports.begin(
             kind=kind,
@@ -127,7 +127,7 @@ def _begin(info: Info, kind: models.ImportKind, given: ImportFileInput) -> Impor
 
 
 def _run(info: Info, kind: models.ImportKind, given: RunImportInput) -> ImportPayload:
-    info.context.allow(*imports.NEEDED[kind])
+    info.context.allow(*imports.REQUIRED_PERMISSIONS[kind])
     with Refusals(info) as errors:
         key = ids.number(given.id, "Import", field=["id"])
         return ImportPayload(key=imports.run(kind=kind, key=key, actor=info.context.viewer, now=info.context.now).pk)
@@ -135,7 +135,7 @@ def _run(info: Info, kind: models.ImportKind, given: RunImportInput) -> ImportPa
 
 
 def _find(info: Info, kind: models.ImportKind, id: str) -> models.Import | None:
-    info.context.allow(*imports.NEEDED[kind])
+    info.context.allow(*imports.REQUIRED_PERMISSIONS[kind])
     try:
         key = ids.number(id, "Import")
     except NotFound:

@@ -9,8 +9,8 @@ import strawberry_django
 from django.conf import settings
 
 from domain.catalog import browse, products
-from domain.catalog.drafts import KEEP, ProductDraft, Revision, VariantDraft
-from domain.catalog.search import understand
+from domain.catalog.drafts import KEEP, BulkUpdate, ProductDraft, VariantDraft
+from domain.catalog.search import parse_query
 from schema.base import crud, ids
 from schema.base.connections import After, Before, Connection, First, Keyset, Last, Page
 from schema.base.context import Info
@@ -291,8 +291,8 @@ def _draft(given: CreateProductInput | UpdateProductInput) -> ProductDraft:
     )
 
 
-def _revision(given: UpdateProductsInput) -> Revision:
-    return Revision(
+def _revision(given: UpdateProductsInput) -> BulkUpdate:
+    return BulkUpdate(
         add_tags=tuple(given.add_tags or ()),
         remove_tags=tuple(given.remove_tags or ()),
         add_categories=_keys(given, "add_category_ids", "Category") or (),
@@ -358,16 +358,16 @@ class ProductQuery:
         ] = None,
     ) -> StaffProductConnection:
         info.context.allow("view_product")
-        question = understand(text=search) if search and search.strip() else None
-        rows = browse.of_staff(
+        query = parse_query(text=search) if search and search.strip() else None
+        rows = browse.staff_products(
             filter=decode_filter(filter or ProductFilter(), info),
             states=_IN_USE if states is None else states,
-            question=question,
+            query=query,
             now=info.context.now,
         )
         page = Page(
             rows,
-            _BEST_MATCH if question else _LAST_CHANGED,
+            _BEST_MATCH if query else _LAST_CHANGED,
             load=lambda rows: load_nodes(rows, info),
             first=first,
             after=after,
@@ -421,7 +421,7 @@ class ProductMutation:
         with Refusals(info) as errors:
             keys = _keys(input, "ids", "Product") or ()
             products.update_many(
-                product_ids=keys, revision=_revision(input), actor=info.context.user, now=info.context.now
+                product_ids=keys, changes=_revision(input), actor=info.context.user, now=info.context.now
             )
             return ProductsPayload(keys=keys)
         return ProductsPayload(user_errors=errors)

@@ -16,7 +16,7 @@ from schema.base.enums import expose
 from schema.base.loading import load_nodes
 from schema.base.scalars import Money, plain
 from storefront import models
-from storefront.models.promotions import normal_code
+from storefront.models.promotions import normalize_code
 
 expose(
     models.DiscountKind,
@@ -140,7 +140,7 @@ class PromotionQuery:
         search: Annotated[str | None, strawberry.argument(description="The beginning of a code.")] = None,
     ) -> DiscountConnection:
         info.context.allow("view_discount")
-        rows = models.Discount.objects.filter(code__startswith=normal_code(search or ""))
+        rows = models.Discount.objects.filter(code__startswith=normalize_code(search or ""))
         page = Page(
             rows,
             _BY_CODE,

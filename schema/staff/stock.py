@@ -157,7 +157,7 @@ class StockQuery:
     ) -> StaffProductVariantConnection:
         info.context.allow("view_stock")
         page = Page(
-            stock.low(at_most=settings.SHOP_LOW_STOCK if at_most is None else at_most),
+            stock.low_variants(at_most=settings.SHOP_LOW_STOCK if at_most is None else at_most),
             _LEAST,
             load=lambda rows: load_nodes(rows, info),
             first=first,

@@ -71,4 +71,4 @@ class UserAdmin(BaseUserAdmin[models.User], ModelAdmin[models.User]):
     def forget(self, request: HttpRequest, users: "QuerySet[models.User]") -> None:
         for user in users:
             if user != request.user:  # Whoever goes by mistake cannot come back to mend it.
-                accounts.forget(user=user)
+                accounts.anonymize(user=user)

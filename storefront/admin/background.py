@@ -107,7 +107,7 @@ class WebhookEndpointAdmin(ModelAdmin[models.WebhookEndpoint]):
     @admin.action(description="Send a test event to the selected endpoints", permissions=["change"])
     def send_test(self, request: HttpRequest, endpoints: "QuerySet[models.WebhookEndpoint]") -> None:
         for endpoint in endpoints:
-            transaction.on_commit(partial(webhooks.test, endpoint=endpoint, now=timezone.now()))
+            transaction.on_commit(partial(webhooks.queue_test, endpoint=endpoint, now=timezone.now()))
         self.message_user(request, "The test event will be sent now. The delivery log shows the result.")
 
 
@@ -127,5 +127,5 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Send the selected events again", permissions=["send"])
     def send_again(self, request: HttpRequest, deliveries: "QuerySet[models.WebhookDelivery]") -> None:
-        webhooks.send_again(deliveries=list(deliveries.values_list("pk", flat=True)), now=timezone.now())
+        webhooks.resend(deliveries=list(deliveries.values_list("pk", flat=True)), now=timezone.now())
         self.message_user(request, "The selected events will be sent again, with the same ids.")

@@ -12,7 +12,7 @@ from django.utils.html import format_html
 
 from domain.base import locks
 from domain.catalog import images, products, search
-from domain.catalog.drafts import Revision
+from domain.catalog.drafts import BulkUpdate
 from domain.catalog.renditions import ImageSize
 from domain.reporting import dashboard
 from storefront import models
@@ -161,7 +161,7 @@ class ProductAdmin(ModelAdmin[models.Product]):
         super().save_related(request, form, formsets, change)
         if not form.has_changed() and any(formset.has_changed() for formset in formsets):
             form.instance.save()  # Its variants are a part of it: this is another version.
-        products.refresh(product=form.instance)
+        products.refresh_derived(product=form.instance)
 
     @admin.display(description="picture")
     def picture(self, product: models.Product) -> str:
@@ -187,21 +187,21 @@ class ProductAdmin(ModelAdmin[models.Product]):
 
     @admin.action(description="Publish the selected products", permissions=["change"])
     def publish(self, request: HttpRequest, chosen: "QuerySet[models.Product]") -> None:
-        number = _revise(request, chosen.filter(published_at=None), Revision(is_published=True))
+        number = _revise(request, chosen.filter(published_at=None), BulkUpdate(is_published=True))
         self.message_user(request, f"Published: {number}." if number else "They are already published.")
 
     @admin.action(description="Unpublish the selected products", permissions=["change"])
     def withdraw(self, request: HttpRequest, chosen: "QuerySet[models.Product]") -> None:
-        number = _revise(request, chosen.exclude(published_at=None), Revision(is_published=False))
+        number = _revise(request, chosen.exclude(published_at=None), BulkUpdate(is_published=False))
         self.message_user(request, f"Unpublished: {number}." if number else "None of them is published.")
 
 
-def _revise(request: HttpRequest, chosen: "QuerySet[models.Product]", revision: Revision) -> int:
+def _revise(request: HttpRequest, chosen: "QuerySet[models.Product]", revision: BulkUpdate) -> int:
     keys = list(chosen.order_by("pk").values_list("pk", flat=True))
     for first in range(0, len(keys), products.MAX_AT_ONCE):
         some = keys[first : first + products.MAX_AT_ONCE]
         products.update_many(
-            product_ids=some, revision=revision, actor=cast("models.User", request.user), now=timezone.now()
+            product_ids=some, changes=revision, actor=cast("models.User", request.user), now=timezone.now()
         )
     return len(keys)
 

@@ -62,7 +62,7 @@ def test_a_clerk_ships_an_order_and_gives_some_of_its_money_back(page, clerk, or
     page.follow("/refund/")
     page.type("amount", "9999")
     page.button("Refund").click()
-    page.reads("An amount in EUR, 114.90 at most.")
+    page.reads("At most 114.90 EUR can be refunded.")
 
     # In the evening it has arrived; she notes it on her phone, where every page fits.
     for path in ("/admin/", "/admin/storefront/order/", "/admin/storefront/stock/"):

@@ -87,7 +87,7 @@ def shop():
         ShippingMethodFactory.create_batch(size)
         CurrencyFactory(code="USD")
         DiscountFactory(code=VARIABLES["code"])
-        products.refresh(product=first)
+        products.refresh_derived(product=first)
         rates_cache.rates(
             changes=catalog_version.changes()
         )  # Known, as they are in a shop that somebody has visited before.

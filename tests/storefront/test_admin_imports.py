@@ -77,7 +77,7 @@ def test_without_the_tick_a_file_is_taken_at_once(owner, send, delivered):
 def test_a_run_that_comes_too_early_is_told(client, owner, send):
     send()
     run = reverse("admin:storefront_import_run", args=[models.Import.objects.get().pk])
-    assert "It is still being looked at." in client.post(run, follow=True).text
+    assert "This import is still being checked." in client.post(run, follow=True).text
 
 
 @pytest.mark.parametrize(

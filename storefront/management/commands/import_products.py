@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from rich.console import Console
 
-from domain.catalog.products import Saved
+from domain.catalog.products import SaveResult
 from domain.importing.sheets import Note, PicturesLeft, WrongColumns
 from domain.importing.shopify_csv import import_products
 
@@ -25,7 +25,7 @@ class Command(BaseCommand):
     def handle(self, *, file: Path, images: Path | None, dry_run: bool, **options: Any) -> None:
         if images is not None and not images.is_dir():
             raise CommandError(f"{images} is not a folder.")
-        counts: Counter[Saved] = Counter()
+        counts: Counter[SaveResult] = Counter()
         failed = pictures_left = 0
         console = Console(file=sys.stderr)
         try:
@@ -44,7 +44,7 @@ class Command(BaseCommand):
                     lines=lines, images=images, dry_run=dry_run, actor=None, now=timezone.now()
                 ):
                     match outcome:
-                        case Saved():
+                        case SaveResult():
                             counts[outcome] += 1
                         case PicturesLeft(count):
                             pictures_left += count
@@ -55,7 +55,7 @@ class Command(BaseCommand):
             raise CommandError(f"{file}: {error.strerror}.") from None
         except WrongColumns as error:
             raise CommandError(f"{file}: {error}") from None
-        told = ", ".join(f"{counts[saved]} {saved.value}" for saved in Saved)
+        told = ", ".join(f"{counts[saved]} {saved.value}" for saved in SaveResult)
         self.stdout.write(f"Products: {told}. Failed lines: {failed}." + " (Dry run.)" * dry_run)
         if pictures_left:
             self.stdout.write(f"Images left out: {pictures_left}. Use --images to give their folder.")

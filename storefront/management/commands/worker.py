@@ -29,11 +29,11 @@ class Worker(threading.Thread):
 
     def stop(self) -> None:
         self._stopped = True
-        outbox.news.set()
+        outbox.new_messages.set()
 
     def run(self) -> None:
         while not self._stopped:
-            outbox.news.clear()
+            outbox.new_messages.clear()
             close_old_connections()
             try:
                 self.work()
@@ -41,7 +41,7 @@ class Worker(threading.Thread):
                 logger.exception("The worker failed and continues.")
             finally:
                 close_old_connections()
-            outbox.news.wait(self.PAUSE)
+            outbox.new_messages.wait(self.PAUSE)
         connections.close_all()
 
     def work(self) -> None:

@@ -34,9 +34,9 @@ GUEST = CartKey()
 
 @pytest.fixture(autouse=True)
 def _nobody_s_password_of_this_test():
-    accounts._nobodys_password.cache_clear()
+    accounts._dummy_hash.cache_clear()
     yield
-    accounts._nobodys_password.cache_clear()
+    accounts._dummy_hash.cache_clear()
 
 
 @pytest.fixture
@@ -416,7 +416,7 @@ def hashes(monkeypatch):
         made.append(salt)
         return encode(self, password, salt)
 
-    accounts._nobodys_password()
+    accounts._dummy_hash()
     monkeypatch.setattr(MD5PasswordHasher, "encode", encoded)
     return made
 

@@ -72,7 +72,7 @@ def test_rows_come_with_what_is_related(cart, statements):
 
 def test_one_that_locks_runs_in_a_transaction_only(transactional_db, cart):
     assert not connection.in_atomic_block
-    for lock in (lambda: carts.lock(key=carts.CartKey(code=cart.code)), lambda: locks.order_of(key=uuid4())):
+    for lock in (lambda: carts.lock(key=carts.CartKey(code=cart.code)), lambda: locks.order_by_id(order_id=uuid4())):
         for _ in range(2):
             with pytest.raises(RuntimeError, match="transaction"):
                 lock()

@@ -50,7 +50,7 @@ def new_order(placed_order):
     """Orders of 20.00, of a variant whose stock came by a count."""
     variant, shipping = VariantFactory(stock__on_hand=0, price=Decimal(20)), ShippingMethodFactory(price=0)
     with transaction.atomic():
-        stock.count(variants={variant: (StockPolicy.DENY, 1_000)}, actor=None, now=NOW)
+        stock.record_count(variants={variant: (StockPolicy.DENY, 1_000)}, actor=None, now=NOW)
     return lambda: placed_order({variant: 1}, shipping=shipping)
 
 
@@ -94,7 +94,7 @@ def tell(gateway, event):
 
 
 def look_into_events(now=NOW):
-    handlers = {kind: lambda *_: None for kind in HANDLERS} | {payments.EVENT: payments.look_into}
+    handlers = {kind: lambda *_: None for kind in HANDLERS} | {payments.EVENT: payments.process_event}
     outbox.relay(handlers=handlers, clock=lambda: now)
 
 

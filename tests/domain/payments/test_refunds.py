@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 from django.db import connections
+from django.db.models import F
 
 from domain.base.errors import DomainError, InvalidInput, NotFound, RequestIdReused
 from domain.payments import gateways, payments, refunds
@@ -95,6 +96,17 @@ def test_parts_go_back_until_nothing_is_left(payment, variant):
     books_agree()
 
 
+def test_parts_that_binary_fractions_cannot_add_up_come_to_the_whole(paid_order):
+    cents = paid_order({VariantFactory(price=Decimal("0.3")): 1}, shipping=ShippingMethodFactory(price=0))
+    payment = cents.payments.get()
+    for number, part in enumerate(["0.1", "0.2"]):
+        give(payment, part, str(number))
+    payment.refresh_from_db()
+    cents.refresh_from_db()
+    assert (payment.refunded, cents.state) == (payment.amount, OrderState.REFUNDED)
+    assert Payment.objects.filter(refunded=F("amount")).exists()
+
+
 @pytest.mark.parametrize("restock", [True, False])
 @pytest.mark.parametrize("shipped", [True, False])
 def test_goods_are_on_the_shelf_again_or_written_off(payment, variant, restock, shipped):
@@ -176,7 +188,7 @@ def test_what_a_gateway_refuses_is_noted_and_can_be_given_otherwise(payment, mon
     event = Order.objects.get().events.last()
     assert (event.kind, event.message) == (
         OrderEventKind.REFUND_DUE,
-        "40.00 EUR could not be given back: The account is closed.",
+        "The refund of 40.00 EUR failed: The account is closed.",
     )
     assert Payment.objects.get().refunded == 0
     assert give(payment, request_id="2").amount == 100

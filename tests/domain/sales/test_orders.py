@@ -489,7 +489,7 @@ def test_order_moves_only_along_the_table(placed_order, state, to):
     order.refresh_from_db()
 
     def move():
-        orders.move(order=order, to=to, kind=OrderEventKind.SHIPPED, message="", actor=None, now=NOW)
+        orders.change_state(order=order, to=to, kind=OrderEventKind.SHIPPED, message="", actor=None, now=NOW)
 
     if (state, to) in ALLOWED:
         move()
@@ -503,5 +503,5 @@ def test_order_moves_only_along_the_table(placed_order, state, to):
 @pytest.mark.parametrize(("to", "left"), [(OrderState.CANCELLED, 0), (OrderState.EXPIRED, 0), (OrderState.PAID, 1)])
 def test_stock_is_given_back_by_orders_that_end_unpaid(placed_order, to, left):
     order = placed_order({VariantFactory(): 1})
-    orders.move(order=order, to=to, kind=OrderEventKind.PAID, message="", actor=None, now=NOW)
+    orders.change_state(order=order, to=to, kind=OrderEventKind.PAID, message="", actor=None, now=NOW)
     assert list(reserved().values()) == [left]

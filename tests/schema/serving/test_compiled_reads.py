@@ -70,7 +70,7 @@ def goods():
             )
             if each % 2:
                 VariantPriceFactory(variant=variant, currency_id="USD", price=99 + each, compare_at_price=200 + number)
-        products.refresh(product=product)
+        products.refresh_derived(product=product)
 
 
 @pytest.fixture
