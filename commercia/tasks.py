@@ -11,10 +11,10 @@ from domain.jobs.handlers import HANDLERS
 @shared_task
 def relay() -> int:
     """Delivers what is due in the outbox, for as long as one task may take; the next one goes on."""
-    return outbox.relay(HANDLERS, clock=timezone.now, most=200)
+    return outbox.relay(handlers=HANDLERS, clock=timezone.now, most=200)
 
 
 @shared_task
 def run_clock(name: str) -> int:
     """Runs one of `domain.jobs.clocks.CLOCKS`."""
-    return clocks.run(name, timezone.now())
+    return clocks.run(name=name, now=timezone.now())

@@ -127,7 +127,7 @@ def paid_order(placed_order) -> Callable[..., models.Order]:
         payments.start(
             order_id=order.pk,
             viewer=None,
-            receipt=orders.receipt(order),
+            receipt=orders.receipt(order=order),
             provider=models.PaymentProvider.TEST,
             method="ok",
             now=factories.NOW,
@@ -144,7 +144,7 @@ def delivered(mailoutbox) -> Callable[[], list[EmailMessage]]:
 
     def deliver() -> list[EmailMessage]:
         before = len(mailoutbox)
-        outbox.relay(HANDLERS, clock=lambda: factories.NOW.replace(year=2099))
+        outbox.relay(handlers=HANDLERS, clock=lambda: factories.NOW.replace(year=2099))
         return list(mailoutbox[before:])
 
     return deliver

@@ -18,7 +18,7 @@ ADDRESS = models.Address(name="Ada", line1="Am Hafen 1", city="Hamburg", postal_
 
 def totals(cart: models.Cart, now: datetime = NOW) -> pricing.Totals:
     """What a cart costs."""
-    return priced_cart.quote(priced_cart.load(cart), now=now).totals
+    return priced_cart.quote(cart=priced_cart.load(cart=cart), now=now).totals
 
 
 class UserFactory(DjangoModelFactory):
@@ -62,7 +62,7 @@ class VariantFactory(DjangoModelFactory):
     def stock(self: Any, create: bool, extracted: Any, **values: Any) -> None:
         models.Stock.objects.create(variant_id=self.pk, **{"on_hand": 10, **values})
         self.refresh_from_db()
-        products.refresh(self.product)
+        products.refresh(product=self.product)
 
 
 class ImageFactory(DjangoModelFactory):

@@ -74,10 +74,10 @@ def register(
     Raises InvalidInput, RateLimited. An e-mail that another account has proven hinders nothing:
     a mail tells its owner.
     """
-    email = contact.email(email)
+    email = contact.email(given=email)
     user = User(claimed_email=email, name=_checked_name(name), joined_at=now)
     _check_password(password, user)
-    throttle.count("register", address=client.address, account=email, now=now)
+    throttle.count(action="register", address=client.address, account=email, now=now)
     user.set_password(password)
     while True:
         known = _accounts(email)
@@ -92,12 +92,12 @@ def register(
 @transaction.atomic(durable=True)
 def _created(*, user: User, known: list[User]) -> bool:
     """False when another account with the e-mail came first: it may be the same person's."""
-    locks.email(user.claimed_email)
+    locks.email(address=user.claimed_email)
     if _accounts(user.claimed_email) != known:
         return False
     user.save(force_insert=True)
     if known and known[0].email:
-        outbox.put("account_known", {"to": user.claimed_email}, now=user.joined_at)
+        outbox.put(kind="account_known", payload={"to": user.claimed_email}, now=user.joined_at)
     else:
         _owe_proof(user, now=user.joined_at)
     return True
@@ -105,13 +105,13 @@ def _created(*, user: User, known: list[User]) -> bool:
 
 def login(*, email: str, password: str, cart: carts.CartKey, client: Client, now: datetime) -> LoggedIn:
     """Begins a session and merges the guest's cart. Raises InvalidCredentials, RateLimited, InvalidInput."""
-    email = contact.email(email)
-    throttle.count("login", address=client.address, account=email, now=now)
+    email = contact.email(given=email)
+    throttle.count(action="login", address=client.address, account=email, now=now)
     user = _matching(_accounts(email), password)
     if user is None:
         raise InvalidCredentials("The e-mail or the password is wrong.")
     if user.email:  # Whoever only claims it could win the owner's attempts back with a password of their own.
-        throttle.forgive("login", address=client.address, account=email, now=now)
+        throttle.forgive(action="login", address=client.address, account=email, now=now)
     return _enter(user, cart=cart, client=client, now=now)
 
 
@@ -141,7 +141,7 @@ def _enter(user: User, *, cart: carts.CartKey, client: Client, now: datetime) ->
 @transaction.atomic(durable=True)
 def _begun(*, user: User, client: Client, now: datetime) -> Entry:
     """Begins a session, if the password that was verified is still the user's."""
-    locked = locks.user(User.objects.filter(pk=user.pk, token_version=user.token_version, is_active=True))
+    locked = locks.user(candidates=User.objects.filter(pk=user.pk, token_version=user.token_version, is_active=True))
     if locked is None:
         raise InvalidCredentials("The e-mail or the password is wrong.")
     locked.last_login = now
@@ -171,8 +171,10 @@ def verify_email(*, token: str) -> User:
 
 @transaction.atomic(durable=True)
 def _verified(*, user_id: UUID, email: str) -> User:
-    locks.email(email)
-    user = locks.user(User.objects.filter(Q(email=email) | Q(claimed_email=email), pk=user_id, is_active=True))
+    locks.email(address=email)
+    user = locks.user(
+        candidates=User.objects.filter(Q(email=email) | Q(claimed_email=email), pk=user_id, is_active=True)
+    )
     if user is None:
         raise _link_expired()
     if not (user.email or _proven(user)):
@@ -191,13 +193,13 @@ def _proven(user: User) -> bool:
 
 def request_password_reset(*, email: str, client: Client, now: datetime) -> None:
     """Sends a mail to the address, whether it has an account or not. Raises InvalidInput, RateLimited."""
-    email = contact.email(email)
-    throttle.count("reset", address=client.address, account=email, now=now)
+    email = contact.email(given=email)
+    throttle.count(action="reset", address=client.address, account=email, now=now)
     user = next(iter(_accounts(email)), None)
     if user is None:
-        outbox.put("account_unknown", {"to": email}, now=now)
+        outbox.put(kind="account_unknown", payload={"to": email}, now=now)
     else:
-        outbox.put("password_reset", {"to": email, "user": str(user.pk)}, now=now)
+        outbox.put(kind="password_reset", payload={"to": email, "user": str(user.pk)}, now=now)
 
 
 def reset_password(*, token: str, password: str, cart: carts.CartKey, client: Client, now: datetime) -> LoggedIn:
@@ -232,8 +234,8 @@ def _with_password(user: User, password: str, *, client: Client, now: datetime, 
 @transaction.atomic(durable=True)
 def _changed(*, user: User, version: str, client: Client, now: datetime, proves: bool) -> Entry:
     if user.claimed_email:
-        locks.email(user.claimed_email)
-    locked = locks.user(User.objects.filter(pk=user.pk, token_version=version, is_active=True))
+        locks.email(address=user.claimed_email)
+    locked = locks.user(candidates=User.objects.filter(pk=user.pk, token_version=version, is_active=True))
     if locked is None:  # It was changed by another request in the meantime.
         raise _link_expired()
     locked.password, locked.token_version, locked.last_login = user.password, user.token_version, now
@@ -245,10 +247,10 @@ def _changed(*, user: User, version: str, client: Client, now: datetime, proves:
 
 def _confirm(user: User, password: str, *, field: str, client: Client, now: datetime) -> None:
     """That it is the user who asks, and not who found their session open."""
-    throttle.count("login", address=client.address, account=str(user.pk), now=now)
+    throttle.count(action="login", address=client.address, account=str(user.pk), now=now)
     if _matching([user], password) is None:
         raise InvalidCredentials("The password is wrong.", field=[field])
-    throttle.forgive("login", address=client.address, account=str(user.pk), now=now)
+    throttle.forgive(action="login", address=client.address, account=str(user.pk), now=now)
 
 
 def _check_password(password: str, user: User) -> None:
@@ -257,19 +259,19 @@ def _check_password(password: str, user: User) -> None:
     try:
         validate_password(password, user)
     except ValidationError as error:
-        raise_all([InvalidInput(message, field=["password"]) for message in error.messages])
+        raise_all(errors=[InvalidInput(message, field=["password"]) for message in error.messages])
 
 
 def _owe_proof(user: User, *, now: datetime) -> None:
-    outbox.put("email_proof", {"to": user.claimed_email, "user": str(user.pk)}, now=now)
+    outbox.put(kind="email_proof", payload={"to": user.claimed_email, "user": str(user.pk)}, now=now)
 
 
-def proof_link(user: User) -> str:
+def proof_link(*, user: User) -> str:
     """Where the mail leads that lets a user prove the e-mail they claim: a path of the storefront."""
     return f"/verify-email?token={signing.dumps({'user': str(user.pk), 'email': user.claimed_email}, salt=_PROOF)}"
 
 
-def reset_link(user: User) -> str:
+def reset_link(*, user: User) -> str:
     """Where the mail leads that lets a user set a new password: a path of the storefront."""
     token = signing.dumps({"user": str(user.pk), "version": user.token_version}, salt=_RESET)
     return f"/reset-password?token={token}"
@@ -308,7 +310,7 @@ def update_profile(*, user: User, name: str | None) -> None:
 
 def _own(user: User) -> None:
     """Locks the account of a request that may have come too late. Raises NotFound."""
-    if locks.user(User.objects.filter(pk=user.pk, is_active=True)) is None:
+    if locks.user(candidates=User.objects.filter(pk=user.pk, is_active=True)) is None:
         raise NotFound("There is no such account.")
 
 
@@ -318,7 +320,7 @@ def save_address(*, user: User, address_id: UUID | None, address: Address, now: 
 
     Raises AddressIncomplete, InvalidInput for the address, NotFound for the entry.
     """
-    address = contact.address(address, field=["address"])
+    address = contact.address(given=address, field=["address"])
     _own(user)
     if address_id is None:
         if user.addresses.count() >= MAX_ADDRESSES:
@@ -351,12 +353,12 @@ def delete_account(*, user: User, password: str, client: Client, now: datetime) 
 @transaction.atomic(durable=True)
 def forget(*, user: User) -> None:
     """Takes from an account whatever tells who its owner was, and the way in."""
-    locked = locks.user(User.objects.filter(pk=user.pk))
+    locked = locks.user(candidates=User.objects.filter(pk=user.pk))
     if locked is None:
         return
-    sessions.forget(locked)
+    sessions.forget(user=locked)
     locked.addresses.all().delete()
-    locks.carts(Cart.objects.filter(user=locked))
+    locks.carts(candidates=Cart.objects.filter(user=locked))
     # What an order needs of a checkout, it holds itself.
     Checkout.objects.filter(cart__user=locked).delete()
     Cart.objects.filter(user=locked, state=CartState.ACTIVE).update(state=CartState.ABANDONED)

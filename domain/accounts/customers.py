@@ -5,7 +5,7 @@ from django.db.models import Q, QuerySet
 from storefront.models import User
 
 
-def find(text: str) -> QuerySet[User]:
+def find(*, text: str) -> QuerySet[User]:
     """The accounts whose e-mail, proven or not, or whose name begins like this, in any case; none that is deleted,
     and no staff."""
     customers = User.objects.filter(is_staff=False).exclude(email=None, claimed_email="")

@@ -47,7 +47,7 @@ class Entry:
     refresh_token: str
 
 
-def alive(now: datetime) -> "QuerySet[Session]":
+def alive(*, now: datetime) -> "QuerySet[Session]":
     """The sessions that are good: not past their end, and begun under their user's present token version."""
     return Session.objects.filter(
         expires_at__gt=now, user__is_active=True, token_version=F("user__token_version")
@@ -59,7 +59,7 @@ def begin(*, user: User, user_agent: str, replaces: str = "", now: datetime) -> 
 
     The user's oldest sessions above MAX_SESSIONS, and those that are over, are deleted.
     """
-    kept = alive(now).filter(user=user).values_list("pk", flat=True)[: MAX_SESSIONS - 1]
+    kept = alive(now=now).filter(user=user).values_list("pk", flat=True)[: MAX_SESSIONS - 1]
     _delete(Session.objects.filter(Q(user=user) & ~Q(pk__in=list(kept)) | _of_tokens([replaces])))
     session = Session.objects.create(
         user=user,
@@ -87,8 +87,8 @@ def refresh(*, refresh_token: str, now: datetime) -> Entry:
 @transaction.atomic(durable=True)
 def _replaced(*, refresh_token: str, now: datetime) -> Entry | None:
     """None for a token that was used before: its session has been ended."""
-    found = alive(now).filter(tokens__digest=_digest(refresh_token))
-    session = next(iter(locks.sessions(found.select_related("user"))), None)
+    found = alive(now=now).filter(tokens__digest=_digest(refresh_token))
+    session = next(iter(locks.sessions(candidates=found.select_related("user"))), None)
     if session is None:
         raise TokenExpired("This session is over. Log in again.")
     token = session.tokens.get(digest=_digest(refresh_token))
@@ -121,10 +121,10 @@ def end(*, session_id: UUID | None, refresh_tokens: Iterable[str]) -> None:
 def end_all(*, user: User) -> None:
     """Ends every session of the user, Django's own too, and whatever token they hold."""
     User.objects.filter(pk=user.pk).update(token_version=new_token_version())
-    forget(user)
+    forget(user=user)
 
 
-def forget(user: User) -> None:
+def forget(*, user: User) -> None:
     """Deletes the sessions of a user whose token version has just changed. Call inside that transaction."""
     _delete(user.sessions.all())
 
@@ -142,7 +142,7 @@ def _of_tokens(refresh_tokens: Iterable[str]) -> Q:
 
 def _delete(doomed: "QuerySet[Session]") -> int:
     """Locked first, for a session that is being refreshed gets a token while its others are deleted."""
-    keys = [session.pk for session in locks.sessions(doomed)]
+    keys = [session.pk for session in locks.sessions(candidates=doomed)]
     Session.objects.filter(pk__in=keys).delete()
     return len(keys)
 

@@ -56,7 +56,7 @@ LIMITS = {
 _COST_SECONDS = 10
 
 
-def count(action: str, *, address: str, account: str = "", now: datetime) -> None:
+def count(*, action: str, address: str, account: str = "", now: datetime) -> None:
     """Counts an attempt at one of LIMITS. Raises RateLimited if there were too many.
 
     `address` is the client's network address, `account` what names the account. Both are kept as digests only.
@@ -69,7 +69,7 @@ def count(action: str, *, address: str, account: str = "", now: datetime) -> Non
         raise _limited(limit, now)
 
 
-def check(action: str, *, address: str, now: datetime) -> None:
+def check(*, action: str, address: str, now: datetime) -> None:
     """Raises RateLimited if no attempt from the address is left; counts none."""
     limit = LIMITS[action]
     if _so_far(_key(action, ("", address), limit, now)) >= limit.address:
@@ -80,7 +80,7 @@ def _limited(limit: Limit, now: datetime) -> RateLimited:
     return RateLimited(retry_after=limit.seconds - int(now.timestamp()) % limit.seconds)
 
 
-def forgive(action: str, *, address: str, account: str, now: datetime) -> None:
+def forgive(*, action: str, address: str, account: str, now: datetime) -> None:
     """Forgets the attempts on an account, since its owner has come. Those from the address stay counted."""
     limit = LIMITS[action]
     keys = [_key(action, subject, limit, now) for subject, _ in _subjects(limit, address, account) if subject[0]]
@@ -110,7 +110,7 @@ class _Spent(Counter[str]):
 _spent = _Spent()
 
 
-def spend(units: int, *, by: str, now: datetime) -> None:
+def spend(*, units: int, by: str, now: datetime) -> None:
     """Takes units from what a viewer or an address may cost a minute. Raises RateLimited if they are used up.
 
     They are given out in parts, so that nobody spends a minute's at once, beside whom all others would wait. Counted in
@@ -121,7 +121,7 @@ def spend(units: int, *, by: str, now: datetime) -> None:
     part = settings.MAX_COST_PER_MINUTE * _COST_SECONDS // 60
     limit = Limit(seconds=_COST_SECONDS, address=max(part, settings.MAX_QUERY_COST))
     key = _key("cost", ("", by), limit, now)
-    counted = shared_cache.count(key, units, seconds=limit.seconds)
+    counted = shared_cache.count(key=key, number=units, seconds=limit.seconds)
     if counted is None:
         counted = _spent.take(key, units, int(now.timestamp()) // limit.seconds)
     if counted > limit.address:
@@ -178,6 +178,6 @@ def _counted_in_cache(key: str, seconds: int) -> int:
 def _counted_in_database(keys: list[str], limit: Limit, now: datetime) -> dict[str, int]:
     ends = datetime.fromtimestamp((int(now.timestamp()) // limit.seconds + 1) * limit.seconds, UTC)
     Attempts.objects.bulk_create([Attempts(key=key, count=0, expires_at=ends) for key in keys], ignore_conflicts=True)
-    before = {row.key: row.count for row in locks.attempts(keys)}
+    before = {row.key: row.count for row in locks.attempts(keys=keys)}
     Attempts.objects.filter(key__in=keys).update(count=F("count") + 1)
     return {key: count + 1 for key, count in before.items()}

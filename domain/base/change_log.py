@@ -26,25 +26,25 @@ class StaleVersion(DomainError):
         self.current = current
 
 
-def check_version(row: Versioned, seen: int | None) -> None:
+def check_version(*, row: Versioned, seen: int | None) -> None:
     """Raises StaleVersion for another version than was seen; None: whoever asks does not mind. Call with it locked."""
     if seen is not None and seen != row.version:
         raise StaleVersion(row)
 
 
-def columns(row: models.Model) -> dict[str, Any]:
+def columns(*, row: models.Model) -> dict[str, Any]:
     """What is told of a row: its columns, without those that follow from the others."""
     told = (field for field in row._meta.concrete_fields if field.name not in _FOLLOWS and not field.primary_key)
     return {field.name: field.value_from_object(row) for field in told}
 
 
-def between(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+def between(*, before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """What differs, by name: how it was, how it is. What is on one side alone is None on the other."""
     pairs = {name: (before.get(name), after.get(name)) for name in {**before, **after}}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def change(row: models.Model, action: ChangeAction, fields: Fields, *, actor: User | None, now: datetime) -> Change:
+def change(*, row: models.Model, action: ChangeAction, fields: Fields, actor: User | None, now: datetime) -> Change:
     """The row of the audit. What was never there, nor is, is left out; long texts are cut."""
     told = {name: [_short(value) for value in pair] for name, pair in fields.items() if any(_says(it) for it in pair)}
     kind, label = type(row).__name__, str(row)[:300]

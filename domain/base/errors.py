@@ -39,7 +39,7 @@ class RequestIdReused(DomainError):
     code = "REQUEST_ID_REUSED"
 
 
-def raise_all(errors: Sequence[DomainError]) -> None:
+def raise_all(*, errors: Sequence[DomainError]) -> None:
     """Raises what was collected: nothing, the one error, or all of them as a group."""
     if len(errors) == 1:
         raise errors[0]

@@ -61,7 +61,7 @@ _STOCK = Lock(lambda variants: Stock.objects.filter(variant__id__in=variants), v
 _ORDER = Lock(lambda order: Order.objects.filter(pk=order), order=db.UUIDField())
 
 
-def email(address: str) -> None:
+def email(*, address: str) -> None:
     """Locks an e-mail address, whether an account has it or not, until the transaction ends."""
     connection = transaction.get_connection()
     if not connection.in_atomic_block:
@@ -72,77 +72,77 @@ def email(address: str) -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [int.from_bytes(digest[:8], signed=True)])
 
 
-def attempts(keys: Iterable[str]) -> list[Attempts]:
+def attempts(*, keys: Iterable[str]) -> list[Attempts]:
     """Locks counters, by key."""
     return list(_locked(Attempts.objects.filter(pk__in=list(keys))))
 
 
-def user(candidates: db.QuerySet[User]) -> User | None:
+def user(*, candidates: db.QuerySet[User]) -> User | None:
     """Locks the account that the query finds, and with it the right to begin and end its sessions."""
     return _locked(candidates).first()
 
 
-def sessions(candidates: db.QuerySet[Session]) -> list[Session]:
+def sessions(*, candidates: db.QuerySet[Session]) -> list[Session]:
     """Locks the sessions that the query finds, by primary key, and with them their refresh tokens."""
     return list(_locked(candidates))
 
 
-def carts(candidates: db.QuerySet[Cart]) -> list[Cart]:
+def carts(*, candidates: db.QuerySet[Cart]) -> list[Cart]:
     """Locks the carts that the query finds, by primary key."""
     return list(_locked(candidates))
 
 
-def cart(candidates: db.QuerySet[Cart]) -> Cart | None:
+def cart(*, candidates: db.QuerySet[Cart]) -> Cart | None:
     """Locks the cart that the query finds; None when there is none (any more)."""
     return _locked(candidates).first()
 
 
-def order(candidates: db.QuerySet[Order]) -> Order | None:
+def order(*, candidates: db.QuerySet[Order]) -> Order | None:
     """Locks the order that the query finds."""
     return _locked(candidates).first()
 
 
-def order_of(key: UUID) -> Order | None:
+def order_of(*, key: UUID) -> Order | None:
     """Locks the order that has this primary key."""
     return _ORDER.first(order=key)
 
 
-def product(candidates: db.QuerySet[Product]) -> Product | None:
+def product(*, candidates: db.QuerySet[Product]) -> Product | None:
     """Locks the product that the query finds, and with it the right to write its variants."""
     return _locked(candidates).first()
 
 
-def products(candidates: db.QuerySet[Product]) -> list[Product]:
+def products(*, candidates: db.QuerySet[Product]) -> list[Product]:
     """Locks the products that the query finds, by primary key, and with them the right to write their variants."""
     return list(_locked(candidates))
 
 
-def categories(candidates: db.QuerySet[Category]) -> list[Category]:
+def categories(*, candidates: db.QuerySet[Category]) -> list[Category]:
     """Locks the categories that the query finds, by primary key, and with them the right to hang something on them."""
     return list(_locked(candidates))
 
 
-def image_upload(candidates: db.QuerySet[ImageUpload]) -> ImageUpload | None:
+def image_upload(*, candidates: db.QuerySet[ImageUpload]) -> ImageUpload | None:
     """Locks the upload that the query finds, and with it the right to attach or to discard it."""
     return _locked(candidates).first()
 
 
-def discounts(candidates: db.QuerySet[Discount]) -> list[Discount]:
+def discounts(*, candidates: db.QuerySet[Discount]) -> list[Discount]:
     """Locks the discounts that the query finds, by primary key, and with them the right to count their uses."""
     return list(_locked(candidates))
 
 
-def stock(variant_ids: Iterable[int]) -> list[Stock]:
+def stock(*, variant_ids: Iterable[int]) -> list[Stock]:
     """Locks these variants' stock rows, by primary key, so that no two buyers wait for each other."""
     return _STOCK.all(variants=list(variant_ids))
 
 
-def row(candidates: db.QuerySet[Row]) -> Row | None:
+def row(*, candidates: db.QuerySet[Row]) -> Row | None:
     """Locks a row of the shop's terms that staff change: alone, in no order with others."""
     return _locked(candidates).first()
 
 
-def due_message(candidates: db.QuerySet[OutboxMessage]) -> OutboxMessage | None:
+def due_message(*, candidates: db.QuerySet[OutboxMessage]) -> OutboxMessage | None:
     """Locks the message that comes first, has been due longest and that nobody else is taking: alone."""
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError(_NO_TRANSACTION)

@@ -8,7 +8,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 
 
-def send(template: str, *, to: str, key: str, link: str, **context: Any) -> None:
+def send(*, template: str, to: str, key: str, link: str, **context: Any) -> None:
     """Sends `mail/<template>.txt` and `.html` now. Raises what the mail server's connection raises.
 
     `link` is a path of the storefront. `key` becomes the Message-ID: where a mail went out and its sender died

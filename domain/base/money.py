@@ -18,20 +18,20 @@ PRECISION = 60
 
 
 @lru_cache(maxsize=64)
-def smallest_unit(currency: str) -> Decimal:
+def smallest_unit(*, currency: str) -> Decimal:
     """The currency's smallest coin: EUR 0.01, JPY 1, KWD 0.001."""
-    return Decimal(1).scaleb(-exponent(currency))
+    return Decimal(1).scaleb(-exponent(currency=currency))
 
 
-def exponent(currency: str) -> int:
+def exponent(*, currency: str) -> int:
     """How many decimals the currency has: EUR 2, JPY 0, KWD 3."""
     return _EXPONENTS.get(currency, 2)
 
 
-def quantize(amount: Decimal, currency: str) -> Decimal:
+def quantize(*, amount: Decimal, currency: str) -> Decimal:
     """Rounds half up to the currency's smallest unit."""
     with localcontext(prec=PRECISION):
-        return amount.quantize(smallest_unit(currency), ROUND_HALF_UP)
+        return amount.quantize(smallest_unit(currency=currency), ROUND_HALF_UP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +43,20 @@ class Exchange:
 
     def __call__(self, amount: Decimal) -> Decimal:
         with localcontext(prec=PRECISION):
-            return quantize(amount * self.rate, self.currency)
+            return quantize(amount=amount * self.rate, currency=self.currency)
 
     def least_that_shows(self, amount: Decimal) -> Decimal:
         """The least amount in the shop's currency, as columns hold it, that is shown as `amount` or more."""
         with localcontext(prec=PRECISION):
-            shown = amount.quantize(smallest_unit(self.currency), ROUND_CEILING)
-            return ((shown - smallest_unit(self.currency) / 2) / self.rate).quantize(_COLUMN_UNIT, ROUND_CEILING)
+            shown = amount.quantize(smallest_unit(currency=self.currency), ROUND_CEILING)
+            return ((shown - smallest_unit(currency=self.currency) / 2) / self.rate).quantize(
+                _COLUMN_UNIT, ROUND_CEILING
+            )
 
     def most_that_shows(self, amount: Decimal) -> Decimal:
         """The greatest amount in the shop's currency, as columns hold it, that is shown as `amount` or less."""
         with localcontext(prec=PRECISION):
-            above = amount.quantize(smallest_unit(self.currency), ROUND_FLOOR) + smallest_unit(self.currency)
+            above = amount.quantize(smallest_unit(currency=self.currency), ROUND_FLOOR) + smallest_unit(
+                currency=self.currency
+            )
         return self.least_that_shows(above) - _COLUMN_UNIT

@@ -27,7 +27,7 @@ _KEPT = timedelta(days=14)
 news = Event()
 
 
-def put(kind: str, payload: Mapping[str, Any], *, now: datetime, priority: int = 0) -> None:
+def put(*, kind: str, payload: Mapping[str, Any], now: datetime, priority: int = 0) -> None:
     """Owes something from now on, if the transaction around it ends well. The lower the priority, the sooner."""
     message = OutboxMessage(
         kind=kind,
@@ -46,12 +46,12 @@ def lease() -> timedelta:
     return timedelta(seconds=settings.OUTBOX_LEASE_SECONDS)
 
 
-def back_off(attempts: int) -> timedelta:
+def back_off(*, attempts: int) -> timedelta:
     """How long to wait after so many failures: half a minute, doubled each time, six hours at most."""
     return timedelta(seconds=min(30 * 2 ** (attempts - 1), 6 * 3600))
 
 
-def relay(handlers: Mapping[str, Handler], *, clock: Callable[[], datetime], most: int = 1_000) -> int:
+def relay(*, handlers: Mapping[str, Handler], clock: Callable[[], datetime], most: int = 1_000) -> int:
     """Delivers what is due, one message after the other, and says how many it tried.
 
     Several may relay at once, in threads, processes or on hosts: each message is one's own while its lease lasts.
@@ -83,7 +83,7 @@ def _due(now: datetime) -> QuerySet[OutboxMessage]:
 
 @transaction.atomic(durable=True)
 def _take(*, now: datetime) -> OutboxMessage | None:
-    message = locks.due_message(_due(now))
+    message = locks.due_message(candidates=_due(now))
     if message is not None:
         message.attempts += 1
         message.due_at = now + lease()
@@ -94,7 +94,7 @@ def _take(*, now: datetime) -> OutboxMessage | None:
 def _failed(*, message: OutboxMessage, error: str, now: datetime) -> None:
     over = message.attempts >= MAX_ATTEMPTS
     OutboxMessage.objects.filter(pk=message.pk, delivered_at=None).update(
-        due_at=now + back_off(message.attempts), given_up_at=now if over else None, error=error[:2000]
+        due_at=now + back_off(attempts=message.attempts), given_up_at=now if over else None, error=error[:2000]
     )
 
 

@@ -3,7 +3,7 @@
     _LINES = Statement(lambda cart: CartLine.objects.filter(cart=cart), cart=UUIDField())
     lines = _LINES.all(cart=key)
     insert(*lines)
-    update(line, "quantity")
+    update(row=line, fields=["quantity"])
 
 Worth it where buyers wait, for statements that differ in nothing but values.
 """
@@ -129,10 +129,10 @@ def insert(*rows: db.Model) -> None:
         row._state.adding, row._state.db = False, connection.alias
 
 
-def update(row: db.Model, *names: str) -> None:
+def update(*, row: db.Model, fields: Sequence[str]) -> None:
     """Writes these fields of a row that is there. No signals are sent. Raises DatabaseError if it is gone."""
-    sql, fields = _change(type(row), names)
-    params = [_value(field, row, add=False) for field in fields]
+    sql, written = _change(type(row), tuple(fields))
+    params = [_value(field, row, add=False) for field in written]
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         if not cursor.rowcount:
@@ -180,7 +180,7 @@ class ByKey(db.Expression):
         return f"CASE {key} {cases} END", [each for pair in self._values.items() for each in pair]
 
 
-def attach(row: db.Model, name: str, related: Iterable[db.Model]) -> None:
+def attach(*, row: db.Model, name: str, related: Iterable[db.Model]) -> None:
     """Has the row know what is related to it by that name, as if it had been prefetched."""
     rows = getattr(row, name).all()
     rows._result_cache, rows._prefetch_done = list(related), True

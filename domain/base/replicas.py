@@ -29,7 +29,7 @@ _turns = itertools.count()
 _chosen: ContextVar[str] = ContextVar("database", default=PRIMARY)
 
 
-def read(ask: Callable[[], Found]) -> Found:
+def read(*, ask: Callable[[], Found]) -> Found:
     """What `ask` finds in one of the replicas, or in the primary where none answers.
 
     When a replica fails on the way, the rest is read from the primary, and then all of it once more.

@@ -18,25 +18,25 @@ _LEFT_ALONE = 5.0
 _away_until = 0.0
 
 
-def get(key: str) -> Any:
+def get(*, key: str) -> Any:
     """What was kept; None when there is nothing."""
     return _asked(lambda: cache.get(key), None)
 
 
-def keep(key: str, value: Any, *, seconds: float) -> None:
+def keep(*, key: str, value: Any, seconds: float) -> None:
     _asked(lambda: cache.set(key, value, int(seconds)), None)
 
 
-def claim(key: str, *, seconds: int) -> bool:
+def claim(*, key: str, seconds: int) -> bool:
     """Whether nobody else has claimed it; true, too, where there is nobody to ask."""
     return _asked(lambda: cache.add(key, 1, seconds), True)  # noqa: FBT003 (what to answer without Redis)
 
 
-def forget(key: str) -> None:
+def forget(*, key: str) -> None:
     _asked(lambda: cache.delete(key), None)
 
 
-def count(key: str, number: int, *, seconds: int) -> int | None:
+def count(*, key: str, number: int, seconds: int) -> int | None:
     """The sum of what was counted so far and the number; None where nobody counts."""
 
     def counted() -> int:

@@ -50,18 +50,18 @@ class NotTaken(Exception):
     """The endpoint did not take the event: it is sent again later."""
 
 
-def order_is(order: Order, *, now: datetime) -> None:
+def order_is(*, order: Order, now: datetime) -> None:
     """Owes the news that an order has come to its state to whoever wants it. Call inside a transaction."""
-    about(order, _OF_STATE[OrderState(order.state)], now=now)
+    about(order=order, topic=_OF_STATE[OrderState(order.state)], now=now)
 
 
-def about(order: Order, topic: WebhookTopic, *, now: datetime) -> None:
+def about(*, order: Order, topic: WebhookTopic, now: datetime) -> None:
     """Owes this news of an order to whoever wants it. Call inside a transaction."""
     if endpoints := _wanting(topic):
         _owe(endpoints, topic, {"order": _told(order)}, now=now)
 
 
-def stock_is_low(left: Mapping[ProductVariant, int], *, now: datetime) -> None:
+def stock_is_low(*, left: Mapping[ProductVariant, int], now: datetime) -> None:
     """Owes the news that so many units can still be promised of these variants. Call inside a transaction."""
     if left and (endpoints := _wanting(WebhookTopic.STOCK_LOW)):
         for variant, available in left.items():
@@ -78,10 +78,10 @@ def test(*, endpoint: WebhookEndpoint, now: datetime) -> None:
 def send_again(*, deliveries: Iterable[UUID], now: datetime) -> None:
     """Owes these events once more, as they were: their ids are the same."""
     for delivery in WebhookDelivery.objects.filter(pk__in=deliveries):
-        outbox.put(KIND, {"delivery": str(delivery.pk)}, now=now, priority=1)
+        outbox.put(kind=KIND, payload={"delivery": str(delivery.pk)}, now=now, priority=1)
 
 
-def sign(secret: str, *, id: str, timestamp: int, body: str) -> str:
+def sign(*, secret: str, id: str, timestamp: int, body: str) -> str:
     """The signature of Standard Webhooks, version 1: HMAC-SHA256 of id, seconds since 1970, and the body."""
     key = base64.b64decode(secret.removeprefix("whsec_"))
     digest = hmac.new(key, f"{id}.{timestamp}.{body}".encode(), hashlib.sha256).digest()
@@ -97,7 +97,7 @@ def deliver(payload: Mapping[str, Any], _: str, now: datetime) -> None:
     if delivery.endpoint.resting_until and delivery.endpoint.resting_until > now:
         raise NotTaken("The endpoint did not answer a moment ago.")
     timestamp = int(now.timestamp())
-    signature = sign(delivery.endpoint.secret, id=str(delivery.pk), timestamp=timestamp, body=delivery.body)
+    signature = sign(secret=delivery.endpoint.secret, id=str(delivery.pk), timestamp=timestamp, body=delivery.body)
     headers = {
         "content-type": "application/json",
         "user-agent": "Commercia",
@@ -107,7 +107,9 @@ def deliver(payload: Mapping[str, Any], _: str, now: datetime) -> None:
     }
     status, text = None, ""
     try:
-        answer = public_http.post(delivery.endpoint.url, body=delivery.body.encode(), headers=headers, seconds=_SECONDS)
+        answer = public_http.post(
+            url=delivery.endpoint.url, body=delivery.body.encode(), headers=headers, seconds=_SECONDS
+        )
         status, text = answer.status, answer.text
     except public_http.NoAnswer as error:
         WebhookEndpoint.objects.filter(pk=delivery.endpoint_id).update(resting_until=now + _REST)
@@ -137,14 +139,14 @@ def _owe(endpoints: Iterable[WebhookEndpoint], topic: WebhookTopic, data: Mappin
             {"type": topic, "timestamp": now.isoformat(), "data": data}, ensure_ascii=False, separators=(",", ":")
         )
         delivery.save(force_insert=True)
-        outbox.put(KIND, {"delivery": str(delivery.pk)}, now=now, priority=1)
+        outbox.put(kind=KIND, payload={"delivery": str(delivery.pk)}, now=now, priority=1)
 
 
 def _told(order: Order) -> dict[str, Any]:
     """An order as other systems need it to send and to book it; amounts as text, in its currency."""
 
     def money(amount: Any) -> str:
-        return str(quantize(amount, order.currency))
+        return str(quantize(amount=amount, currency=order.currency))
 
     amounts = ("subtotal", "discount", "shipping", "net", "tax", "total")
     return {

@@ -63,7 +63,7 @@ class ProductState(Enum):
     ARCHIVED = "ARCHIVED"
 
 
-def state(product: Product, *, now: datetime) -> ProductState:
+def state(*, product: Product, now: datetime) -> ProductState:
     """Whether buyers see a product, and why not."""
     if product.archived_at is not None:
         return ProductState.ARCHIVED
@@ -154,7 +154,7 @@ def _hangs_below(categories: db.QuerySet[Category]) -> db.Q:
     return db.Q(pk__in=Product.categories.through.objects.filter(hangs).values("product_id"))
 
 
-def variants_wanted(wanted: ProductFilter) -> db.QuerySet[ProductVariant]:
+def variants_wanted(*, wanted: ProductFilter) -> db.QuerySet[ProductVariant]:
     """The variants that have every option that is wanted, and can be had if that is."""
     variants = ProductVariant.objects.filter(is_withdrawn=False)
     for option in wanted.options:
@@ -172,6 +172,8 @@ def _has_variant(wanted: ProductFilter) -> db.Q:
     def among(variants: db.QuerySet[ProductVariant]) -> db.Q:
         return db.Q(db.Exists(variants.filter(product=db.OuterRef("pk"))))
 
-    found = among(variants_wanted(wanted))
+    found = among(variants_wanted(wanted=wanted))
     # Not available: it has the options, and none of those variants can be had.
-    return found & ~among(variants_wanted(replace(wanted, available=True))) if wanted.available is False else found
+    return (
+        found & ~among(variants_wanted(wanted=replace(wanted, available=True))) if wanted.available is False else found
+    )

@@ -25,14 +25,14 @@ def save(
 
     Raises InvalidInput, for a parent that is below it too; NotFound, StaleVersion.
     """
-    locks.categories(Category.objects.all())  # So that no two moves together make a loop of the tree.
+    locks.categories(candidates=Category.objects.all())  # So that no two moves together make a loop of the tree.
     if key is None and not values.get("slug"):
-        values = {**values, "slug": slug_of(str(values.get("name") or ""))}
+        values = {**values, "slug": slug_of(name=str(values.get("name") or ""))}
     rows = Category.objects.all()
     before = None if key is None else rows.filter(pk=key).values_list("name", flat=True).first()
     row = crud.write(rows=rows, key=key, version=version, values=values, links={}, parts={}, actor=actor, now=now)
     if key is not None and row.name != before:
-        search.index(Product.objects.filter(categories=row))
+        search.index(products=Product.objects.filter(categories=row))
     return row
 
 
@@ -40,17 +40,19 @@ def save(
 def delete(*, key: int, version: int | None = None, actor: User | None, now: datetime) -> None:
     """Deletes a category on which nothing hangs. Raises NotFound, StaleVersion and InUse: a discount that loses the
     last category it covers would cover all goods."""
-    row = next((category for category in locks.categories(Category.objects.all()) if category.pk == key), None)
+    row = next(
+        (category for category in locks.categories(candidates=Category.objects.all()) if category.pk == key), None
+    )
     if row is None:
         raise NotFound("There is no such category.", field=["id"])
-    change_log.check_version(row, version)
+    change_log.check_version(row=row, seen=version)
     hanging = {"product": row.products, "discount": row.discounts, "category": row.children}
     if kinds := [kind for kind, rows in hanging.items() if rows.exists()]:
-        raise crud.in_use(kinds)
-    crud.remove(row, actor=actor, now=now)
+        raise crud.in_use(kinds=kinds)
+    crud.remove(row=row, actor=actor, now=now)
 
 
-def at(paths: Sequence[int | Path]) -> set[Category]:
+def at(*, paths: Sequence[int | Path]) -> set[Category]:
     """The categories with these keys, or at these paths of names from a root down; what is missing of a path is
     created. Call inside a transaction. Raises NotFound, InvalidInput."""
     keys = {path for path in paths if isinstance(path, int)}
@@ -60,9 +62,9 @@ def at(paths: Sequence[int | Path]) -> set[Category]:
     return found | {_at(path) for path in paths if not isinstance(path, int)}
 
 
-def hold(keys: Collection[int], *, field: str) -> None:
+def hold(*, keys: Collection[int], field: str) -> None:
     """Locks the categories on which something is about to be hung, so that they stay. Raises NotFound."""
-    if keys and len(locks.categories(Category.objects.filter(pk__in=keys))) < len(keys):
+    if keys and len(locks.categories(candidates=Category.objects.filter(pk__in=keys))) < len(keys):
         raise NotFound("There is no such category.", field=[field])
 
 
@@ -73,7 +75,7 @@ def _at(path: Path) -> Category:
         child = known.get((category.pk if category else None, name))
         if child is None:
             child = Category(parent=category, name=name, slug=_free_slug(path[:depth]))
-            crud.check(child, exclude=["parent"])
+            crud.check(row=child, exclude=["parent"])
             child.save()
         category = child
     if category is None:
@@ -81,13 +83,13 @@ def _at(path: Path) -> Category:
     return category
 
 
-def slug_of(name: str) -> str:
+def slug_of(*, name: str) -> str:
     return slugify(name, allow_unicode=True)[:90]
 
 
 def _free_slug(path: Sequence[str]) -> str:
     """The category's name if that is free, else its whole path, else that with a number."""
-    short, long = (slug_of(text) or "category" for text in (path[-1], " ".join(path)))
+    short, long = (slug_of(name=text) or "category" for text in (path[-1], " ".join(path)))
     taken = set(Category.objects.values_list("slug", flat=True))
     candidates = chain([short, long], (f"{long}-{number}" for number in count(2)))
     return next(slug for slug in candidates if slug not in taken)

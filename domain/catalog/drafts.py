@@ -1,5 +1,6 @@
 """What staff, or an import, want of products: said in parts, each of which can be left as it is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
@@ -76,13 +77,13 @@ class Revision:
     remove_categories: tuple[int, ...] = ()
 
 
-def given(draft: Any, *names: str) -> dict[str, Any]:
+def given(*, draft: Any, names: Sequence[str]) -> dict[str, Any]:
     """Those of its parts that are not kept, texts without spaces around."""
     values = {name: getattr(draft, name) for name in names if getattr(draft, name) is not KEEP}
     return {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
 
 
-def assign(row: Any, values: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+def assign(*, row: Any, values: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Sets what differs, and tells how it was and is."""
     changed = {name: (getattr(row, name), value) for name, value in values.items() if getattr(row, name) != value}
     for name, (_, value) in changed.items():
@@ -90,7 +91,7 @@ def assign(row: Any, values: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     return changed
 
 
-def numbered(prefix: str, suffix: str, values: tuple[str, ...]) -> dict[str, str]:
+def numbered(*, prefix: str, suffix: str, values: tuple[str, ...]) -> dict[str, str]:
     """The columns of option names (or values), those beyond the last empty."""
     padded = (*values, *[""] * (MAX_OPTIONS - len(values)))
     return {f"{prefix}{number}{suffix}": value for number, value in enumerate(padded, start=1)}

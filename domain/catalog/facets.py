@@ -94,7 +94,7 @@ class _Counts:
         variants: str = ""
         params: Sequence[Any] = ()
         if filter.options or filter.available is not None:
-            sql, params = variants_wanted(filter).values("pk").query.sql_with_params()
+            sql, params = variants_wanted(wanted=filter).values("pk").query.sql_with_params()
             variants = f"AND v.id IN ({sql})"
         for number in range(1, MAX_OPTIONS + 1):
             name, value = f"p.option{number}_name", f"v.option{number}"

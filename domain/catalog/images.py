@@ -23,10 +23,10 @@ _WAITS_FOR = timedelta(days=1)
 _AT_ONCE = 500
 
 
-def url(image: Image, size: ImageSize) -> str:
+def url(*, image: Image, size: ImageSize) -> str:
     """Where a picture is in that size; until every size is rendered, where the one file is that there is."""
     name = image.file.name if image.rendered_at is None else _public_name(image.upload_id, size)
-    return media.url(name or "")
+    return media.url(name=name or "")
 
 
 def _public_name(key: str | None, size: ImageSize) -> str:
@@ -48,7 +48,7 @@ def create_upload(*, filename: str, content_type: str, size: int, now: datetime)
     if len(filename) > _MAX_FILENAME:
         raise InvalidInput(f"At most {_MAX_FILENAME} characters.", field=["filename"])
     upload = ImageUpload(key=secrets.token_hex(16), filename=filename, created_at=now)
-    form = media.form(upload.key, content_type=content_type, most=size, now=now)
+    form = media.form(key=upload.key, content_type=content_type, most=size, now=now)
     upload.save(force_insert=True)
     return upload, form
 
@@ -58,7 +58,7 @@ def receive(*, key: str, policy: str, file: File[bytes], now: datetime) -> None:
     media.verify(key=key, policy=policy, size=file.size, now=now)
     if not ImageUpload.objects.filter(pk=key, discarded_at=None).exists():
         raise InvalidInput("There is no such upload any more.", field=["key"])
-    media.keep(key, file)
+    media.keep(key=key, content=file)
 
 
 def attach(
@@ -100,10 +100,10 @@ def attach(
 
 
 def _looked_into(key: str) -> Rendered:
-    content = media.original(key, most=settings.MAX_IMAGE_BYTES)
+    content = media.original(key=key, most=settings.MAX_IMAGE_BYTES)
     if content is None:
         raise InvalidInput("Nothing was uploaded by this key yet.")
-    return renditions.render(content, [ImageSize.DETAIL])
+    return renditions.render(content=content, sizes=[ImageSize.DETAIL])
 
 
 def take(*, product: Product, source: str, alt: str, content: bytes, position: int | None, now: datetime) -> Image:
@@ -112,7 +112,7 @@ def take(*, product: Product, source: str, alt: str, content: bytes, position: i
         raise InvalidInput(f"An address of at most {_MAX_SOURCE} characters.")
     if len(content) > settings.MAX_IMAGE_BYTES:
         raise InvalidInput(f"More than {settings.MAX_IMAGE_BYTES} bytes.")
-    rendered = renditions.render(content, [ImageSize.DETAIL])
+    rendered = renditions.render(content=content, sizes=[ImageSize.DETAIL])
     key = _kept(content, now=now)
     _publish(key, rendered)
     return _attach(
@@ -130,13 +130,13 @@ def take(*, product: Product, source: str, alt: str, content: bytes, position: i
 def _kept(content: bytes, *, now: datetime) -> str:
     """The key of a new original."""
     upload = ImageUpload.objects.create(key=secrets.token_hex(16), created_at=now)
-    media.keep(upload.key, ContentFile(content))
+    media.keep(key=upload.key, content=ContentFile(content))
     return upload.key
 
 
 def _publish(key: str, rendered: Rendered) -> None:
     for size, file in rendered.files.items():
-        media.publish(_public_name(key, size), file)
+        media.publish(name=_public_name(key, size), content=file)
 
 
 def _check_alt(alt: str) -> None:
@@ -156,10 +156,10 @@ def _attach(
     source: str = "",
     now: datetime,
 ) -> Image:
-    product = locks.product(Product.objects.filter(pk=product_id))
+    product = locks.product(candidates=Product.objects.filter(pk=product_id))
     if product is None:
         raise NotFound("There is no such product.", field=["product_id"])
-    upload = locks.image_upload(ImageUpload.objects.filter(pk=key, discarded_at=None))
+    upload = locks.image_upload(candidates=ImageUpload.objects.filter(pk=key, discarded_at=None))
     before = Image.objects.filter(upload=upload).first() if upload else None
     if before and before.product_id != product_id:
         raise InvalidInput("This was attached to another product.", field=["key"])
@@ -181,7 +181,7 @@ def _attach(
     _place(image, position)
     if variant_ids:
         _show_on(image, variant_ids)
-    outbox.put(RENDER, {"image": image.pk}, now=now, priority=1)
+    outbox.put(kind=RENDER, payload={"image": image.pk}, now=now, priority=1)
     return image
 
 
@@ -221,12 +221,12 @@ def delete(*, image_id: int, now: datetime) -> None:
 def discard(*, images: QuerySet[Image], now: datetime) -> None:
     """Owes that the files of these pictures go. Call it in the transaction that deletes them, before it does."""
     for key, file in images.values_list("upload", "file"):
-        outbox.put(DISCARD, {"key": key, "file": file}, now=now, priority=1)
+        outbox.put(kind=DISCARD, payload={"key": key, "file": file}, now=now, priority=1)
 
 
 def _locked(image_id: int) -> Image:
     """The picture, with the right to change its product's pictures."""
-    product = locks.product(Product.objects.filter(images=image_id))
+    product = locks.product(candidates=Product.objects.filter(images=image_id))
     image = product.images.filter(pk=image_id).first() if product else None
     if image is None:
         raise NotFound("There is no such image.", field=["id"])
@@ -263,12 +263,12 @@ def render(*, image_id: int, now: datetime) -> None:
     if image is None:
         return
     if image.upload_id is None:
-        content: bytes | None = media.public(image.file.name or "", most=settings.MAX_IMAGE_BYTES)
+        content: bytes | None = media.public(name=image.file.name or "", most=settings.MAX_IMAGE_BYTES)
     else:
-        content = media.original(image.upload_id, most=settings.MAX_IMAGE_BYTES)
+        content = media.original(key=image.upload_id, most=settings.MAX_IMAGE_BYTES)
     if content is None:
         raise media.StorageUnavailable("The original is not there.")
-    rendered = renditions.render(content, ImageSize)
+    rendered = renditions.render(content=content, sizes=ImageSize)
     key = image.upload_id or _kept(content, now=now)
     _publish(key, rendered)
     _record(image=image, key=key, rendered=rendered, now=now)
@@ -285,7 +285,7 @@ def _record(*, image: Image, key: str, rendered: Rendered, now: datetime) -> Non
     }
     is_first = Image.objects.filter(pk=image.pk, rendered_at=None).update(**told)
     if is_first and image.upload_id is None:
-        outbox.put(DISCARD, {"key": None, "file": image.file.name}, now=now, priority=1)
+        outbox.put(kind=DISCARD, payload={"key": None, "file": image.file.name}, now=now, priority=1)
 
 
 def unrendered() -> QuerySet[Image]:
@@ -333,7 +333,7 @@ def _discard_files(key: str, *, now: datetime) -> None:
 @transaction.atomic(durable=True)
 def _discarded(*, key: str, now: datetime) -> bool:
     """Whether nothing can become of an upload any more: nobody attaches it from now on."""
-    upload = locks.image_upload(ImageUpload.objects.filter(pk=key))
+    upload = locks.image_upload(candidates=ImageUpload.objects.filter(pk=key))
     if upload is None or Image.objects.filter(upload=upload).exists():
         return False
     upload.discarded_at = upload.discarded_at or now
@@ -343,4 +343,4 @@ def _discarded(*, key: str, now: datetime) -> bool:
 
 def _delete_files(key: str) -> None:
     media.withdraw(*(_public_name(key, size) for size in ImageSize))
-    media.forget(key)
+    media.forget(key=key)

@@ -41,7 +41,7 @@ class Form:
     fields: dict[str, str]
 
 
-def form(key: str, *, content_type: str, most: int, now: datetime) -> Form:
+def form(*, key: str, content_type: str, most: int, now: datetime) -> Form:
     """Signed, for one original of so many bytes at most, under this key and no other. Raises StorageUnavailable."""
     storage = storages["originals"]
     if isinstance(storage, S3Storage):
@@ -75,7 +75,7 @@ def verify(*, key: str, policy: str, size: int, now: datetime) -> None:
         raise InvalidInput(f"From 1 to {most} bytes.", field=["file"])
 
 
-def keep(key: str, content: File[bytes]) -> None:
+def keep(*, key: str, content: File[bytes]) -> None:
     """Stores an original. On disk, one that is there stays. Raises StorageUnavailable."""
     storage = storages["originals"]
     with _asking():
@@ -85,7 +85,7 @@ def keep(key: str, content: File[bytes]) -> None:
             raise InvalidInput("Something was uploaded by this key before.", field=["key"])
 
 
-def original(key: str, *, most: int) -> bytes | None:
+def original(*, key: str, most: int) -> bytes | None:
     """None where nothing was put. Raises StorageUnavailable; InvalidInput for more than so many bytes, unread."""
     storage = storages["originals"]
     with _asking():
@@ -105,7 +105,7 @@ def original(key: str, *, most: int) -> bytes | None:
             return _read(body, found["ContentLength"], most)
 
 
-def public(name: str, *, most: int) -> bytes:
+def public(*, name: str, most: int) -> bytes:
     """A public file's content. Raises StorageUnavailable, InvalidInput as `original` does."""
     with _asking(), default_storage.open(name) as file:
         return _read(file, file.size, most)
@@ -116,7 +116,7 @@ class _WebP(ContentFile[bytes]):
     content_type = "image/webp"
 
 
-def publish(name: str, content: bytes) -> None:
+def publish(*, name: str, content: bytes) -> None:
     """Stores a WebP for everyone. Raises StorageUnavailable."""
     with _asking():
         default_storage.save(name, _WebP(content))
@@ -129,13 +129,13 @@ def withdraw(*names: str) -> None:
             _delete(storages["default"], name)
 
 
-def forget(key: str) -> None:
+def forget(*, key: str) -> None:
     """Deletes an original, if it is there. Raises StorageUnavailable."""
     with _asking():
         _delete(storages["originals"], key)
 
 
-def url(name: str) -> str:
+def url(*, name: str) -> str:
     """The address of a public file, which may be relative to the shop's."""
     return default_storage.url(name)
 

@@ -34,7 +34,7 @@ def save(*, draft: ProductDraft, actor: User | None, now: datetime, dry_run: boo
 
     Raises InvalidInput, NotFound, InUse. A dry run does it all and takes it back.
     """
-    product = locks.product(Product.objects.filter(slug=draft.slug))
+    product = locks.product(candidates=Product.objects.filter(slug=draft.slug))
     is_new = product is None
     product, changed = _write(product or Product(), draft, actor=actor, now=now)
     if dry_run:
@@ -58,7 +58,7 @@ def update(
     """Changes a product; what the draft keeps stays. Units are counted for new variants alone: `stock.adjust` is for
     the others. Raises NotFound, StaleVersion, InvalidInput, InUse."""
     product = _open(product_id, version)
-    variants.refuse_counts(product, draft.variants)
+    variants.refuse_counts(product=product, drafts=draft.variants)
     return _write(product, draft, actor=actor, now=now)[0]
 
 
@@ -67,10 +67,12 @@ def update_many(*, product_ids: Sequence[int], revision: Revision, actor: User |
     """Changes many products alike, all or none. Raises InvalidInput, and NotFound for each key of none."""
     if not 1 <= len(product_ids) <= MAX_AT_ONCE:
         raise InvalidInput(f"Change 1 to {MAX_AT_ONCE} products at a time.", field=["ids"])
-    products = {product.pk: product for product in locks.products(Product.objects.filter(pk__in=product_ids))}
+    products = {
+        product.pk: product for product in locks.products(candidates=Product.objects.filter(pk__in=product_ids))
+    }
     missing = [index for index, key in enumerate(product_ids) if key not in products]
-    raise_all([NotFound("There is no such product.", field=["ids", str(index)]) for index in missing])
-    categories.hold(set(revision.add_categories), field="add_category_ids")
+    raise_all(errors=[NotFound("There is no such product.", field=["ids", str(index)]) for index in missing])
+    categories.hold(keys=set(revision.add_categories), field="add_category_ids")
     for product in products.values():
         _write(product, _revised(product, revision), actor=actor, now=now)
     return list(products.values())
@@ -82,19 +84,19 @@ def delete(*, product_id: int, version: int | None = None, actor: User | None, n
     loses the last it covers would cover all goods. Raises NotFound, StaleVersion, InUse: archive it instead."""
     product = _open(product_id, version)
     if product.discounts.exists():
-        raise crud.in_use(["discount"])
+        raise crud.in_use(kinds=["discount"])
     images.discard(images=product.images.all(), now=now)
-    crud.remove(product, actor=actor, now=now)
+    crud.remove(row=product, actor=actor, now=now)
 
 
 # ── how a product is written ─────────────────────────────────────────────────────────────────────────
 
 
 def _open(product_id: int, version: int | None) -> Product:
-    product = locks.product(Product.objects.filter(pk=product_id))
+    product = locks.product(candidates=Product.objects.filter(pk=product_id))
     if product is None:
         raise NotFound("There is no such product.", field=["id"])
-    change_log.check_version(product, version)
+    change_log.check_version(row=product, seen=version)
     return product
 
 
@@ -120,17 +122,17 @@ def _write(
         with transaction.atomic():
             changed = _write_columns(product, draft, now=now)
             changed |= _write_relations(product, draft)
-            changed |= variants.write(product, draft, actor=actor, now=now)
+            changed |= variants.write(product=product, draft=draft, actor=actor, now=now)
             if changed:
                 if not is_new:
                     product.save()
-                refresh(product)
+                refresh(product=product)
                 crud.check_references()
     except IntegrityError:  # Another was faster: with the same slug or SKU, or to delete what this refers to.
         raise InvalidInput("Somebody else has just changed this, or taken a SKU: look again.") from None
     if changed:
         action = ChangeAction.CREATED if is_new else ChangeAction.UPDATED
-        change_log.change(product, action, changed, actor=actor, now=now).save()
+        change_log.change(row=product, action=action, fields=changed, actor=actor, now=now).save()
     return product, changed
 
 
@@ -138,19 +140,19 @@ def _write_columns(product: Product, draft: ProductDraft, *, now: datetime) -> d
     is_new = product.pk is None
     if is_new and draft.title is KEEP:
         raise InvalidInput("A new product needs a title.", field=["title"])
-    values = drafts.given(draft, "slug", "title", "vendor", "product_type", "tax_class_id")
+    values = drafts.given(draft=draft, names=["slug", "title", "vendor", "product_type", "tax_class_id"])
     if is_new and draft.title is not KEEP:
-        values = {"slug": categories.slug_of(draft.title), **values}
+        values = {"slug": categories.slug_of(name=draft.title), **values}
     if draft.description_html is not KEEP:  # As it is, spaces too: what was cleaned is clean, and the same again.
         values["description_html"] = nh3.clean(draft.description_html)
     if draft.option_names is not KEEP:
         if len(draft.option_names) > MAX_OPTIONS:
             raise InvalidInput(f"A product has at most {MAX_OPTIONS} options.", field=["option_names"])
-        values |= drafts.numbered("option", "_name", draft.option_names)
-    changed = drafts.assign(product, values | _on_show(product, draft, now=now))
+        values |= drafts.numbered(prefix="option", suffix="_name", values=draft.option_names)
+    changed = drafts.assign(row=product, values=values | _on_show(product, draft, now=now))
     if not changed:
         return changed
-    crud.check(product, exclude=["min_price", "max_price", "tax_class"])
+    crud.check(row=product, exclude=["min_price", "max_price", "tax_class"])
     if "slug" in changed and Product.objects.filter(slug=product.slug).exists():
         raise InvalidInput("Another product has this slug.", field=["slug"])
     if draft.tax_class_id not in (KEEP, None) and not TaxClass.objects.filter(pk=draft.tax_class_id).exists():
@@ -180,21 +182,21 @@ def _write_relations(product: Product, draft: ProductDraft) -> dict[str, tuple[A
         before = {tag.name for tag in product.tags.all()}
         if before != set(draft.tags):
             for index, name in enumerate(draft.tags):
-                crud.check(Tag(name=name), exclude=["id"], below=["tags", str(index)])
+                crud.check(row=Tag(name=name), exclude=["id"], below=["tags", str(index)])
             # Sorted, so that no two who make the same tags wait for each other.
             Tag.objects.bulk_create([Tag(name=name) for name in sorted(set(draft.tags))], ignore_conflicts=True)
             product.tags.set(Tag.objects.filter(name__in=draft.tags))
             changed["tags"] = sorted(before), sorted(set(draft.tags))
     if draft.categories is not KEEP:
-        hanging, wanted = set(product.categories.all()), categories.at(draft.categories)
+        hanging, wanted = set(product.categories.all()), categories.at(paths=draft.categories)
         if hanging != wanted:
-            categories.hold({category.pk for category in wanted - hanging}, field="category_ids")
+            categories.hold(keys={category.pk for category in wanted - hanging}, field="category_ids")
             product.categories.set(wanted)
             changed["categories"] = sorted(map(str, hanging)), sorted(map(str, wanted))
     return changed
 
 
-def refresh(product: Product) -> None:
+def refresh(*, product: Product) -> None:
     """Makes a product's row fit what was written: its HTML safe, its price range and words those of its variants.
     Call it, inside the transaction, after changing either."""
     variants = list(product.variants.all())
@@ -203,4 +205,4 @@ def refresh(product: Product) -> None:
     product.description_html = nh3.clean(product.description_html)
     same = Product.objects.filter(pk=product.pk)
     same.update(description_html=product.description_html, min_price=product.min_price, max_price=product.max_price)
-    search.index(same)
+    search.index(products=same)

@@ -40,7 +40,7 @@ class Rendered:
     files: dict[ImageSize, bytes]
 
 
-def render(content: bytes, sizes: Iterable[ImageSize]) -> Rendered:
+def render(*, content: bytes, sizes: Iterable[ImageSize]) -> Rendered:
     """Reads a PNG, JPEG, WebP or GIF (of an animation, its first frame) and renders it in these sizes.
 
     Raises InvalidInput for anything else, for what is cut off, and for more than MAX_IMAGE_PIXELS.

@@ -39,7 +39,7 @@ def _words(text: str) -> list[str]:
     return re.findall(r"[^\W_]+", "".join(char for char in decomposed if not unicodedata.combining(char)))
 
 
-def index(products: QuerySet[Product]) -> None:
+def index(*, products: QuerySet[Product]) -> None:
     """Writes down the words that these products are to be found by. Call it, inside the transaction, after a change
     of them, or of the names of what they hang on."""
     whole = products.order_by("pk").prefetch_related("variants", "tags", "categories")
@@ -90,7 +90,7 @@ class Question:
         return products.filter(pk__in=self.matches).annotate(score=self.score)
 
 
-def understand(text: str, *, now: datetime | None = None) -> Question:
+def understand(*, text: str, now: datetime | None = None) -> Question:
     """The question for products that match every word of the text. With `now`, those that are not published then are
     neither ranked nor counted."""
     words = _words(text[:MAX_LENGTH])[:_MAX_WORDS]

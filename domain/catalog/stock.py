@@ -67,7 +67,7 @@ class Availability(Enum):
 SELLABLE = ~Q(policy=StockPolicy.DENY) | Q(on_hand__gt=F("reserved"))
 
 
-def availability(stock: Stock) -> Availability:
+def availability(*, stock: Stock) -> Availability:
     """What the public is told about a variant's stock: coarse, so that it seldom changes."""
     if stock.policy == StockPolicy.UNTRACKED or stock.available > settings.SHOP_LOW_STOCK:
         return Availability.IN_STOCK
@@ -84,10 +84,10 @@ _MOST_BUYABLE_FIRST = (
 )
 
 
-def best_availability(stocks: Sequence[Stock]) -> Availability:
+def best_availability(*, stocks: Sequence[Stock]) -> Availability:
     """A product is as available as its most available variant."""
     return min(
-        (availability(stock) for stock in stocks),
+        (availability(stock=stock) for stock in stocks),
         key=_MOST_BUYABLE_FIRST.index,
         default=Availability.OUT_OF_STOCK,
     )
@@ -110,7 +110,7 @@ def _per_variant(quantities: Mapping[int, int]) -> ByKey:
 def reserve(*, order: Order, variants: Mapping[ProductVariant, int], now: datetime) -> None:
     """Promises units to an order, all or nothing. Raises InsufficientStock for each variant that falls short."""
     quantities = {variant.pk: quantity for variant, quantity in variants.items()}
-    held = {stock.pk: stock for stock in locks.stock(quantities)}
+    held = {stock.pk: stock for stock in locks.stock(variant_ids=quantities)}
     wanted = _per_variant(quantities)
     moved = (
         Stock.objects.filter(pk__in=quantities)
@@ -124,7 +124,7 @@ def reserve(*, order: Order, variants: Mapping[ProductVariant, int], now: dateti
             shortage(variant=variant, quantity=quantity, field=["lines", str(index), "quantity"])
             for index, (variant, quantity) in enumerate(variants.items())
         )
-        raise_all([error for error in short if error])
+        raise_all(errors=[error for error in short if error])
     _record(order, quantities, reason=MovementReason.RESERVED, sign=1, now=now)
     moved_to = {it: (held[it.pk], held[it.pk].available - quantity) for it, quantity in variants.items()}
     _tell_low(moved_to, now=now)
@@ -140,7 +140,7 @@ def _moved(stock: Stock, *, on_hand: int = 0, reserved: int = 0) -> Stock:
 
 def _tell_public(moved: Iterable[tuple[Stock, Stock]]) -> None:
     """Makes it a new version of the catalogue if the public is told something else of any: seldom, of a sale."""
-    if any(before._state.adding or availability(before) != availability(after) for before, after in moved):
+    if any(before._state.adding or availability(stock=before) != availability(stock=after) for before, after in moved):
         catalog_version.change()
 
 
@@ -152,13 +152,13 @@ def _tell_low(moved: Mapping[ProductVariant, tuple[Stock, int]], *, now: datetim
         for variant, (before, left) in moved.items()
         if before.policy != StockPolicy.UNTRACKED and before.available > low >= left
     }
-    webhooks.stock_is_low(fell, now=now)
+    webhooks.stock_is_low(left=fell, now=now)
 
 
 def release(*, order: Order, now: datetime) -> None:
     """Gives back what an order had reserved."""
     quantities = _of(order)
-    held = locks.stock(quantities)
+    held = locks.stock(variant_ids=quantities)
     Stock.objects.filter(pk__in=quantities).update(reserved=F("reserved") - _per_variant(quantities))
     _record(order, quantities, reason=MovementReason.RELEASED, sign=-1, now=now)
     _tell_public((stock, _moved(stock, reserved=-quantities[stock.pk])) for stock in held)
@@ -170,7 +170,7 @@ def ship(*, order: Order, now: datetime) -> None:
     Of goods that are sold on when none is left, more may leave than were ever counted in: none is left then.
     """
     quantities = _of(order)
-    held = locks.stock(quantities)
+    held = locks.stock(variant_ids=quantities)
     left = {stock.pk: min(quantities[stock.pk], stock.on_hand) for stock in held}
     Stock.objects.filter(pk__in=quantities).update(
         on_hand=F("on_hand") - _per_variant(left), reserved=F("reserved") - _per_variant(quantities)
@@ -192,7 +192,7 @@ def ship(*, order: Order, now: datetime) -> None:
 def take_back(*, order: Order, now: datetime) -> None:
     """Puts what an order had taken out of the warehouse back into it."""
     quantities = _of(order)
-    held = locks.stock(quantities)
+    held = locks.stock(variant_ids=quantities)
     Stock.objects.filter(pk__in=quantities).update(on_hand=F("on_hand") + _per_variant(quantities))
     StockMovement.objects.bulk_create(
         StockMovement(variant_id=pk, on_hand_change=quantity, reason=MovementReason.RETURNED, order=order, at=now)
@@ -222,7 +222,7 @@ def count(
     A count below what orders have reserved is raised to it, since those units are promised. Variants without
     a stock row get one. Call inside a transaction. Raises InsufficientStock for what is oversold, and shall not be.
     """
-    held = {stock.pk: stock for stock in locks.stock(variant.pk for variant in variants)}
+    held = {stock.pk: stock for stock in locks.stock(variant_ids=(variant.pk for variant in variants))}
     movements, rows, fell, changed = [], [], {}, {}
     for variant, (wanted, counted) in variants.items():
         stock = held.get(variant.pk) or Stock(variant=variant)
@@ -246,7 +246,7 @@ def count(
                     at=now,
                 )
             )
-        changed[variant] = change_log.between(before, after)
+        changed[variant] = change_log.between(before=before, after=after)
         fell[variant] = copy(stock), on_hand - stock.reserved
         stock.policy, stock.on_hand = policy, on_hand
         rows.append(stock)
@@ -309,7 +309,7 @@ def adjust(*, request_id: str, lines: Sequence[Adjustment], actor: User | None, 
         if adjustment.asked != asked:
             raise RequestIdReused("This id was used for another adjustment.", field=["request_id"])
         return Adjusted(adjustment, replayed=True)
-    held = {stock.pk: stock for stock in locks.stock({line.variant_id for line in lines})}
+    held = {stock.pk: stock for stock in locks.stock(variant_ids={line.variant_id for line in lines})}
     variants = ProductVariant.objects.in_bulk(held.keys())
     _move(lines, held, variants)
     StockMovement.objects.bulk_create(
@@ -327,7 +327,11 @@ def adjust(*, request_id: str, lines: Sequence[Adjustment], actor: User | None, 
     moved = {stock.pk: stock for stock in Stock.objects.filter(pk__in=held)}
     Change.objects.bulk_create(
         change_log.change(
-            variants[pk], ChangeAction.UPDATED, change_log.between(_told(held[pk]), _told(stock)), actor=actor, now=now
+            row=variants[pk],
+            action=ChangeAction.UPDATED,
+            fields=change_log.between(before=_told(held[pk]), after=_told(stock)),
+            actor=actor,
+            now=now,
         )
         for pk, stock in moved.items()
     )
@@ -348,7 +352,7 @@ def _check(request_id: str, lines: Sequence[Adjustment]) -> None:
             errors.append(InvalidInput(f"From 1 to {MAX_ON_HAND} units, more or fewer.", field=[*field, "delta"]))
         if len(line.note) > MAX_NOTE:
             errors.append(InvalidInput(f"At most {MAX_NOTE} characters.", field=[*field, "note"]))
-    raise_all(errors)
+    raise_all(errors=errors)
 
 
 def _move(lines: Sequence[Adjustment], held: Mapping[int, Stock], variants: Mapping[int, ProductVariant]) -> None:
@@ -370,7 +374,7 @@ def _move(lines: Sequence[Adjustment], held: Mapping[int, Stock], variants: Mapp
         )
     )
     if moved != len(deltas):
-        raise_all(list(_refusals(lines, deltas, policies, held, variants)))
+        raise_all(errors=list(_refusals(lines, deltas, policies, held, variants)))
 
 
 def _refusals(

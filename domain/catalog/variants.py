@@ -22,7 +22,7 @@ _COLUMNS = ["sku", *_OPTIONS, "price", "compare_at_price", "weight_grams", "barc
 Value = TypeVar("Value")
 
 
-def write(product: Product, draft: ProductDraft, *, actor: User | None, now: datetime) -> dict[str, tuple[Any, Any]]:
+def write(*, product: Product, draft: ProductDraft, actor: User | None, now: datetime) -> dict[str, tuple[Any, Any]]:
     """Makes the variants of a locked product be as the draft says; tells what changed, by SKU and part."""
     if not draft.variants and not draft.delete_variants:
         return {}
@@ -39,8 +39,8 @@ def write(product: Product, draft: ProductDraft, *, actor: User | None, now: dat
     updated: list[ProductVariant] = []
     for index, (variant, values) in enumerate(zip(targets, wanted, strict=True)):
         called = variant.sku or values["sku"]
-        if told := assign(variant, values):
-            crud.check(variant, exclude=["product", "image"], below=["variants", str(index)])
+        if told := assign(row=variant, values=values):
+            crud.check(row=variant, exclude=["product", "image"], below=["variants", str(index)])
             (updated if variant.pk else created).append(variant)
             changed |= {f"{called} {name}": pair for name, pair in told.items()}
     ProductVariant.objects.bulk_create(created)
@@ -60,9 +60,9 @@ def _or_none(value: Value | Keep) -> Value | None:
 
 def _values(draft: VariantDraft, images: Mapping[str, int]) -> dict[str, Any]:
     """The columns that the draft gives a variant."""
-    values = given(draft, "sku", "price", "compare_at_price", "weight_grams", "barcode", "is_withdrawn")
+    values = given(draft=draft, names=["sku", "price", "compare_at_price", "weight_grams", "barcode", "is_withdrawn"])
     if draft.options is not KEEP:
-        values |= numbered("option", "", draft.options)
+        values |= numbered(prefix="option", suffix="", values=draft.options)
     if draft.image_source in images:
         values["image_id"] = images[draft.image_source]
     return values
@@ -72,19 +72,19 @@ def _delete_variants(present: Collection[ProductVariant], draft: ProductDraft) -
     gone = [variant for variant in present if variant.pk in draft.delete_variants]
     if len(gone) < len(set(draft.delete_variants)):
         raise NotFound("The product has no such variant.", field=["delete_variant_ids"])
-    told = {f"{it.sku} {name}": (value, None) for it in gone for name, value in change_log.columns(it).items()}
+    told = {f"{it.sku} {name}": (value, None) for it in gone for name, value in change_log.columns(row=it).items()}
     if gone:
         with crud.refusing_use(field="delete_variant_ids"):
             ProductVariant.objects.filter(pk__in=[variant.pk for variant in gone]).delete()
     return told
 
 
-def refuse_counts(product: Product, drafts: Sequence[VariantDraft]) -> None:
+def refuse_counts(*, product: Product, drafts: Sequence[VariantDraft]) -> None:
     """Raises InvalidInput for each variant that is there already and is to be counted."""
     known = {known for pair in product.variants.values_list("pk", "sku") for known in pair}
     counted = [index for index, each in enumerate(drafts) if each.on_hand is not KEEP and {each.key, each.sku} & known]
     told = "Its units were counted: adjust its stock."
-    raise_all([InvalidInput(told, field=["variants", str(index), "on_hand"]) for index in counted])
+    raise_all(errors=[InvalidInput(told, field=["variants", str(index), "on_hand"]) for index in counted])
 
 
 def _matched(
@@ -150,7 +150,7 @@ def _refuse_misfits(
         for name in ("price", "compare_at_price"):
             if values.get(name) is not None and not _is_price(values[name]):
                 refuse(f"A price is from 0 up, with no more decimals than {settings.SHOP_CURRENCY} has.", index, name)
-    raise_all(errors)
+    raise_all(errors=errors)
 
 
 def _refuse_emptiness(
@@ -168,7 +168,11 @@ def _chosen(variant: ProductVariant, values: Mapping[str, Any]) -> tuple[Any, ..
 
 
 def _is_price(amount: Decimal) -> bool:
-    return amount.is_finite() and 0 <= amount < _MAX_PRICE and amount == quantize(amount, settings.SHOP_CURRENCY)
+    return (
+        amount.is_finite()
+        and 0 <= amount < _MAX_PRICE
+        and amount == quantize(amount=amount, currency=settings.SHOP_CURRENCY)
+    )
 
 
 def _part(

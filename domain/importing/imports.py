@@ -45,7 +45,7 @@ class BeingWorkedOn(Exception):
     """Somebody else has the import: it is tried again, should they not come back."""
 
 
-def kinds(user: User) -> list[str]:
+def kinds(*, user: User) -> list[str]:
     """What somebody of the staff may import."""
     allowed = (kind for kind, names in NEEDED.items() if user.has_perms([f"storefront.{name}" for name in names]))
     return list(allowed) if user.is_active and user.is_staff else []
@@ -56,7 +56,7 @@ def begin(*, kind: str, file: "File[Any]", dry_run: bool, actor: User | None, no
     """Keeps a file, and has it looked at; without a dry run it is taken at once. Raises InvalidInput."""
     text = io.TextIOWrapper(cast("IO[bytes]", file.file), "utf-8", errors="surrogateescape", newline="")
     try:
-        return _begin(kind, text, storable(file.name or "")[:200], dry_run=dry_run, actor=actor, now=now)
+        return _begin(kind, text, storable(text=file.name or "")[:200], dry_run=dry_run, actor=actor, now=now)
     except WrongColumns as error:
         raise InvalidInput(str(error), field=["file"]) from None
     finally:
@@ -69,7 +69,7 @@ def _begin(kind: str, text: IO[str], file_name: str, *, dry_run: bool, actor: Us
         kind=kind,
         state=ImportState.CHECKING if dry_run else ImportState.RUNNING,
         file_name=file_name,
-        columns=[storable(name) for name in columns],
+        columns=[storable(text=name) for name in columns],
         header_lines=header_lines,
         total=header_lines,
         done=header_lines,
@@ -105,7 +105,7 @@ def _keep(row: Import, lines: list[str]) -> None:
 
 
 def _owe(row: Import, *, now: datetime) -> None:
-    outbox.put(KIND, {"import": row.pk, "state": row.state, "done": row.done}, now=now, priority=_PRIORITY)
+    outbox.put(kind=KIND, payload={"import": row.pk, "state": row.state, "done": row.done}, now=now, priority=_PRIORITY)
 
 
 @transaction.atomic(durable=True)
@@ -114,7 +114,7 @@ def run(*, kind: str, key: int, actor: User | None, now: datetime) -> Import:
 
     Raises NotFound, InvalidInput.
     """
-    row = locks.row(Import.objects.filter(pk=key, kind=kind))
+    row = locks.row(candidates=Import.objects.filter(pk=key, kind=kind))
     if row is None:
         raise NotFound("There is no such import.", field=["id"])
     if row.state == ImportState.CHECKING:
@@ -219,7 +219,7 @@ def _move_on(*, row: Import, report: _Report, now: datetime) -> None:
 
 
 def _row(row: Import, note: Note) -> ImportRow:
-    handle, message = storable(note.handle)[:200], storable(note.message)[:1000]
+    handle, message = storable(text=note.handle)[:200], storable(text=note.message)[:1000]
     return ImportRow(parent=row, line=note.line, handle=handle, message=message, failed=note.failed)
 
 

@@ -139,7 +139,7 @@ def _is_broken(cell: str) -> bool:
     return any("\ud800" <= char <= "\udfff" for char in cell)
 
 
-def storable(text: str) -> str:
+def storable(*, text: str) -> str:
     """A text out of a file as a database takes it, whatever it was."""
     return text.replace("\x00", "\ufffd").encode(errors="replace").decode()
 
@@ -152,17 +152,17 @@ def just(*outcomes: Outcome) -> Take:
 # ── out ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def text(value: str) -> str:
+def text(*, value: str) -> str:
     """A cell that no spreadsheet calculates; `Row` reads the value again."""
     return f"'{value}" if _FORMULA.match(value) else value
 
 
-def code(value: str) -> str:
+def code(*, value: str) -> str:
     """A cell that no spreadsheet calculates or takes for a number; `Row.code` reads the value again."""
     return f"'{value}" if _MANGLED.match(value) else value
 
 
-def written(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> Iterator[str]:
+def written(*, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> Iterator[str]:
     """A file, some lines at a time. It begins with the mark by which Excel knows UTF-8."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, restval="")

@@ -39,7 +39,7 @@ _MAX_ROWS = 2_000
 
 
 def import_products(
-    lines: Iterable[str], *, images: Path | None, dry_run: bool, actor: User | None, now: datetime
+    *, lines: Iterable[str], images: Path | None, dry_run: bool, actor: User | None, now: datetime
 ) -> Iterator[Outcome]:
     """Takes products one after the other, each in a transaction of its own, and tells how each went.
 
@@ -134,7 +134,7 @@ class _Import:
 
     def draft(self) -> ProductDraft:
         first = self.first
-        product_type, categories = read_type(first)
+        product_type, categories = read_type(row=first)
         names = [first[f"Option{number} Name"] for number in range(1, MAX_OPTIONS + 1)]
         used = [
             index
@@ -151,7 +151,7 @@ class _Import:
             description_html=first.exact("Body (HTML)"),
             vendor=first["Vendor"],
             product_type=product_type,
-            tags=tuple(dict.fromkeys(read_tags(first["Tags"]))),
+            tags=tuple(dict.fromkeys(read_tags(cell=first["Tags"]))),
             categories=categories,
             option_names=tuple(names[index] for index in used),
             is_published=first["Published"].lower() == "true",
@@ -212,7 +212,7 @@ class _Import:
             if source:
                 named.setdefault(source, (len(named) + 1, row, alt))
         for source, file in product.images.values_list("source", "file") if product.pk else ():
-            named.pop(picture_address(source, file), None)
+            named.pop(picture_address(source=source, file=file), None)
         return named
 
     def _take_pictures(self, product: Product, folder: Path, *, dry_run: bool) -> bool:
@@ -234,7 +234,7 @@ class _Import:
         return taken
 
 
-def read_type(row: Row) -> tuple[str, tuple[tuple[str, ...], ...]]:
+def read_type(*, row: Row) -> tuple[str, tuple[tuple[str, ...], ...]]:
     """The product's type, and its categories as paths from a root down. `Type` is both, unless `Categories`, a
     column of ours, holds the paths as JSON. Raises BadCell."""
     kinds = tuple(part.strip() for part in row["Type"].split(">") if part.strip())
@@ -247,13 +247,13 @@ def read_type(row: Row) -> tuple[str, tuple[tuple[str, ...], ...]]:
         raise BadCell('Categories: this is no list of paths such as [["Home", "Kitchen"]].') from None
 
 
-def read_tags(cell: str) -> Iterator[str]:
+def read_tags(*, cell: str) -> Iterator[str]:
     """Tags are parted by commas; one that holds a comma stands in quotes."""
     for tags in csv.reader(io.StringIO(cell, newline=""), skipinitialspace=True):
         yield from (tag.strip() for tag in tags if tag.strip())
 
 
-def picture_address(source: str | None, file: str | None) -> str:
+def picture_address(*, source: str | None, file: str | None) -> str:
     """What a picture is known by in a CSV: where it was taken from, or else its name in our own storage."""
     return source or file or ""
 
@@ -295,7 +295,7 @@ def _price(row: Row, column: str) -> Decimal | None:
         raise BadCell(f"{column}: {row[column]!r} is not a number.") from None
     if not price.is_finite() or not 0 <= price < 10**9:
         raise BadCell(f"{column}: {row[column]!r} is not a price.")
-    if price != quantize(price, settings.SHOP_CURRENCY):
+    if price != quantize(amount=price, currency=settings.SHOP_CURRENCY):
         raise BadCell(f"{column}: {row[column]!r} has more decimals than {settings.SHOP_CURRENCY}.")
     return price
 

@@ -54,7 +54,7 @@ def export_products() -> Iterator[str]:
 
     Each product is as it is when its turn comes: nothing is locked, and the memory of some products is enough.
     """
-    return sheets.written(COLUMNS, _rows())
+    return sheets.written(columns=COLUMNS, rows=_rows())
 
 
 def _rows() -> Iterator[dict[str, object]]:
@@ -116,9 +116,9 @@ def _rows_of(
         if variant:
             told |= _of_variant(variant, has_options=any(_options(product, "_name")))
         if image:
-            told |= {"Image Src": _picture(image.source, image.file), "Image Alt Text": sheets.text(image.alt)}
+            told |= {"Image Src": _picture(image.source, image.file), "Image Alt Text": sheets.text(value=image.alt)}
         yield told
-        told = {"Handle": sheets.text(product.slug)}
+        told = {"Handle": sheets.text(value=product.slug)}
 
 
 def _options(row: Any, suffix: str = "") -> list[str]:
@@ -127,21 +127,21 @@ def _options(row: Any, suffix: str = "") -> list[str]:
 
 def _of_product(product: Any, paths: list[tuple[str, ...]], tags: list[str]) -> dict[str, object]:
     type_, categories = " > ".join(paths[0]) if paths else "", ""
-    if read_type(sheets.Row(0, {"Type": type_})) != (product.product_type, tuple(paths)):
+    if read_type(row=sheets.Row(0, {"Type": type_})) != (product.product_type, tuple(paths)):
         type_, categories = product.product_type, json.dumps(paths, ensure_ascii=False)
     names = _options(product, "_name")
     if not any(names):
         names[0] = "Title"
     return {
-        "Handle": sheets.text(product.slug),
-        "Title": sheets.text(product.title),
-        "Body (HTML)": sheets.text(product.description_html),
-        "Vendor": sheets.text(product.vendor),
-        "Type": sheets.text(type_),
+        "Handle": sheets.text(value=product.slug),
+        "Title": sheets.text(value=product.title),
+        "Body (HTML)": sheets.text(value=product.description_html),
+        "Vendor": sheets.text(value=product.vendor),
+        "Type": sheets.text(value=type_),
         "Categories": categories,
-        "Tags": sheets.text(", ".join(_quoted(tag) for tag in tags)),
+        "Tags": sheets.text(value=", ".join(_quoted(tag) for tag in tags)),
         "Published": "false" if product.published_at is None else "true",
-        **{f"Option{number} Name": sheets.text(name) for number, name in enumerate(names, start=1)},
+        **{f"Option{number} Name": sheets.text(value=name) for number, name in enumerate(names, start=1)},
     }
 
 
@@ -151,28 +151,28 @@ def _of_variant(variant: Any, *, has_options: bool) -> dict[str, object]:
         values[0] = "Default Title"
     is_tracked = variant.stock__policy != StockPolicy.UNTRACKED
     return {
-        **{f"Option{number} Value": sheets.text(value) for number, value in enumerate(values, start=1)},
-        "Variant SKU": sheets.code(variant.sku),
+        **{f"Option{number} Value": sheets.text(value=value) for number, value in enumerate(values, start=1)},
+        "Variant SKU": sheets.code(value=variant.sku),
         "Variant Grams": "" if variant.weight_grams is None else variant.weight_grams,
         "Variant Inventory Tracker": "shopify" if is_tracked else "",
         "Variant Inventory Qty": variant.stock__on_hand,
         "Variant Inventory Policy": "continue" if variant.stock__policy == StockPolicy.BACKORDER else "deny",
         "Variant Price": _amount(variant.price),
         "Variant Compare At Price": "" if variant.compare_at_price is None else _amount(variant.compare_at_price),
-        "Variant Barcode": sheets.code(variant.barcode),
+        "Variant Barcode": sheets.code(value=variant.barcode),
         "Variant Image": _picture(variant.image__source, variant.image__file),
     }
 
 
 def _picture(source: str | None, file: str | None) -> str:
-    return sheets.text(picture_address(source, file))
+    return sheets.text(value=picture_address(source=source, file=file))
 
 
 def _amount(amount: Decimal) -> Decimal:
     """With the currency's own decimals, unless it has more: an import refuses those, and never changes a price."""
-    rounded = quantize(amount, settings.SHOP_CURRENCY)
+    rounded = quantize(amount=amount, currency=settings.SHOP_CURRENCY)
     return rounded if rounded == amount else amount
 
 
 def _quoted(tag: str) -> str:
-    return tag if list(read_tags(tag)) == [tag] else '"{}"'.format(tag.replace('"', '""'))
+    return tag if list(read_tags(cell=tag)) == [tag] else '"{}"'.format(tag.replace('"', '""'))

@@ -27,7 +27,7 @@ class ListIsOld(DomainError):
 
 def export_stock() -> Iterator[str]:
     """A list to count by: every variant that is counted, by SKU, its `Counted` left empty."""
-    return sheets.written(COLUMNS, _rows())
+    return sheets.written(columns=COLUMNS, rows=_rows())
 
 
 def _rows() -> Iterator[dict[str, object]]:
@@ -38,8 +38,8 @@ def _rows() -> Iterator[dict[str, object]]:
     while page := list(counted.filter(variant__sku__gt=last)[:_AT_ONCE]):
         for last, on_hand, reserved, *names in page:
             yield {
-                "SKU": sheets.code(last),
-                "Title": sheets.text(" / ".join(filter(None, names))),
+                "SKU": sheets.code(value=last),
+                "Title": sheets.text(value=" / ".join(filter(None, names))),
                 "On hand": on_hand,
                 "Reserved": reserved,
                 "Available": max(on_hand - reserved, 0),
@@ -82,7 +82,7 @@ def count(
     variant = ProductVariant.objects.filter(sku=sku).first()
     if variant is None:
         raise NotFound("There is no such SKU.")
-    held = next(iter(locks.stock([variant.pk])), Stock(variant=variant))
+    held = next(iter(locks.stock(variant_ids=[variant.pk])), Stock(variant=variant))
     if listed not in (None, held.on_hand):
         raise ListIsOld(f"On hand were {listed} when the list was written, and are {held.on_hand} now: count again.")
     if held.policy == StockPolicy.UNTRACKED:

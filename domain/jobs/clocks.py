@@ -52,7 +52,7 @@ CLOCKS = {
 }
 
 
-def run(name: str, now: datetime) -> int:
+def run(*, name: str, now: datetime) -> int:
     """Runs one of CLOCKS and notes how that went, for whoever watches. Raises what it raises."""
     try:
         number = CLOCKS[name].run(now)

@@ -53,7 +53,10 @@ def gateway_breaches(*, since: datetime) -> list[Breach]:
     """Payments since then of which the gateway says something else than we do. Asks it about each one."""
     found = []
     for payment in Payment.objects.filter(created_at__gte=since).exclude(state=PaymentState.PENDING).iterator():
-        gateway, charge = gateways.by_provider(PaymentProvider(payment.provider)), gateways.charge_of(payment)
+        gateway, charge = (
+            gateways.by_provider(provider=PaymentProvider(payment.provider)),
+            gateways.charge_of(payment=payment),
+        )
         taken = given = theirs_given = theirs_taken = ZERO
         if payment.state == PaymentState.SUCCEEDED:
             taken, given = payment.amount, payment.refunded

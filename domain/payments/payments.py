@@ -97,9 +97,13 @@ def _charge(payment: Payment, *, method: str = "", return_url: str = "", now: da
     """The payment as its gateway answers when asked for the money. Raises GatewayUnavailable."""
     order = payment.order
     charge = replace(
-        gateways.charge_of(payment), method=method, return_url=return_url, number=order.number, email=order.email
+        gateways.charge_of(payment=payment),
+        method=method,
+        return_url=return_url,
+        number=order.number,
+        email=order.email,
     )
-    outcome = gateways.by_provider(PaymentProvider(payment.provider)).charge(charge)
+    outcome = gateways.by_provider(provider=PaymentProvider(payment.provider)).charge(charge)
     return _record(payment_id=payment.pk, order_id=order.pk, outcome=outcome, now=now)
 
 
@@ -123,10 +127,10 @@ def _intend(
             currency=order.currency,
             created_at=now,
             asked_at=now,
-            check_at=gateways.next_look(now, now=now),
+            check_at=gateways.next_look(since=now, now=now),
         )
         insert(payment)
-        orders.tell(order, OrderEventKind.PAYMENT_STARTED, message=provider.label, actor=viewer, now=now)
+        orders.tell(order=order, kind=OrderEventKind.PAYMENT_STARTED, message=provider.label, actor=viewer, now=now)
     else:
         payment.order = order
         _mark_asked(payment, now=now)
@@ -136,7 +140,7 @@ def _intend(
 @transaction.atomic(durable=True)
 def _resume(payment: Payment, *, now: datetime) -> Payment | None:
     """The payment, marked as `_intend` does, if its order still wants the money."""
-    order = locks.order(Order.objects.filter(pk=payment.order_id, state=OrderState.AWAITING_PAYMENT))
+    order = locks.order(candidates=Order.objects.filter(pk=payment.order_id, state=OrderState.AWAITING_PAYMENT))
     resumed = order.payments.filter(pk=payment.pk, state__in=_OPEN).first() if order else None
     if resumed:
         _mark_asked(resumed, now=now)
@@ -145,13 +149,13 @@ def _resume(payment: Payment, *, now: datetime) -> Payment | None:
 
 def _mark_asked(payment: Payment, *, now: datetime) -> None:
     payment.state, payment.asked_at = PaymentState.PENDING, now
-    payment.check_at = gateways.next_look(now, now=now)
+    payment.check_at = gateways.next_look(since=now, now=now)
     payment.save(update_fields=["state", "asked_at", "check_at"])
 
 
 @transaction.atomic(durable=True)
 def _record(*, payment_id: UUID, order_id: UUID, outcome: gateways.Outcome, now: datetime) -> Payment:
-    order = locks.order_of(order_id)
+    order = locks.order_of(key=order_id)
     payment = _PAYMENT.first(payment=payment_id)
     if order is None or payment is None:
         raise RuntimeError("Neither orders nor payments are ever deleted.")
@@ -170,13 +174,15 @@ def _record(*, payment_id: UUID, order_id: UUID, outcome: gateways.Outcome, now:
     payment.redirect_url = outcome.redirect_url
     payment.failure = outcome.failure
     payment.check_at = None if is_taken else payment.check_at
-    update(payment, "state", "reference", "client_secret", "redirect_url", "failure", "check_at")
+    update(row=payment, fields=["state", "reference", "client_secret", "redirect_url", "failure", "check_at"])
     if is_taken:
         if not orders.settle(order=order, payment=payment, now=now):
             refunds.owe(payment=payment, now=now)
     elif payment.state == PaymentState.FAILED:
-        orders.tell(order, OrderEventKind.PAYMENT_FAILED, message=outcome.failure, now=now)
-        outbox.put("payment_failed", {"order": str(order.pk), "more": {"failure": outcome.failure}}, now=now)
+        orders.tell(order=order, kind=OrderEventKind.PAYMENT_FAILED, message=outcome.failure, now=now)
+        outbox.put(
+            kind="payment_failed", payload={"order": str(order.pk), "more": {"failure": outcome.failure}}, now=now
+        )
     return payment
 
 
@@ -192,7 +198,7 @@ def _take_what_was_not_due(payment: Payment, outcome: gateways.Outcome, *, now: 
     payment.amount, payment.currency, payment.reference = taken, outcome.currency, outcome.reference
     payment.failure, payment.check_at = message, None
     payment.save()
-    orders.tell(payment.order, OrderEventKind.REFUND_DUE, message=message, now=now)
+    orders.tell(order=payment.order, kind=OrderEventKind.REFUND_DUE, message=message, now=now)
     if taken > 0:
         refunds.owe(payment=payment, now=now)
     return payment
@@ -205,7 +211,7 @@ def reconcile(*, now: datetime) -> int:
     def has_ended(payment: Payment) -> bool:
         return _check(payment, payment.reference, now=now).state not in {*_OPEN, payment.state}
 
-    return gateways.ask_each([(payment.provider, payment) for payment in hanging], has_ended)
+    return gateways.ask_each(rows=[(payment.provider, payment) for payment in hanging], ask=has_ended)
 
 
 def _check(payment: Payment, reference: str, *, now: datetime) -> Payment:
@@ -214,10 +220,10 @@ def _check(payment: Payment, reference: str, *, now: datetime) -> Payment:
     Raises GatewayUnavailable.
     """
     is_watched = payment.state in _OPEN or payment.asked_at > now - _WATCHED_FOR
-    next_look = gateways.next_look(payment.asked_at, now=now) if is_watched else None
+    next_look = gateways.next_look(since=payment.asked_at, now=now) if is_watched else None
     Payment.objects.exclude(check_at=None).filter(pk=payment.pk).update(check_at=next_look)
-    charge = replace(gateways.charge_of(payment), reference=reference)
-    outcome = gateways.by_provider(PaymentProvider(payment.provider)).look_up(charge)
+    charge = replace(gateways.charge_of(payment=payment), reference=reference)
+    outcome = gateways.by_provider(provider=PaymentProvider(payment.provider)).look_up(charge)
     if outcome is None and payment.state == PaymentState.PENDING and payment.asked_at < now - _LOST_AFTER:
         failure = "The payment never reached the gateway."
         outcome = gateways.Outcome(state=PaymentState.FAILED, reference=payment.reference, failure=failure)
@@ -249,7 +255,7 @@ def receive(*, provider: PaymentProvider, event: gateways.Event, now: datetime) 
         },
     )
     if is_new:
-        outbox.put(EVENT, {"event": noted.pk}, now=now)
+        outbox.put(kind=EVENT, payload={"event": noted.pk}, now=now)
 
 
 def receive_test(payload: Mapping[str, Any], _: str, now: datetime) -> None:
@@ -263,5 +269,5 @@ def look_into(payload: Mapping[str, Any], _: str, now: datetime) -> None:
     event = GatewayEvent.objects.select_related("payment").get(pk=payload["event"])
     if event.payment is not None:
         _check(event.payment, event.payment.reference or event.reference, now=now)
-        refunds.check(event.payment, now=now)
+        refunds.check(payment=event.payment, now=now)
     GatewayEvent.objects.filter(pk=event.pk).update(processed_at=now)

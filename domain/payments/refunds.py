@@ -77,7 +77,7 @@ def _intend(
         raise InvalidInput("From 1 to 100 characters.", field=["request_id"])
     if len(reason) > 2000:
         raise InvalidInput("At most 2000 characters.", field=["reason"])
-    locks.order(Order.objects.filter(payments=payment_id))
+    locks.order(candidates=Order.objects.filter(payments=payment_id))
     payment = Payment.objects.filter(pk=payment_id).first()
     if payment is None:
         raise NotFound("There is no such payment.", field=["payment_id"])
@@ -92,8 +92,8 @@ def _intend(
     if not left:
         raise orders.OrderStateConflict("All of it has been given back.", field=["payment_id"])
     amount = left if amount is None else amount
-    if not (amount.is_finite() and 0 < amount <= left and quantize(amount, payment.currency) == amount):
-        most = quantize(left, payment.currency)
+    if not (amount.is_finite() and 0 < amount <= left and quantize(amount=amount, currency=payment.currency) == amount):
+        most = quantize(amount=left, currency=payment.currency)
         raise InvalidInput(f"An amount in {payment.currency}, {most} at most.", field=["amount"])
     return _written(payment, request_id=request_id, amount=amount, reason=reason, restock=restock, actor=actor, now=now)
 
@@ -117,10 +117,10 @@ def reconcile(*, now: datetime) -> int:
         return _ask(refund, now=now).state != PaymentState.PENDING
 
     rows = hanging.order_by("ask_at")[:200]
-    return gateways.ask_each([(refund.payment.provider, refund) for refund in rows], has_ended)
+    return gateways.ask_each(rows=[(refund.payment.provider, refund) for refund in rows], ask=has_ended)
 
 
-def check(payment: Payment, *, now: datetime) -> None:
+def check(*, payment: Payment, now: datetime) -> None:
     """Asks for the refunds of a payment that are due, and how the others stand. Raises GatewayUnavailable."""
     for refund in payment.refunds.filter(state=PaymentState.PENDING):
         if _ask(refund, now=now).state == PaymentState.PENDING:
@@ -134,7 +134,7 @@ def _ask(wanted: Refund, *, now: datetime) -> Refund:
     it was given before.
     """
     mine = Refund.objects.filter(pk=wanted.pk, state=PaymentState.PENDING, ask_at__lte=now)
-    if not mine.update(ask_at=gateways.next_look(wanted.created_at, now=now)):
+    if not mine.update(ask_at=gateways.next_look(since=wanted.created_at, now=now)):
         wanted.refresh_from_db()
         return wanted
     refund = _look_up(wanted, now=now)
@@ -153,20 +153,20 @@ def _look_up(wanted: Refund, *, now: datetime) -> Refund | None:
 
 
 def _gateway_of(wanted: Refund) -> gateways.Gateway:
-    return gateways.by_provider(PaymentProvider(wanted.payment.provider))
+    return gateways.by_provider(provider=PaymentProvider(wanted.payment.provider))
 
 
 def _request(wanted: Refund) -> gateways.Return:
     return gateways.Return(
         key=wanted.pk,
-        charge=gateways.charge_of(wanted.payment),
-        amount=quantize(wanted.amount, wanted.payment.currency),
+        charge=gateways.charge_of(payment=wanted.payment),
+        amount=quantize(amount=wanted.amount, currency=wanted.payment.currency),
     )
 
 
 @transaction.atomic(durable=True)
 def _record(*, refund_id: UUID, order_id: UUID, outcome: gateways.Outcome, now: datetime) -> Refund:
-    locks.order_of(order_id)
+    locks.order_of(key=order_id)
     refund = Refund.objects.select_related("payment__order", "actor").get(pk=refund_id)
     if refund.state != PaymentState.PENDING:
         return refund  # A twin of this request was first.
@@ -178,7 +178,9 @@ def _record(*, refund_id: UUID, order_id: UUID, outcome: gateways.Outcome, now: 
         Payment.objects.filter(pk=refund.payment_id).update(refunded=F("refunded") - refund.amount)
         refund.payment.refunded -= refund.amount
         message = f"{_text(refund)} could not be given back: {refund.failure}"
-        orders.tell(refund.payment.order, OrderEventKind.REFUND_DUE, message=message, actor=refund.actor, now=now)
+        orders.tell(
+            order=refund.payment.order, kind=OrderEventKind.REFUND_DUE, message=message, actor=refund.actor, now=now
+        )
     return refund
 
 
@@ -188,12 +190,17 @@ def _given(refund: Refund, *, now: datetime) -> None:
     if is_over:
         _clear(order, restock=refund.restock, now=now)
         orders.move(
-            order, OrderState.REFUNDED, kind=OrderEventKind.REFUNDED, message=message, actor=refund.actor, now=now
+            order=order,
+            to=OrderState.REFUNDED,
+            kind=OrderEventKind.REFUNDED,
+            message=message,
+            actor=refund.actor,
+            now=now,
         )
     else:
-        orders.tell(order, OrderEventKind.REFUNDED, message=message, actor=refund.actor, now=now)
-        webhooks.about(order, WebhookTopic.ORDER_REFUNDED, now=now)
-    outbox.put("order_refunded", {"order": str(order.pk), "more": {"amount": _text(refund)}}, now=now)
+        orders.tell(order=order, kind=OrderEventKind.REFUNDED, message=message, actor=refund.actor, now=now)
+        webhooks.about(order=order, topic=WebhookTopic.ORDER_REFUNDED, now=now)
+    outbox.put(kind="order_refunded", payload={"order": str(order.pk), "more": {"amount": _text(refund)}}, now=now)
 
 
 def _money_left(order: Order) -> Decimal:
@@ -213,4 +220,4 @@ def _clear(order: Order, *, restock: bool, now: datetime) -> None:
 
 
 def _text(refund: Refund) -> str:
-    return f"{quantize(refund.amount, refund.payment.currency)} {refund.payment.currency}"
+    return f"{quantize(amount=refund.amount, currency=refund.payment.currency)} {refund.payment.currency}"

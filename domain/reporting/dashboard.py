@@ -52,7 +52,10 @@ def sales(*, days: int, now: datetime) -> list[Day]:
     takings: dict[date, Decimal] = {}
     for day, rate, kept in by_day.annotate(kept=Sum(F("amount") - F("refunded"))):
         takings[day] = takings.get(day, ZERO) + kept / rate
-    return [Day(day, orders.get(day, 0), quantize(takings.get(day, ZERO), settings.SHOP_CURRENCY)) for day in dates]
+    return [
+        Day(day, orders.get(day, 0), quantize(amount=takings.get(day, ZERO), currency=settings.SHOP_CURRENCY))
+        for day in dates
+    ]
 
 
 def orders_to_ship() -> QuerySet[Order]:

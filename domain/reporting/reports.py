@@ -67,7 +67,7 @@ def sales(*, since: datetime, until: datetime, by: Period) -> list[Sales]:
 
 def _in_shop_currency(amount: Decimal, rate: Decimal) -> Decimal:
     with localcontext(prec=PRECISION):
-        return quantize(amount / rate, settings.SHOP_CURRENCY)
+        return quantize(amount=amount / rate, currency=settings.SHOP_CURRENCY)
 
 
 def _periods(since: datetime, until: datetime, by: Period) -> list[Sales]:

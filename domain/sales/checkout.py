@@ -62,23 +62,23 @@ def update(
     NotFound, CartLocked for the cart. A new address forgets a chosen method that does not take the parcel there;
     whatever else ceases to fit is told by `problems`.
     """
-    cart = priced_cart.load(carts.open_existing(key))
+    cart = priced_cart.load(cart=carts.open_existing(key=key))
     moved = _note(cart, email, shipping_address, billing_address, shipping_method_id)
     if currency_code is not None:
         _change_currency(cart, currency_code)
     places = _places(discount_codes or ())
     if discount_codes is not None:
         _set_codes(cart, places)
-    carts.touch(cart, now)
+    carts.touch(cart=cart, now=now)
     if currency_code is not None or discount_codes is not None:
-        cart = priced_cart.load(cart)
+        cart = priced_cart.load(cart=cart)
     if shipping_method_id is not None or moved or places:
-        quote = priced_cart.quote(cart, now=now)
+        quote = priced_cart.quote(cart=cart, now=now)
         refused = [each.at(places[each.discount_code]) for each in quote.refused if each.discount_code in places]
-        raise_all([*refused, *_unavailable(quote, shipping_method_id)])
+        raise_all(errors=[*refused, *_unavailable(quote, shipping_method_id)])
         if moved and not quote.offer:
             Checkout.objects.filter(cart=cart).update(shipping_method=None)
-            return priced_cart.load(cart)
+            return priced_cart.load(cart=cart)
     return cart
 
 
@@ -92,11 +92,11 @@ def _note(
     moved = shipping is not None and checkout.shipping_method_id is not None
     noted: dict[str, Any] = {}
     if email is not None:
-        noted["email"] = contact.email(email)
+        noted["email"] = contact.email(given=email)
     if shipping is not None:
-        noted["shipping_address"] = contact.address(shipping, field=["shipping_address"])
+        noted["shipping_address"] = contact.address(given=shipping, field=["shipping_address"])
     if billing is not None:
-        noted["billing_address"] = contact.address(billing, field=["billing_address"])
+        noted["billing_address"] = contact.address(given=billing, field=["billing_address"])
     if shipping_method_id is not None:
         noted["shipping_method_id"] = min(shipping_method_id, BigIntegerField.MAX_BIGINT)  # No method has that key.
     for name, value in noted.items():
@@ -104,12 +104,12 @@ def _note(
     if checkout._state.adding:
         prepared_queries.insert(checkout)
     elif noted:
-        prepared_queries.update(checkout, *noted)
+        prepared_queries.update(row=checkout, fields=list(noted))
     return moved
 
 
 def _change_currency(cart: Cart, code: str) -> None:
-    chosen = currency.named(code)
+    chosen = currency.named(code=code)
     if cart.currency_id != (chosen.pk if chosen else None):
         Cart.objects.filter(pk=cart.pk).update(currency=chosen)
         cart.lines.update(seen_price=None)
@@ -127,9 +127,9 @@ def _set_codes(cart: Cart, places: Mapping[str, Sequence[str]]) -> None:
     """Has the cart hold exactly these codes. Raises DiscountRefused for those that are unknown or too many."""
     most = settings.MAX_DISCOUNT_CODES
     allowed = list(places)[:most]
-    known = promotions.found(allowed)
+    known = promotions.found(codes=allowed)
     raise_all(
-        [
+        errors=[
             DiscountRefused(code, Refusal.UNKNOWN if code in allowed else Refusal.TOO_MANY, field=field)
             for code, field in places.items()
             if code not in known
@@ -151,35 +151,35 @@ def apply_code(*, key: carts.CartKey, code: str, now: datetime) -> Cart:
 
     Raises DiscountRefused if that code does not count, whatever the others do; NotFound, CartLocked.
     """
-    cart = carts.open_existing(key)
+    cart = carts.open_existing(key=key)
     code, held = normal_code(code), list(cart.discounts.all())
     if code in {discount.code for discount in held}:
-        return priced_cart.load(cart)
-    discount = promotions.found([code]).get(code)
+        return priced_cart.load(cart=cart)
+    discount = promotions.found(codes=[code]).get(code)
     if discount is None or len(held) >= settings.MAX_DISCOUNT_CODES:
         reason = Refusal.TOO_MANY if discount else Refusal.UNKNOWN
         raise DiscountRefused(code, reason, field=["code"])
     cart.discounts.add(discount)
-    carts.touch(cart, now)
-    changed = priced_cart.load(cart)
-    refused = priced_cart.quote(changed, now=now).refused
-    raise_all([each.at(["code"]) for each in refused if each.discount_code == code])
+    carts.touch(cart=cart, now=now)
+    changed = priced_cart.load(cart=cart)
+    refused = priced_cart.quote(cart=changed, now=now).refused
+    raise_all(errors=[each.at(["code"]) for each in refused if each.discount_code == code])
     return changed
 
 
 @transaction.atomic(durable=True)
 def remove_code(*, key: carts.CartKey, code: str, now: datetime) -> Cart:
     """Takes a discount code out of the cart. Raises NotFound if it holds no such code; CartLocked."""
-    cart = carts.open_existing(key)
+    cart = carts.open_existing(key=key)
     discount = Discount.objects.filter(carts=cart, code=normal_code(code)).first()
     if discount is None:
         raise NotFound("The cart holds no such code.", field=["code"])
     cart.discounts.remove(discount)
-    carts.touch(cart, now)
-    return priced_cart.load(cart)
+    carts.touch(cart=cart, now=now)
+    return priced_cart.load(cart=cart)
 
 
-def missing(checkout: Checkout | None, quote: priced_cart.Quote) -> list[DomainError]:
+def missing(*, checkout: Checkout | None, quote: priced_cart.Quote) -> list[DomainError]:
     """What the buyer still has to give."""
     found: list[DomainError] = []
     if not (checkout and checkout.email):
@@ -189,7 +189,7 @@ def missing(checkout: Checkout | None, quote: priced_cart.Quote) -> list[DomainE
     if address is None:
         return [*found, AddressIncomplete("A shipping address is needed.", field=field)]
     try:
-        contact.address(address, field=field)
+        contact.address(given=address, field=field)
     except* DomainError as group:  # The shop's countries, or their rules, have changed.
         found += [error for error in group.exceptions if isinstance(error, DomainError)]
     if quote.offer is None:
@@ -198,7 +198,7 @@ def missing(checkout: Checkout | None, quote: priced_cart.Quote) -> list[DomainE
     return found
 
 
-def problems(cart: Cart, quote: priced_cart.Quote, *, now: datetime) -> list[DomainError]:
+def problems(*, cart: Cart, quote: priced_cart.Quote, now: datetime) -> list[DomainError]:
     """Everything that would keep the cart from becoming an order now; `field` is a path into the cart.
 
     A changed price is told as well; it keeps only a buyer from ordering who states the total of before.
@@ -208,7 +208,7 @@ def problems(cart: Cart, quote: priced_cart.Quote, *, now: datetime) -> list[Dom
     for index, line in enumerate(lines):
         field, quantity_field = ["lines", str(index)], ["lines", str(index), "quantity"]
         price = quote.unit_prices[line.variant_id]
-        if not carts.is_for_sale(line.variant, now=now):
+        if not carts.is_for_sale(variant=line.variant, now=now):
             found.append(carts.NotForSale(f"{line.variant.sku} is no longer for sale.", line=line, field=field))
         elif short := stock.shortage(variant=line.variant, quantity=line.quantity, line=line, field=quantity_field):
             found.append(short)
@@ -219,4 +219,4 @@ def problems(cart: Cart, quote: priced_cart.Quote, *, now: datetime) -> list[Dom
             )
     if cart.currency and not cart.currency.is_active:
         found.append(currency.CurrencyUnavailable(cart.currency.code))
-    return [*found, *quote.refused, *missing(getattr(cart, "checkout", None), quote)]
+    return [*found, *quote.refused, *missing(checkout=getattr(cart, "checkout", None), quote=quote)]

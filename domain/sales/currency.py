@@ -26,7 +26,7 @@ def offered() -> list[str]:
     return [settings.SHOP_CURRENCY, *Currency.objects.filter(is_active=True).values_list("code", flat=True)]
 
 
-def named(code: str) -> Currency | None:
+def named(*, code: str) -> Currency | None:
     """The further currency of that ISO 4217 code; None for the shop's own. Raises CurrencyUnavailable."""
     if code == settings.SHOP_CURRENCY:
         return None
@@ -36,15 +36,15 @@ def named(code: str) -> Currency | None:
     return found
 
 
-def exchange_to(currency: Currency | None) -> Exchange:
+def exchange_to(*, currency: Currency | None) -> Exchange:
     return Exchange(currency.code, currency.rate) if currency else Exchange(settings.SHOP_CURRENCY)
 
 
-def exchange_of(cart: Cart) -> Exchange:
-    return exchange_to(cart.currency)
+def exchange_of(*, cart: Cart) -> Exchange:
+    return exchange_to(currency=cart.currency)
 
 
-def listed_in(exchange: Exchange) -> QuerySet[VariantPrice]:
+def listed_in(*, exchange: Exchange) -> QuerySet[VariantPrice]:
     """The list prices in that currency, to prefetch as a variant's `prices`; none, without a statement, in the
     shop's own, where a variant's own columns are the list."""
     if exchange.currency == settings.SHOP_CURRENCY:
@@ -53,19 +53,19 @@ def listed_in(exchange: Exchange) -> QuerySet[VariantPrice]:
     return VariantPrice.objects.filter(currency=exchange.currency)
 
 
-def price_of(variant: ProductVariant, exchange: Exchange) -> Decimal:
+def price_of(*, variant: ProductVariant, exchange: Exchange) -> Decimal:
     """What one unit costs: as listed in that currency, or else converted. Reads the variant's `prices`."""
     listed = _listed(variant, exchange)
-    return quantize(listed.price, exchange.currency) if listed else exchange(variant.price)
+    return quantize(amount=listed.price, currency=exchange.currency) if listed else exchange(variant.price)
 
 
-def compare_at_price_of(variant: ProductVariant, exchange: Exchange) -> Decimal | None:
+def compare_at_price_of(*, variant: ProductVariant, exchange: Exchange) -> Decimal | None:
     """What one unit cost before, or elsewhere; of a price that is listed, what is listed with it."""
     listed = _listed(variant, exchange)
     before: Decimal | None = listed.compare_at_price if listed else variant.compare_at_price
     if before is None:
         return None
-    return quantize(before, exchange.currency) if listed else exchange(before)
+    return quantize(amount=before, currency=exchange.currency) if listed else exchange(before)
 
 
 def _listed(variant: ProductVariant, exchange: Exchange) -> VariantPrice | None:
@@ -74,10 +74,13 @@ def _listed(variant: ProductVariant, exchange: Exchange) -> VariantPrice | None:
     return next((each for each in variant.prices.all() if each.currency_id == exchange.currency), None)
 
 
-def unit_prices(variants: Collection[ProductVariant], exchange: Exchange) -> dict[int, Decimal]:
+def unit_prices(*, variants: Collection[ProductVariant], exchange: Exchange) -> dict[int, Decimal]:
     """What one unit of each costs, by its key: as listed in that currency, or else converted."""
     fixed = {}
     if exchange.currency != settings.SHOP_CURRENCY:
-        listed = listed_in(exchange).filter(variant__in=[variant.pk for variant in variants]).order_by()
-        fixed = {pk: quantize(price, exchange.currency) for pk, price in listed.values_list("variant_id", "price")}
+        listed = listed_in(exchange=exchange).filter(variant__in=[variant.pk for variant in variants]).order_by()
+        fixed = {
+            pk: quantize(amount=price, currency=exchange.currency)
+            for pk, price in listed.values_list("variant_id", "price")
+        }
     return {variant.pk: fixed.get(variant.pk, exchange(variant.price)) for variant in variants}

@@ -38,14 +38,16 @@ def ship(
     try:
         shipment.full_clean(exclude=["order"], validate_unique=False, validate_constraints=False)
     except ValidationError as error:
-        raise_all([InvalidInput(" ".join(texts), field=[name]) for name, texts in error.message_dict.items()])
+        raise_all(errors=[InvalidInput(" ".join(texts), field=[name]) for name, texts in error.message_dict.items()])
     shipment.save(force_insert=True)
     if order.state == OrderState.SHIPPED:
-        orders.tell(order, OrderEventKind.SHIPPED, message=str(shipment), actor=actor, now=now)
+        orders.tell(order=order, kind=OrderEventKind.SHIPPED, message=str(shipment), actor=actor, now=now)
     else:
-        orders.move(order, OrderState.SHIPPED, kind=OrderEventKind.SHIPPED, message=str(shipment), actor=actor, now=now)
+        orders.move(
+            order=order, to=OrderState.SHIPPED, kind=OrderEventKind.SHIPPED, message=str(shipment), actor=actor, now=now
+        )
         stock.ship(order=order, now=now)
-    outbox.put("order_shipped", {"order": str(order.pk), "shipment": str(shipment.pk)}, now=now)
+    outbox.put(kind="order_shipped", payload={"order": str(order.pk), "shipment": str(shipment.pk)}, now=now)
     return order
 
 
@@ -54,12 +56,14 @@ def mark_delivered(*, order_id: UUID, actor: User | None, now: datetime) -> Orde
     """Notes that a shipped order has arrived; once more changes nothing. Raises NotFound, OrderStateConflict."""
     order = _lock(order_id)
     if order.state != OrderState.DELIVERED:
-        orders.move(order, OrderState.DELIVERED, kind=OrderEventKind.DELIVERED, message="", actor=actor, now=now)
+        orders.move(
+            order=order, to=OrderState.DELIVERED, kind=OrderEventKind.DELIVERED, message="", actor=actor, now=now
+        )
     return order
 
 
 def _lock(order_id: UUID) -> Order:
-    order = locks.order_of(order_id)
+    order = locks.order_of(key=order_id)
     if order is None:
         raise NotFound("There is no such order.", field=["order_id"])
     return order

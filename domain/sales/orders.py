@@ -39,7 +39,7 @@ class TotalChanged(DomainError):
 
     def __init__(self, *, expected: Decimal, expected_currency: str, actual: Decimal, currency: str) -> None:
         super().__init__(f"The total is now {actual} {currency}.", field=["expected_total"])
-        self.expected = quantize(expected, expected_currency)
+        self.expected = quantize(amount=expected, currency=expected_currency)
         self.expected_currency = expected_currency
         self.actual = actual
         self.currency = currency
@@ -86,7 +86,7 @@ def _new_number() -> str:
     return "".join(secrets.choice(_NUMBER_ALPHABET) for _ in range(10))
 
 
-def receipt(order: Order) -> str:
+def receipt(*, order: Order) -> str:
     """The signed text by which a guest, who has no account, shows that the order is theirs.
 
     Whoever has it may cancel and pay: it is not for staff who may only look (`may_hold_receipt`).
@@ -94,19 +94,19 @@ def receipt(order: Order) -> str:
     return _receipts.sign(order.number)
 
 
-def may_hold_receipt(viewer: User | None, order: Order) -> bool:
+def may_hold_receipt(*, viewer: User | None, order: Order) -> bool:
     """Whether a viewer who sees the order may also act on it."""
     return viewer is None or not viewer.is_staff or Order.objects.changeable_by(viewer).filter(pk=order.pk).exists()
 
 
-def trace(order: Order) -> list[pricing.Step]:
+def trace(*, order: Order) -> list[pricing.Step]:
     """How the order's total came about."""
     return [pricing.Step.stored(step) for step in order.price_trace]
 
 
-def discount_codes(order: Order) -> list[str]:
+def discount_codes(*, order: Order) -> list[str]:
     """The codes that took something off the order."""
-    return [step.code for step in trace(order) if step.kind == pricing.StepKind.DISCOUNT]
+    return [step.code for step in trace(order=order) if step.kind == pricing.StepKind.DISCOUNT]
 
 
 def _number_of(receipt: str) -> str | None:
@@ -129,7 +129,7 @@ def visible(*, order_id: UUID | None, viewer: User | None, receipt: str | None) 
 def lock(*, order_id: UUID, viewer: User | None, receipt: str | None) -> Order:
     """Locks an order that the viewer may change, by who they are or by the receipt. Raises NotFound."""
     if receipt is None:
-        order = locks.order(Order.objects.changeable_by(viewer).filter(pk=order_id))
+        order = locks.order(candidates=Order.objects.changeable_by(viewer).filter(pk=order_id))
     else:
         number = _number_of(receipt)
         order = _BY_NUMBER.first(number=number, order=order_id) if number else None
@@ -150,7 +150,7 @@ class OrderFilter:
     customer_id: UUID | None = None
 
 
-def of_staff(wanted: OrderFilter) -> QuerySet[Order]:
+def of_staff(*, wanted: OrderFilter) -> QuerySet[Order]:
     """The orders that the filter lets through."""
     conditions = {
         "state__in": wanted.states or None,
@@ -195,13 +195,13 @@ def place(
             raise carts.CartLocked(order=None)
         return Placed(order=order, replayed=True)
 
-    cart = priced_cart.load(cart)
+    cart = priced_cart.load(cart=cart)
     if cart.discounts.all():
-        promotions.lock_of(cart)
-        cart = priced_cart.load(cart)  # As it is after the wait, if there was one.
-    quote = priced_cart.quote(cart, now=now)
-    problems = checkout.problems(cart, quote, now=now)
-    raise_all([problem for problem in problems if not isinstance(problem, checkout.PriceChanged)])
+        promotions.lock_of(cart=cart)
+        cart = priced_cart.load(cart=cart)  # As it is after the wait, if there was one.
+    quote = priced_cart.quote(cart=cart, now=now)
+    problems = checkout.problems(cart=cart, quote=quote, now=now)
+    raise_all(errors=[problem for problem in problems if not isinstance(problem, checkout.PriceChanged)])
     total, currency = quote.totals.total, quote.exchange.currency
     if quote.totals.subtotal + quote.totals.shipping + quote.totals.tax >= MAX_AMOUNT:
         raise InvalidInput("The total is more than the shop can take at once.", field=["lines"])
@@ -214,20 +214,20 @@ def place(
     promotions.take(order=order, discounts=quote.discounts, now=now)
     stock.reserve(order=order, variants={line.variant: line.quantity for line in cart.lines.all()}, now=now)
     cart.state, cart.updated_at = CartState.CONVERTED, now
-    update(cart, "state", "updated_at")
+    update(row=cart, fields=["state", "updated_at"])
     if not order.total:
-        move(order, OrderState.PAID, kind=OrderEventKind.PAID, message="Nothing to pay.", actor=None, now=now)
+        move(order=order, to=OrderState.PAID, kind=OrderEventKind.PAID, message="Nothing to pay.", actor=None, now=now)
     return Placed(order=order, replayed=False)
 
 
 def _cart_to_place(key: carts.CartKey, *, now: datetime) -> Cart:
-    cart = carts.lock(key)
+    cart = carts.lock(key=key)
     if cart is None and key.code is None and key.user is not None:
         # The retry of an account that states no code: its active cart has just become its last order.
         recent = Cart.objects.filter(user=key.user, state=CartState.CONVERTED, updated_at__gte=now - _RETRIES_WITHIN)
         cart = recent.order_by("-updated_at").first()
     if cart is None:
-        raise carts.not_found(key)
+        raise carts.not_found(key=key)
     return cart
 
 
@@ -273,9 +273,9 @@ def _written(cart: Cart, quote: priced_cart.Quote, *, note: str, now: datetime) 
     ]
     insert(order)
     insert(*lines)
-    tell(order, OrderEventKind.PLACED, now=now, actor=cart.user)
-    outbox.put("order_placed", {"order": str(order.pk)}, now=now)
-    webhooks.order_is(order, now=now)
+    tell(order=order, kind=OrderEventKind.PLACED, now=now, actor=cart.user)
+    outbox.put(kind="order_placed", payload={"order": str(order.pk)}, now=now)
+    webhooks.order_is(order=order, now=now)
     return order
 
 
@@ -295,7 +295,7 @@ def cancel(
         return order
     if _is_being_paid(order, now=now):
         raise OrderStateConflict("A payment is under way: try again when it has ended.", field=["order_id"])
-    move(order, OrderState.CANCELLED, kind=OrderEventKind.CANCELLED, message=reason, actor=viewer, now=now)
+    move(order=order, to=OrderState.CANCELLED, kind=OrderEventKind.CANCELLED, message=reason, actor=viewer, now=now)
     return order
 
 
@@ -308,10 +308,10 @@ def expire_unpaid(*, placed_before: datetime, now: datetime) -> int:
 @transaction.atomic(durable=True)
 def expire(*, order_id: UUID, now: datetime) -> bool:
     """Gives up an order that awaits its payment, unless a gateway is being asked for the money; says whether it did."""
-    order = locks.order(Order.objects.filter(pk=order_id, state=OrderState.AWAITING_PAYMENT))
+    order = locks.order(candidates=Order.objects.filter(pk=order_id, state=OrderState.AWAITING_PAYMENT))
     if order is None or _is_being_paid(order, now=now):
         return False
-    move(order, OrderState.EXPIRED, kind=OrderEventKind.EXPIRED, message="", actor=None, now=now)
+    move(order=order, to=OrderState.EXPIRED, kind=OrderEventKind.EXPIRED, message="", actor=None, now=now)
     return True
 
 
@@ -325,14 +325,15 @@ def settle(*, order: Order, payment: Payment, now: datetime) -> bool:
     An order that had been given up comes back if its stock and its discounts can still be had. Money that no
     order can take is noted as REFUND_DUE.
     """
-    message = f"{quantize(payment.amount, payment.currency)} {payment.currency} by {payment.get_provider_display()}"
+    amount = quantize(amount=payment.amount, currency=payment.currency)
+    message = f"{amount} {payment.currency} by {payment.get_provider_display()}"
     wants_money = OrderState.PAID in TRANSITIONS[OrderState(order.state)]
     if order.state in _GIVES_BACK:
         wants_money = _reserved_again(order, now=now)
     if wants_money:
-        move(order, OrderState.PAID, kind=OrderEventKind.PAID, message=message, actor=None, now=now)
+        move(order=order, to=OrderState.PAID, kind=OrderEventKind.PAID, message=message, actor=None, now=now)
     else:
-        tell(order, OrderEventKind.REFUND_DUE, message=message, now=now)
+        tell(order=order, kind=OrderEventKind.REFUND_DUE, message=message, now=now)
     return wants_money
 
 
@@ -350,7 +351,7 @@ def _reserved_again(order: Order, *, now: datetime) -> bool:
 
 
 def move(
-    order: Order, to: OrderState, *, kind: OrderEventKind, message: str, actor: User | None, now: datetime
+    *, order: Order, to: OrderState, kind: OrderEventKind, message: str, actor: User | None, now: datetime
 ) -> None:
     """The one way an order changes state. The caller holds the order's lock."""
     if to not in TRANSITIONS[OrderState(order.state)]:
@@ -358,19 +359,19 @@ def move(
             f"An order that is {order.get_state_display()} cannot become {to.label}.", field=["order_id"]
         )
     order.state = to
-    update(order, "state")
+    update(row=order, fields=["state"])
     if to in _GIVES_BACK:
         # A payment that waits for the buyer is over. One that a gateway never answered stays PENDING: nobody knows how
         # it ended.
         order.payments.filter(state=PaymentState.REQUIRES_ACTION).update(state=PaymentState.CANCELLED)
         promotions.give_back(order=order, now=now)
         stock.release(order=order, now=now)
-    tell(order, kind, message=message, actor=actor, now=now)
+    tell(order=order, kind=kind, message=message, actor=actor, now=now)
     if kind in _MAILED and order.total:
-        outbox.put(_MAILED[kind], {"order": str(order.pk)}, now=now)
-    webhooks.order_is(order, now=now)
+        outbox.put(kind=_MAILED[kind], payload={"order": str(order.pk)}, now=now)
+    webhooks.order_is(order=order, now=now)
 
 
-def tell(order: Order, kind: OrderEventKind, *, now: datetime, message: str = "", actor: User | None = None) -> None:
+def tell(*, order: Order, kind: OrderEventKind, now: datetime, message: str = "", actor: User | None = None) -> None:
     """Adds a step to the order's history."""
     insert(OrderEvent(order=order, kind=kind, message=message, actor=actor, at=now))

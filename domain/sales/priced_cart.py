@@ -54,16 +54,16 @@ class Quote:
     @cached_property
     def offers(self) -> list[shipping.Offer]:
         """What can be chosen to send the cart by; nothing as long as there is no address."""
-        return shipping.offers(self.parcel, self.methods) if self.parcel else []
+        return shipping.offers(parcel=self.parcel, methods=self.methods) if self.parcel else []
 
 
-def load(cart: Cart) -> Cart:
+def load(*, cart: Cart) -> Cart:
     """The cart as it is now, with all that its quote depends on."""
     loaded: Any = _CART.all(cart=cart.pk)[0]
     return _with(loaded, _LINES_OF.all(cart=cart.pk), _DISCOUNTS_OF.all(cart=cart.pk) if loaded.has_codes else [])
 
 
-def new(cart: Cart, lines: Sequence[CartLine], *, changes: int | None) -> Cart:
+def new(*, cart: Cart, lines: Sequence[CartLine], changes: int | None) -> Cart:
     """A cart that was begun just now, as `load` would read it: with these lines, and nothing else; `changes` are those
     of the catalogue that the lines' variants were read from."""
     Cart.checkout.related.set_cached_value(cart, None)
@@ -74,12 +74,12 @@ def new(cart: Cart, lines: Sequence[CartLine], *, changes: int | None) -> Cart:
 def _with(cart: Cart, lines: Sequence[CartLine], discounts: Sequence[Discount]) -> Cart:
     for line in lines:
         line.cart = cart
-    attach(cart, "lines", lines)
-    attach(cart, "discounts", discounts)
+    attach(row=cart, name="lines", related=lines)
+    attach(row=cart, name="discounts", related=discounts)
     return cart
 
 
-def quote(cart: Cart, *, now: datetime) -> Quote:
+def quote(*, cart: Cart, now: datetime) -> Quote:
     """What a cart costs that was loaded; worked out once, and true as long as nothing of it is changed."""
     if "_quote" not in vars(cart):
         vars(cart)["_quote"] = _worked_out(cart, now=now)
@@ -91,15 +91,15 @@ def _worked_out(cart: Cart, *, now: datetime) -> Quote:
     lines = list(cart.lines.all())
     checkout = getattr(cart, "checkout", None)
     address = checkout.shipping_address if checkout else None
-    exchange = currency.exchange_of(cart)
-    prices = currency.unit_prices([line.variant for line in lines], exchange)
-    rates, methods = rates_cache.of(cart)
+    exchange = currency.exchange_of(cart=cart)
+    prices = currency.unit_prices(variants=[line.variant for line in lines], exchange=exchange)
+    rates, methods = rates_cache.of(cart=cart)
     goods = [
         pricing.Good(
             key=line.variant.sku,
             unit_price=prices[line.variant_id],
             quantity=line.quantity,
-            tax=tax.rate(rates, address, line.variant.product.tax_class_id),
+            tax=tax.rate(rates=rates, address=address, tax_class_id=line.variant.product.tax_class_id),
         )
         for line in lines
     ]
@@ -118,11 +118,11 @@ def _worked_out(cart: Cart, *, now: datetime) -> Quote:
     parcel, offer = None, None
     if address:
         worth = found.subtotal - found.discount
-        parcel = shipping.Parcel(address, grams=shipping.grams(lines), worth=worth, exchange=exchange)
+        parcel = shipping.Parcel(address, grams=shipping.grams(lines=lines), worth=worth, exchange=exchange)
         method = methods.get(checkout.shipping_method_id) if checkout else None
-        offer = shipping.offer(method, parcel) if method else None
+        offer = shipping.offer(method=method, parcel=parcel) if method else None
     if offer:
-        rate = tax.rate(rates, address, offer.method.tax_class_id)
+        rate = tax.rate(rates=rates, address=address, tax_class_id=offer.method.tax_class_id)
         found = totals(pricing.Carriage(offer.rule, offer.price, rate))
     took = {step.code for step in found.trace if step.kind is pricing.StepKind.DISCOUNT}
     used = [discount for discount in discounts if discount.code in took]
@@ -139,13 +139,15 @@ def _judged(
     checkout = getattr(cart, "checkout", None)
     email = checkout.email if checkout else ""
     # A cart that became an order has had its uses.
-    uses = promotions.uses_by(discounts, user=cart.user, email=email) if cart.state == CartState.ACTIVE else {}
-    covers = promotions.coverage(discounts, list(cart.lines.all()))
+    uses = (
+        promotions.uses_by(discounts=discounts, user=cart.user, email=email) if cart.state == CartState.ACTIVE else {}
+    )
+    covers = promotions.coverage(discounts=discounts, lines=list(cart.lines.all()))
     worth = sum((good.unit_price * good.quantity for good in goods), Decimal(0))
     kept, reductions, refused = [], [], []
     for discount in sorted(discounts, key=lambda it: it.code):
         why_not = promotions.refusal(
-            discount,
+            discount=discount,
             worth=worth,
             covers=covers[discount.pk],
             uses=uses.get(discount.pk, (0, 0)),
@@ -157,5 +159,5 @@ def _judged(
             refused.append(why_not)
         else:
             kept.append(discount)
-            reductions.append(promotions.reduction(discount, covers=covers[discount.pk], exchange=exchange))
+            reductions.append(promotions.reduction(discount=discount, covers=covers[discount.pk], exchange=exchange))
     return kept, reductions, refused

@@ -144,7 +144,7 @@ class Totals:
         return [*self.lines.values(), self.shipping_amounts]
 
     def _sum(self, amounts: Iterable[Decimal]) -> Decimal:
-        return sum(amounts, quantize(ZERO, self.currency))
+        return sum(amounts, quantize(amount=ZERO, currency=self.currency))
 
 
 def totals(
@@ -161,7 +161,7 @@ def totals(
     kind by code, so that the order in which a buyer types codes changes nothing.
     """
     goods = list(goods)
-    listed = {good.key: quantize(good.unit_price, currency) * good.quantity for good in goods}
+    listed = {good.key: quantize(amount=good.unit_price, currency=currency) * good.quantity for good in goods}
     trace = [
         Step(
             kind=StepKind.GOODS,
@@ -179,9 +179,9 @@ def totals(
         if taken:
             trace.append(_explained(reduction, base=before, taken=before - _sum(left, reduction.covers)))
 
-    price = quantize(carriage.price, currency) if carriage else quantize(ZERO, currency)
+    price = quantize(amount=carriage.price, currency=currency) if carriage else quantize(amount=ZERO, currency=currency)
     free_by = next((it for it in ordered if it.kind == DiscountKind.FREE_SHIPPING), None)
-    off = price if free_by else quantize(ZERO, currency)
+    off = price if free_by else quantize(amount=ZERO, currency=currency)
     if carriage:
         trace.append(Step(kind=StepKind.SHIPPING, label=carriage.label, amount=price))
     if free_by and off:
@@ -210,8 +210,8 @@ def _taken(reduction: Reduction, left: Mapping[str, Decimal], currency: str) -> 
     if reduction.kind == DiscountKind.PERCENTAGE:
         with localcontext(prec=PRECISION):
             amount = whole * reduction.value / _HUNDRED
-    amount = min(quantize(amount, currency), whole)
-    return _shares(amount, covered, smallest_unit(currency)) if amount else {}
+    amount = min(quantize(amount=amount, currency=currency), whole)
+    return _shares(amount, covered, smallest_unit(currency=currency)) if amount else {}
 
 
 def _shares(amount: Decimal, weights: Mapping[str, Decimal], unit: Decimal) -> dict[str, Decimal]:
@@ -248,9 +248,9 @@ class Taxation:
     def amounts(self, listed: Decimal, left: Decimal, rate: Rate) -> Amounts:
         with localcontext(prec=PRECISION):
             if self.prices_include_tax:
-                tax = quantize(left * rate.percent / (_HUNDRED + rate.percent), self.currency)
+                tax = quantize(amount=left * rate.percent / (_HUNDRED + rate.percent), currency=self.currency)
                 return Amounts(listed, discount=listed - left, net=left - tax, tax=tax)
-            tax = quantize(left * rate.percent / _HUNDRED, self.currency)
+            tax = quantize(amount=left * rate.percent / _HUNDRED, currency=self.currency)
             return Amounts(listed, discount=listed - left, net=left, tax=tax)
 
     def step(self, amounts: Amounts, rate: Rate, *, label: str, code: str = "") -> Step:

@@ -68,18 +68,18 @@ class DiscountRefused(DomainError):
         self.currency = currency
 
 
-def found(codes: Iterable[str]) -> dict[str, Discount]:
+def found(*, codes: Iterable[str]) -> dict[str, Discount]:
     """The discounts that are offered, by their codes as stored."""
     wanted = {normal_code(code) for code in codes}
     return {discount.code: discount for discount in Discount.objects.filter(code__in=wanted, is_active=True)}
 
 
-def lock_of(cart: Cart) -> None:
+def lock_of(*, cart: Cart) -> None:
     """Takes the right to count uses of the cart's codes, by primary key, until the transaction ends."""
     _OF_CART.all(cart=cart.pk)
 
 
-def coverage(discounts: Collection[Discount], lines: Collection[CartLine]) -> dict[int, frozenset[str]]:
+def coverage(*, discounts: Collection[Discount], lines: Collection[CartLine]) -> dict[int, frozenset[str]]:
     """The SKUs of the lines that each of the discounts covers, by its key."""
     everything = frozenset(line.variant.sku for line in lines)
     covered = {discount.pk: everything for discount in discounts}
@@ -113,7 +113,7 @@ def _chosen(discount_ids: Collection[int], product_ids: Collection[int]) -> set[
     return chosen
 
 
-def uses_by(discounts: Iterable[Discount], *, user: User | None, email: str) -> dict[int, tuple[int, int]]:
+def uses_by(*, discounts: Iterable[Discount], user: User | None, email: str) -> dict[int, tuple[int, int]]:
     """How often each has been used: by anyone, of those that are limited in all; and by this customer, who is known
     by the account, its e-mail and those of checkouts. Discounts without limits are not counted."""
     in_all = [it.pk for it in discounts if it.max_uses is not None]
@@ -134,8 +134,8 @@ def uses_by(discounts: Iterable[Discount], *, user: User | None, email: str) -> 
 
 
 def refusal(
-    discount: Discount,
     *,
+    discount: Discount,
     worth: Decimal,
     covers: Collection[str],
     uses: tuple[int, int],
@@ -163,7 +163,7 @@ def refusal(
     return DiscountRefused(discount.code, reason, field=field) if reason else None
 
 
-def reduction(discount: Discount, *, covers: frozenset[str], exchange: Exchange) -> Reduction:
+def reduction(*, discount: Discount, covers: frozenset[str], exchange: Exchange) -> Reduction:
     kind = DiscountKind(discount.kind)
     value = exchange(discount.value) if kind == DiscountKind.FIXED else discount.value
     return Reduction(discount.code, kind, value, covers)
@@ -188,8 +188,8 @@ def take_again(*, order: Order) -> None:
     The caller holds the order's lock. Dates and minimums held when it was placed, and are not asked again.
     """
     given_back = order.discount_uses.exclude(given_back_at=None)
-    discounts = locks.discounts(Discount.objects.filter(uses__in=given_back))
-    counted = uses_by(discounts, user=order.user, email=order.email)
+    discounts = locks.discounts(candidates=Discount.objects.filter(uses__in=given_back))
+    counted = uses_by(discounts=discounts, user=order.user, email=order.email)
     for discount in discounts:
         if over := _over_limit(discount, counted.get(discount.pk, (0, 0))):
             raise DiscountRefused(discount.code, over)

@@ -20,7 +20,7 @@ class Terms(NamedTuple):
 _kept: dict[int, Terms] = {}
 
 
-def of(cart: Cart) -> Terms:
+def of(*, cart: Cart) -> Terms:
     """Those that held when the cart's `changes` were read, or later ones; without such, those that hold now."""
     known = vars(cart)
     changes = known["changes"] if "changes" in known else catalog_version.changes()

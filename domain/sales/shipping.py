@@ -42,12 +42,12 @@ class Offer:
     rule: str
 
 
-def grams(lines: Iterable[CartLine]) -> int:
+def grams(*, lines: Iterable[CartLine]) -> int:
     """The weight of it all; a variant whose weight is not known weighs nothing."""
     return sum((line.variant.weight_grams or 0) * line.quantity for line in lines)
 
 
-def delivers_to(method: ShippingMethod, address: Address) -> bool:
+def delivers_to(*, method: ShippingMethod, address: Address) -> bool:
     countries = method.zone.countries or settings.SHOP_COUNTRIES
     return method.is_active and address.country_code in countries and address.country_code in settings.SHOP_COUNTRIES
 
@@ -58,9 +58,9 @@ def methods() -> dict[int, ShippingMethod]:
     return {method.pk: method for method in offered.select_related("zone").prefetch_related("bands")}
 
 
-def offer(method: ShippingMethod, parcel: Parcel) -> Offer | None:
+def offer(*, method: ShippingMethod, parcel: Parcel) -> Offer | None:
     """What the method costs for the parcel; None where it does not take it."""
-    if not delivers_to(method, parcel.address):
+    if not delivers_to(method=method, address=parcel.address):
         return None
     currency, bands = parcel.exchange.currency, method.bands.all()
     price, rule = method.price, method.name
@@ -71,10 +71,15 @@ def offer(method: ShippingMethod, parcel: Parcel) -> Offer | None:
         price, rule = band.price, f"{method.name}, {parcel.grams} g, up to {band.up_to_grams} g"
     if method.free_from is not None and parcel.worth >= parcel.exchange(method.free_from):
         threshold = parcel.exchange(method.free_from)
-        return Offer(method, quantize(ZERO, currency), currency, f"{method.name}, free from {threshold} {currency}")
+        return Offer(
+            method,
+            quantize(amount=ZERO, currency=currency),
+            currency,
+            f"{method.name}, free from {threshold} {currency}",
+        )
     return Offer(method, parcel.exchange(price), currency, rule)
 
 
-def offers(parcel: Parcel, methods: Mapping[int, ShippingMethod]) -> list[Offer]:
+def offers(*, parcel: Parcel, methods: Mapping[int, ShippingMethod]) -> list[Offer]:
     """All of them that can be chosen for the parcel."""
-    return [found for method in methods.values() if (found := offer(method, parcel))]
+    return [found for method in methods.values() if (found := offer(method=method, parcel=parcel))]

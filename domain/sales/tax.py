@@ -19,7 +19,7 @@ def rates() -> ByPlace:
     }
 
 
-def rate(rates: ByPlace, address: Address | None, tax_class_id: int | None) -> Rate:
+def rate(*, rates: ByPlace, address: Address | None, tax_class_id: int | None) -> Rate:
     """What is taken of goods of that class at the address; in the shop's own country as long as there is none.
 
     The rate of a good's class comes before the standard one, and within each the region's before the country's.

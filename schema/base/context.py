@@ -43,7 +43,7 @@ class Context:
     # What the log tells of the operation.
     told: dict[str, Any] = field(default_factory=dict)
     # What prices of the catalogue are shown in: what `@inContext` asks for, or the shop's own currency.
-    exchange: Exchange = field(default_factory=lambda: currency.exchange_to(None))
+    exchange: Exchange = field(default_factory=lambda: currency.exchange_to(currency=None))
     # What is worked out of its document, for whoever sends the same.
     worked_out: dict[Any, Any] = field(default_factory=dict)
     # Whether something has asked who it is, so that the answer is for nobody else.
@@ -183,15 +183,15 @@ class Context:
 
     def count_unknown_cart(self) -> None:
         """Counts that a cart code was stated which opens nothing. Raises RateLimited."""
-        throttle.count("cart", address=self.client.address, now=self.now)
+        throttle.count(action="cart", address=self.client.address, now=self.now)
 
     def count_refused_discount(self) -> None:
         """Counts that a discount code was refused in a way that tells something. Raises RateLimited."""
-        throttle.count("discount", address=self.client.address, now=self.now)
+        throttle.count(action="discount", address=self.client.address, now=self.now)
 
     def check_discounts(self) -> None:
         """Raises RateLimited, before a code is looked at, if too many were refused: a right one is no answer then."""
-        throttle.check("discount", address=self.client.address, now=self.now)
+        throttle.check(action="discount", address=self.client.address, now=self.now)
 
     def pay_to_be_read(self, units: int) -> None:
         """Takes what a document that is not known costs, from an allowance of its own: whatever is known goes on, even
@@ -206,7 +206,7 @@ class Context:
         """
         user = tokens.user_stated(self.request.headers.get("Authorization", ""))
         if user or (self.address and ipaddress.ip_address(self.address).is_global):
-            throttle.spend(units, by=f"{of}{user or self.address}", now=self.now)
+            throttle.spend(units=units, by=f"{of}{user or self.address}", now=self.now)
 
     @property
     def site(self) -> str:

@@ -177,7 +177,7 @@ class AddressIncomplete(UserError):
         description="What to ask for there; null without a country that the shop sells to.",
     )
     def rules(self) -> contact.AddressRules | None:
-        return contact.address_rules(self.country_code) if self.country_code else None
+        return contact.address_rules(country_code=self.country_code) if self.country_code else None
 
 
 @strawberry.type(description="No way of shipping is chosen, or the chosen one does not fit the cart and its address.")

@@ -71,4 +71,4 @@ class Money:
 
     @classmethod
     def of(cls, amount: Decimal, currency: str) -> "Money":
-        return cls(amount=quantize(amount, currency), currency=currency)
+        return cls(amount=quantize(amount=amount, currency=currency), currency=currency)

@@ -64,7 +64,7 @@ def session_of(token: str, *, now: datetime) -> Session:
         named = Q(pk=UUID(sid), user_id=UUID(sub), token_version=version)
     except (KeyError, ValueError):
         raise InvalidToken("This is not an access token of this shop.") from None
-    session = sessions.alive(now).select_related("user").filter(named).first()
+    session = sessions.alive(now=now).select_related("user").filter(named).first()
     if session is None:
         raise InvalidToken("The session has ended: log in again.")
     return session

@@ -54,7 +54,7 @@ class User(ids.Node):
 
     @strawberry_django.field(graphql_type=Cart | None, description="The active cart; null without one.")
     def cart(self: Any, info: Info) -> models.Cart | None:
-        return load(carts.candidates(carts.CartKey(user=self)), info).first()
+        return load(carts.candidates(key=carts.CartKey(user=self)), info).first()
 
     @strawberry_django.field(graphql_type=list[SavedAddress], description="The address book, at most 50 entries.")
     def addresses(self: Any, info: Info) -> "QuerySet[models.SavedAddress]":
@@ -64,7 +64,7 @@ class User(ids.Node):
         graphql_type=list[Session], description="Where they are logged in, last used first; at most 50."
     )
     def sessions(self: Any, info: Info) -> "QuerySet[models.Session]":
-        return load(sessions.alive(info.context.now).filter(user=self), info)
+        return load(sessions.alive(now=info.context.now).filter(user=self), info)
 
     @strawberry_django.field(description="Their orders, the newest first.")
     def orders(

@@ -40,9 +40,9 @@ _QUOTED: dict[str, Any] = {"select_related": priced_cart.RELATED, "prefetch_rela
 def quote_of(cart: models.Cart, info: Info) -> priced_cart.Quote:
     """What the cart costs; of one that was read without all that tells it, by reading it anew."""
     if "_quote" not in vars(cart) and "discounts" not in getattr(cart, "_prefetched_objects_cache", ()):
-        found = vars(cart)["_quote"] = priced_cart.quote(priced_cart.load(cart), now=info.context.now)
+        found = vars(cart)["_quote"] = priced_cart.quote(cart=priced_cart.load(cart=cart), now=info.context.now)
         return found
-    return priced_cart.quote(cart, now=info.context.now)
+    return priced_cart.quote(cart=cart, now=info.context.now)
 
 
 def _totals(cart: models.Cart, info: Info) -> pricing.Totals:
@@ -118,7 +118,7 @@ class Cart(ids.Node):
 
     @strawberry_django.field(select_related=["currency"], description="ISO 4217 code of all its amounts.")
     def currency(self: Any) -> str:
-        return currencies.exchange_of(self).currency
+        return currencies.exchange_of(cart=self).currency
 
     @strawberry_django.field(
         **_QUOTED,
@@ -171,7 +171,7 @@ class Cart(ids.Node):
     def problems(self: Any, info: Info) -> list[UserError]:
         if self.state != models.CartState.ACTIVE:
             return []
-        return user_errors(checkouts.problems(self, quote_of(self, info), now=info.context.now))
+        return user_errors(checkouts.problems(cart=self, quote=quote_of(self, info), now=info.context.now))
 
 
 # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────
@@ -239,7 +239,7 @@ class CartQuery:
     def cart(
         self, info: Info, code: Annotated[strawberry.ID | None, strawberry.argument(description="`Cart.code`.")] = None
     ) -> models.Cart | None:
-        found = carts.candidates(info.context.cart_key(code))
+        found = carts.candidates(key=info.context.cart_key(code))
         if code is None:
             found = found.filter(state=models.CartState.ACTIVE)
         cart = load(found, info).first()

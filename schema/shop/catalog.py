@@ -73,7 +73,7 @@ _VARIANTS = Prefetch("variants", models.ProductVariant.objects.select_related("s
 
 
 def _prices(info: Info) -> Prefetch[Any]:
-    return Prefetch("prices", currency.listed_in(info.context.exchange))
+    return Prefetch("prices", currency.listed_in(exchange=info.context.exchange))
 
 
 def _priced_variants(info: Info) -> Prefetch[Any]:
@@ -114,7 +114,7 @@ class Image(ids.Node):
             renditions.ImageSize, strawberry.argument(description="How large.")
         ] = renditions.ImageSize.DETAIL,
     ) -> str:
-        return info.context.absolute(images.url(self, size))
+        return info.context.absolute(images.url(image=self, size=size))
 
 
 @strawberry.type(description="A choice that a product offers.")
@@ -171,7 +171,7 @@ class ProductVariant(ids.Node):
         description="Of one unit, in the shop's currency or that of `@inContext`.",
     )
     def price(self: Any, info: Info) -> Money:
-        return _money(currency.price_of(self, info.context.exchange), info)
+        return _money(currency.price_of(variant=self, exchange=info.context.exchange), info)
 
     @strawberry_django.field(
         only=["compare_at_price"],
@@ -179,7 +179,7 @@ class ProductVariant(ids.Node):
         description="What it cost before, or elsewhere; null when there is nothing to compare.",
     )
     def compare_at_price(self: Any, info: Info) -> Money | None:
-        before = currency.compare_at_price_of(self, info.context.exchange)
+        before = currency.compare_at_price_of(variant=self, exchange=info.context.exchange)
         return None if before is None else _money(before, info)
 
     @strawberry_django.field(
@@ -199,7 +199,7 @@ class ProductVariant(ids.Node):
         description="Whether it can be had.",
     )
     def availability(self: Any) -> stock.Availability:
-        return stock.availability(self.stock)
+        return stock.availability(stock=self.stock)
 
 
 @strawberry_django.type(models.Product, description="What the shop sells, in one or more variants.")
@@ -257,7 +257,9 @@ class Product(ids.Node):
     def price_range(self: Any, info: Info) -> PriceRange:
         prices = [info.context.exchange(amount) for amount in (self.min_price, self.max_price)]
         if info.context.is_abroad and self.priced_variants:
-            prices = [currency.price_of(variant, info.context.exchange) for variant in self.priced_variants]
+            prices = [
+                currency.price_of(variant=variant, exchange=info.context.exchange) for variant in self.priced_variants
+            ]
         return PriceRange(min=_money(min(prices), info), max=_money(max(prices), info))
 
     @strawberry_django.field(
@@ -267,7 +269,9 @@ class Product(ids.Node):
     )
     def compare_at_price(self: Any, info: Info) -> Money | None:
         variants = self.priced_variants if info.context.is_abroad else _on_sale(self)
-        earlier = (currency.compare_at_price_of(variant, info.context.exchange) for variant in variants)
+        earlier = (
+            currency.compare_at_price_of(variant=variant, exchange=info.context.exchange) for variant in variants
+        )
         before = [amount for amount in earlier if amount is not None]
         return _money(min(before), info) if before else None
 
@@ -275,7 +279,7 @@ class Product(ids.Node):
         only=["pk"], prefetch_related=[_VARIANTS], description="That of its most available variant."
     )
     def availability(self: Any) -> stock.Availability:
-        return stock.best_availability([variant.stock for variant in _on_sale(self)])
+        return stock.best_availability(stocks=[variant.stock for variant in _on_sale(self)])
 
 
 @strawberry.type(description="How many products a value would leave, were it chosen.")
@@ -337,7 +341,7 @@ class CatalogQuery:
         filter: Annotated[ProductFilter | None, strawberry.argument(description="Which ones.")] = None,
         sort: Annotated[browse.Sort, strawberry.argument(description="In which order.")] = browse.Sort.RELEVANCE,
     ) -> ProductConnection:
-        question = searches.understand(search, now=info.context.now) if search and search.strip() else None
+        question = searches.understand(text=search, now=info.context.now) if search and search.strip() else None
         if sort is browse.Sort.RELEVANCE and not (question and question.is_ranked):
             sort = browse.Sort.NEWEST
         wanted = decoded(filter or ProductFilter(), info)

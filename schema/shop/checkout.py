@@ -103,7 +103,7 @@ class Checkout:
         description="Whether e-mail, address and shipping are complete; `Cart.problems` says what else may stop it.",
     )
     def ready(self: Any, info: Info) -> bool:
-        return not checkouts.missing(self, quote_of(self.cart, info))
+        return not checkouts.missing(checkout=self, quote=quote_of(self.cart, info))
 
 
 # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────

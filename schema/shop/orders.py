@@ -84,7 +84,7 @@ class OrderLine(ids.Node):
         select_related=["variant__product"], description="As it is sold today; null when it no longer is."
     )
     def variant(self: Any, info: Info) -> ProductVariant | None:
-        return self.variant if carts.is_for_sale(self.variant, now=info.context.now) else None
+        return self.variant if carts.is_for_sale(variant=self.variant, now=info.context.now) else None
 
     @strawberry_django.field(
         select_related=["variant__image"],
@@ -164,18 +164,18 @@ class Order(ids.Node):
 
     @strawberry_django.field(description="The codes that took something off.")
     def discount_codes(self: Any) -> list[str]:
-        return orders.discount_codes(self)
+        return orders.discount_codes(order=self)
 
     @strawberry_django.field(description="How the total came about, step by step.")
     def price_trace(self: Any) -> list[PriceStep]:
-        return [PriceStep.of(step, self.currency) for step in orders.trace(self)]
+        return [PriceStep.of(step, self.currency) for step in orders.trace(order=self)]
 
     @strawberry_django.field(
         description="Secret: shows to `order`, `startPayment` and `cancelOrder` that a guest's order is theirs. "
         "Null for staff who may look at orders but not change them."
     )
     def receipt(self: Any, info: Info) -> str | None:
-        return orders.receipt(self) if orders.may_hold_receipt(info.context.viewer, self) else None
+        return orders.receipt(order=self) if orders.may_hold_receipt(viewer=info.context.viewer, order=self) else None
 
 
 @strawberry.type(description="A page of orders.")
@@ -288,7 +288,7 @@ class OrderQuery:
     ) -> OrderConnection:
         info.context.allow("view_order")
         with telling_bad_input():
-            rows = orders.of_staff(_decoded(filter or OrderFilter()))
+            rows = orders.of_staff(wanted=_decoded(filter or OrderFilter()))
         page = Page(
             rows,
             NEWEST,

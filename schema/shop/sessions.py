@@ -139,7 +139,7 @@ class AuthPayload:
 
     @strawberry.field(graphql_type=Cart | None, description="The user's active cart; null without one.")
     def cart(self, info: Info) -> models.Cart | None:
-        return load(carts.candidates(carts.CartKey(user=self.entry.user)), info).first() if self.entry else None
+        return load(carts.candidates(key=carts.CartKey(user=self.entry.user)), info).first() if self.entry else None
 
     @strawberry.field(description="What became of each line of the guest's cart.")
     def merged(self) -> list[CartChange]:

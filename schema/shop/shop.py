@@ -40,9 +40,9 @@ class Shop:
     ) -> contact.AddressRules | None:
         if country_code.upper() not in self.countries:
             return None
-        rules = contact.address_rules(country_code.upper())
+        rules = contact.address_rules(country_code=country_code.upper())
         chosen = rules.region(region) if region else None
-        return contact.address_rules(country_code.upper(), chosen.code) if chosen else rules
+        return contact.address_rules(country_code=country_code.upper(), region_code=chosen.code) if chosen else rules
 
 
 @strawberry.type

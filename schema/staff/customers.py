@@ -62,7 +62,7 @@ class CustomerQuery:
     ) -> CustomerConnection:
         info.context.allow("view_user")
         page = Page(
-            customers.find(search or ""),
+            customers.find(text=search or ""),
             _NEWEST,
             load=lambda rows: load_nodes(rows, info),
             first=first,

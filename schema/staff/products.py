@@ -89,7 +89,7 @@ class StaffProduct(ids.Versioned):
 
     @strawberry_django.field(description="Whether buyers see it.")
     def state(self: Any, info: Info) -> browse.ProductState:
-        return browse.state(self, now=info.context.now)
+        return browse.state(product=self, now=info.context.now)
 
     @strawberry_django.field(prefetch_related=["tags"], description="In alphabetical order.")
     def tags(self: Any) -> list[str]:
@@ -298,7 +298,7 @@ class ProductQuery:
         ] = None,
     ) -> StaffProductConnection:
         info.context.allow("view_product")
-        question = understand(search) if search and search.strip() else None
+        question = understand(text=search) if search and search.strip() else None
         rows = browse.of_staff(
             filter=decoded(filter or ProductFilter(), info),
             states=_IN_USE if states is None else states,

@@ -47,7 +47,7 @@ class WebhookEndpointForm(forms.ModelForm[models.WebhookEndpoint]):
     def clean_url(self) -> str:
         url: str = self.cleaned_data["url"]
         try:
-            public_http.check(url)
+            public_http.check(url=url)
         except public_http.NotPublic as error:
             raise forms.ValidationError(str(error)) from None
         return url

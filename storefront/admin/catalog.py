@@ -27,7 +27,7 @@ class NamesProducts(ModelAdmin[Any]):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         if change:
-            search.index(obj.products.all())
+            search.index(products=obj.products.all())
 
 
 @admin.register(models.Category)
@@ -90,7 +90,9 @@ class ImageInline(ReadOnlyInline):
 
     @admin.display(description="picture")
     def picture(self, image: models.Image) -> str:
-        return format_html('<img class="shop-picture" src="{}" alt="{}">', images.url(image, ImageSize.CARD), image.alt)
+        return format_html(
+            '<img class="shop-picture" src="{}" alt="{}">', images.url(image=image, size=ImageSize.CARD), image.alt
+        )
 
 
 class PublicationFilter(admin.SimpleListFilter):
@@ -146,7 +148,7 @@ class ProductAdmin(ModelAdmin[models.Product]):
         return super().get_queryset(request).annotate(left=Subquery(left)).prefetch_related("images")
 
     def save_model(self, request: HttpRequest, obj: models.Product, form: Any, change: bool) -> None:
-        locks.product(models.Product.objects.filter(pk=obj.pk))  # An import writes the same rows.
+        locks.product(candidates=models.Product.objects.filter(pk=obj.pk))  # An import writes the same rows.
         if form.has_changed():
             super().save_model(request, obj, form, change)
 
@@ -156,7 +158,7 @@ class ProductAdmin(ModelAdmin[models.Product]):
         super().save_related(request, form, formsets, change)
         if not form.has_changed() and any(formset.has_changed() for formset in formsets):
             form.instance.save()  # Its variants are a part of it: this is another version.
-        products.refresh(form.instance)
+        products.refresh(product=form.instance)
 
     @admin.display(description="picture")
     def picture(self, product: models.Product) -> str:

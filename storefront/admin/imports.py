@@ -46,7 +46,7 @@ class ImportForm(forms.Form):
 
 
 def _kinds(request: HttpRequest) -> list[str]:
-    return imports.kinds(request.user) if isinstance(request.user, models.User) else []
+    return imports.kinds(user=request.user) if isinstance(request.user, models.User) else []
 
 
 def _figures(row: models.Import) -> dict[str, str]:

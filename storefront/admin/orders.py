@@ -99,8 +99,8 @@ class OrderAdmin(ReadOnlyAdmin):
         )
         context |= {
             "order": order,
-            "trace": orders.trace(order),
-            "codes": orders.discount_codes(order),
+            "trace": orders.trace(order=order),
+            "codes": orders.discount_codes(order=order),
             "actions": order_actions.offered(order, request.user),
         }
         return super().render_change_form(request, context, *args, **options)

@@ -38,7 +38,7 @@ class ShippingMethodInline(ShowsPrices, ReadOnlyInline):
 
 def countries() -> list[tuple[str, str]]:
     """Those that the shop sells to, to choose from."""
-    names = ((code, contact.country_name(code)) for code in settings.SHOP_COUNTRIES)
+    names = ((code, contact.country_name(country_code=code)) for code in settings.SHOP_COUNTRIES)
     return sorted(((code, f"{name} ({code})") for code, name in names), key=lambda choice: choice[1])
 
 

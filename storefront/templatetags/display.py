@@ -47,7 +47,7 @@ _ICONS: dict[str, str] = {
 @register.filter
 def money(amount: Decimal, currency: str) -> str:
     """1,234.50 EUR"""
-    return f"{quantize(amount, currency):,} {currency}"
+    return f"{quantize(amount=amount, currency=currency):,} {currency}"
 
 
 @register.filter
@@ -107,7 +107,7 @@ def thumbnail(image: models.Image | None) -> str:
         return format_html('<span class="shop-thumbnail material-symbols-outlined">{}</span>', "image")
     return format_html(
         '<img class="shop-thumbnail" src="{}" alt="{}" loading="lazy">',
-        images.url(image, ImageSize.THUMBNAIL),
+        images.url(image=image, size=ImageSize.THUMBNAIL),
         image.alt,
     )
 
@@ -136,5 +136,5 @@ def units(held: models.Stock) -> str:
     """How many can still be promised, in colour where that is few."""
     if held.policy == models.StockPolicy.UNTRACKED:
         return "not counted"
-    tone = _LEFT.get(stock.availability(held))
+    tone = _LEFT.get(stock.availability(stock=held))
     return badge(f"{held.available} left", tone) if tone else f"{held.available:,}"

@@ -81,8 +81,8 @@ def shop():
         ShippingMethodFactory.create_batch(size)
         CurrencyFactory(code="USD")
         DiscountFactory(code=VARIABLES["code"])
-        products.refresh(first)
-        rates_cache.of(models.Cart())  # Known, as they are in a shop that somebody has visited before.
+        products.refresh(product=first)
+        rates_cache.of(cart=models.Cart())  # Known, as they are in a shop that somebody has visited before.
         return list(models.ProductVariant.objects.filter(option1="0"))
 
     return fill

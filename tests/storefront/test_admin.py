@@ -85,7 +85,7 @@ def shop(ready_cart):
         provider=models.PaymentProvider.STRIPE, event_id="evt_1", kind="charge.refunded", received_at=NOW
     )
     renamed = {"title": ("Blouse", "Shirt")}
-    change_log.change(product, models.ChangeAction.UPDATED, renamed, actor=None, now=NOW).save()
+    change_log.change(row=product, action=models.ChangeAction.UPDATED, fields=renamed, actor=None, now=NOW).save()
     counts = ContentFile(b"SKU,Counted\nnone,1\n", "counts.csv")
     imports.begin(kind=models.ImportKind.STOCK, file=counts, dry_run=True, actor=None, now=NOW)
     customer = UserFactory()
@@ -156,7 +156,7 @@ def test_a_list_costs_no_more_statements_for_more_rows(client, owner, shop, stat
         TaxRateFactory(tax_class=TaxClassFactory())
         VariantPriceFactory(variant=VariantFactory(), currency=CurrencyFactory(code=f"XA{number}"), price=1)
         DiscountFactory().products.add(ProductFactory())
-        change_log.change(shop, models.ChangeAction.UPDATED, {}, actor=UserFactory(), now=NOW).save()
+        change_log.change(row=shop, action=models.ChangeAction.UPDATED, fields={}, actor=UserFactory(), now=NOW).save()
     assert cost() == before
 
 
@@ -560,7 +560,7 @@ def test_a_password_that_staff_set_ends_the_customers_sessions(client, owner, sh
     client.post(reverse("admin:auth_user_password_change", args=[customer.pk]), new)
     customer.refresh_from_db()
     assert customer.check_password("a better password")
-    assert not sessions.alive(NOW).exists()
+    assert not sessions.alive(now=NOW).exists()
 
 
 def test_an_account_that_may_log_in_keeps_an_email(client, owner, shop):
@@ -613,7 +613,7 @@ def test_what_was_changed_is_read_as_a_person_writes_it(client, owner):
         "is_active": (True, False),
         "description_html": ("<b>a</b>", ""),
     }
-    row = change_log.change(product, models.ChangeAction.UPDATED, fields, actor=owner, now=NOW)
+    row = change_log.change(row=product, action=models.ChangeAction.UPDATED, fields=fields, actor=owner, now=NOW)
     row.save()
     response = client.get(page(models.Change, "change", row.pk))
     assert response.context["fields"] == [

@@ -36,7 +36,7 @@ def rows(text):
 def taken(text, images=None):
     """How many products were created, updated and unchanged by it; there must be nothing to tell."""
     lines = io.StringIO(text, newline="")
-    outcomes = list(import_products(lines, images=images, dry_run=False, actor=None, now=NOW))
+    outcomes = list(import_products(lines=lines, images=images, dry_run=False, actor=None, now=NOW))
     assert [outcome for outcome in outcomes if isinstance(outcome, Note)] == []
     counts = Counter(outcomes)
     return counts[Saved.CREATED], counts[Saved.UPDATED], counts[Saved.UNCHANGED]
@@ -334,5 +334,5 @@ if AT_HAND:  # They belong to other shops, and are not in the repository.
     @pytest.mark.parametrize("file", AT_HAND, ids=lambda path: path.name)
     def test_the_export_of_a_real_shop_goes_out_and_in_unchanged(file):
         with file.open(encoding="utf-8", newline="") as lines:
-            list(import_products(lines, images=None, dry_run=False, actor=None, now=NOW))
+            list(import_products(lines=lines, images=None, dry_run=False, actor=None, now=NOW))
         comes_back_unchanged()

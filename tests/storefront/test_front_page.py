@@ -42,7 +42,7 @@ def test_what_waits_is_shown_and_leads_to_where_it_is_done(client, owner, paid_o
     variant = VariantFactory(product__title="Linen Shirt", stock__on_hand=2)
     order = paid_order({variant: 1})
     models.Order.objects.update(placed_at=timezone.now())
-    orders.tell(order, models.OrderEventKind.REFUND_DUE, now=NOW)
+    orders.tell(order=order, kind=models.OrderEventKind.REFUND_DUE, now=NOW)
     models.OutboxMessage.objects.update(given_up_at=NOW, error="No route to host")
     models.ClockRun.objects.create(clock="prune", failed_at=NOW, error="OperationalError: no disk")
     text = front(client)

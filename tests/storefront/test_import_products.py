@@ -771,7 +771,7 @@ def _peak(products, monkeypatch):
         shopify_csv.products, "save", lambda draft, **given: (models.Product(slug=draft.slug), Saved.CREATED)
     )
     tracemalloc.start()
-    outcomes = shopify_csv.import_products(_lines(products), images=None, dry_run=True, actor=None, now=NOW)
+    outcomes = shopify_csv.import_products(lines=_lines(products), images=None, dry_run=True, actor=None, now=NOW)
     assert sum(outcome is Saved.CREATED for outcome in outcomes) == products
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

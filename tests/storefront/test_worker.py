@@ -32,7 +32,7 @@ def worker():
 
 
 def owe(to="ada@example.com"):
-    outbox.put("account_known", {"to": to}, now=timezone.now())
+    outbox.put(kind="account_known", payload={"to": to}, now=timezone.now())
 
 
 def test_what_is_owed_goes_out_at_once(worker, mailoutbox, monkeypatch):

@@ -51,13 +51,13 @@ def enabled() -> list[PaymentProvider]:
     return [PaymentProvider(name) for name in settings.PAYMENT_PROVIDERS]
 
 
-def by_provider(provider: PaymentProvider) -> Gateway:
+def by_provider(*, provider: PaymentProvider) -> Gateway:
     return _GATEWAYS[provider]
 
 
-def charge_of(payment: Payment) -> Charge:
+def charge_of(*, payment: Payment) -> Charge:
     """What a gateway was, or is to be, asked for by a payment."""
-    amount = quantize(payment.amount, payment.currency)
+    amount = quantize(amount=payment.amount, currency=payment.currency)
     return Charge(
         key=payment.pk,
         amount=amount,
@@ -68,12 +68,12 @@ def charge_of(payment: Payment) -> Charge:
     )
 
 
-def next_look(since: datetime, *, now: datetime) -> datetime:
+def next_look(*, since: datetime, now: datetime) -> datetime:
     """When to ask next for the answer to what was asked `since` then: in two minutes, and twice as long each time."""
     return now + max(now - since, timedelta(minutes=2))
 
 
-def ask_each(rows: Iterable[tuple[str, Row]], ask: Callable[[Row], bool]) -> int:
+def ask_each(*, rows: Iterable[tuple[str, Row]], ask: Callable[[Row], bool]) -> int:
     """How many of these, each with its provider, have ended when asked about, one after the other.
 
     A gateway that is away costs the time of three questions, no more, and those of the others are still asked.

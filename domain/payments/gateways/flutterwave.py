@@ -90,7 +90,7 @@ class FlutterwaveGateway:
                 id=f"{kind}-{about['id']}-{about.get('status')}",
                 kind=kind,
                 reference=str(transaction),
-                payment=uuid_or_none(about.get("tx_ref")),
+                payment=uuid_or_none(text=about.get("tx_ref")),
             )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise BadSignature from None

@@ -121,7 +121,7 @@ class PayPalGateway:
                 id=str(event["id"]),
                 kind=str(event["event_type"]),
                 reference=_order_of(about),
-                payment=uuid_or_none(_key_of(about)),
+                payment=uuid_or_none(text=_key_of(about)),
             )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise BadSignature from None
@@ -264,5 +264,5 @@ def _can_be_charged(charge: Charge) -> bool:
 
 
 def _written(charge: Charge) -> str:
-    decimals = 0 if charge.currency in _WHOLE else exponent(charge.currency)
+    decimals = 0 if charge.currency in _WHOLE else exponent(currency=charge.currency)
     return f"{charge.amount:.{decimals}f}"

@@ -70,7 +70,7 @@ class Event:
     payment: UUID | None
 
 
-def uuid_or_none(text: object) -> UUID | None:
+def uuid_or_none(*, text: object) -> UUID | None:
     """Our own id, if that is what a gateway gives back to us."""
     try:
         return UUID(str(text))

@@ -125,7 +125,7 @@ class StripeGateway:
             id=event.id,
             kind=event.type,
             reference=str(about["id"] if is_intent else about.get("payment_intent") or ""),
-            payment=uuid_or_none((about.get("metadata") or {}).get("payment")),
+            payment=uuid_or_none(text=(about.get("metadata") or {}).get("payment")),
         )
 
     def _intent(self, charge: Charge) -> Any:
@@ -195,12 +195,12 @@ def _outcome(intent: Any) -> Outcome:
 
 
 def _exponent(currency: str) -> int:
-    return _EXPONENTS.get(currency, exponent(currency))
+    return _EXPONENTS.get(currency, exponent(currency=currency))
 
 
 def _can_be_charged(amount: Decimal, currency: str) -> bool:
     """Stripe has three decimals for some currencies, of which the last one is nought."""
-    return amount == quantize(amount, currency) and not amount.scaleb(min(_exponent(currency), 2)) % 1
+    return amount == quantize(amount=amount, currency=currency) and not amount.scaleb(min(_exponent(currency), 2)) % 1
 
 
 def _minor(amount: Decimal, currency: str) -> int:

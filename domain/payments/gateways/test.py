@@ -103,7 +103,9 @@ class TestGateway:
 @transaction.atomic(durable=True)
 def _tell(booked: TestCharge, kinds: Sequence[str], *, now: datetime) -> None:
     for kind in kinds:
-        outbox.put(EVENT, {"id": f"{booked.key}-{kind}", "kind": kind, "payment": str(booked.key)}, now=now)
+        outbox.put(
+            kind=EVENT, payload={"id": f"{booked.key}-{kind}", "kind": kind, "payment": str(booked.key)}, now=now
+        )
 
 
 def _reference(wanted: Return) -> str:

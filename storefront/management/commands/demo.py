@@ -105,7 +105,7 @@ class Command(BaseCommand):
         export.seek(0)
         with tempfile.TemporaryDirectory() as pictures:
             draw_all(Path(pictures), missing)
-            for outcome in import_products(export, images=Path(pictures), dry_run=False, actor=None, now=now):
+            for outcome in import_products(lines=export, images=Path(pictures), dry_run=False, actor=None, now=now):
                 if isinstance(outcome, Note):
                     raise CommandError(f"{PRODUCTS.name}, {outcome.handle}: {outcome.message}")
 
@@ -146,7 +146,7 @@ def _buy(customer: User, wanted: dict[str, int], tokens: list[str], *, now: date
         shipping_method_id=ShippingMethod.objects.get(name="Standard", zone__name="Everywhere").pk,
         now=now,
     )
-    total = priced_cart.quote(priced_cart.load(cart), now=now).totals.total
+    total = priced_cart.quote(cart=priced_cart.load(cart=cart), now=now).totals.total
     order = orders.place(key=key, expected_total=total, now=now).order
     if not tokens:
         orders.cancel(order_id=order.pk, viewer=customer, reason="Ordered by mistake.", now=now)

@@ -40,7 +40,9 @@ class Command(BaseCommand):
                 console=console,
                 disable=not console.is_terminal,
             ) as lines:
-                for outcome in import_products(lines, images=images, dry_run=dry_run, actor=None, now=timezone.now()):
+                for outcome in import_products(
+                    lines=lines, images=images, dry_run=dry_run, actor=None, now=timezone.now()
+                ):
                     match outcome:
                         case Saved():
                             counts[outcome] += 1

@@ -50,8 +50,8 @@ class Worker(threading.Thread):
             now = timezone.now()
             if self._due[name] <= now:
                 self._due[name] = now + clock.every
-                clocks.run(name, now)
-        outbox.relay(HANDLERS, clock=timezone.now)
+                clocks.run(name=name, now=now)
+        outbox.relay(handlers=HANDLERS, clock=timezone.now)
 
 
 class Command(BaseCommand):

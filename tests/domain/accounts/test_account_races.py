@@ -74,7 +74,7 @@ def units(**lines):
 
 def alive(entries):
     """Those of the sessions that still go on."""
-    return {entry.session for entry in entries} & set(sessions.alive(NOW))
+    return {entry.session for entry in entries} & set(sessions.alive(now=NOW))
 
 
 # ── refreshing ───────────────────────────────────────────────────────────────────────────────────────
@@ -309,7 +309,7 @@ def test_no_session_that_the_old_password_opened_outlives_the_change():
         *entered, changed = together(*logins[:4], *logins[4:], changing(user))
         assert isinstance(changed, LoggedIn)
         assert set(kinds(entered)) <= {LoggedIn, InvalidCredentials}
-        assert set(sessions.alive(NOW).filter(user=user)) == {changed.session}
+        assert set(sessions.alive(now=NOW).filter(user=user)) == {changed.session}
         for outcome in entered:
             if isinstance(outcome, LoggedIn):
                 with pytest.raises(TokenExpired):
@@ -325,7 +325,7 @@ def test_password_changed_many_times_at_once_is_changed_once():
         (changed,) = [outcome for outcome in outcomes if isinstance(outcome, LoggedIn)]
         user.refresh_from_db()
         assert [user.check_password(password) for password in passwords].count(True) == 1
-        assert set(sessions.alive(NOW).filter(user=user)) == {changed.session}
+        assert set(sessions.alive(now=NOW).filter(user=user)) == {changed.session}
 
 
 def test_link_that_sets_a_password_works_once_however_many_follow_it_at_once(delivered):
@@ -431,13 +431,13 @@ def store(request, settings):
     ],
 )
 def test_so_many_attempts_pass_at_once_and_no_more(store, action, attempts, limit, address, who):
-    count = partial(throttle.count, action, account=who, now=NOW)
+    count = partial(throttle.count, action=action, account=who, now=NOW)
     outcomes = together(*[partial(count, address=address.format(n)) for n in range(attempts)])
     assert kinds(outcomes) == {type(None): limit, RateLimited: attempts - limit}
 
 
 def test_no_more_attempts_pass_at_once_where_several_limits_are_passed(store):
-    outcomes = together(*[partial(throttle.count, "reset", address="192.0.2.1", account=ADA, now=NOW)] * 60)
+    outcomes = together(*[partial(throttle.count, action="reset", address="192.0.2.1", account=ADA, now=NOW)] * 60)
     assert 1 <= kinds(outcomes)[type(None)] <= LIMITS["reset"].account_from_address
     assert set(kinds(outcomes)) == {type(None), RateLimited}
 
@@ -449,8 +449,8 @@ def test_passwords_guessed_at_once_are_no_more_than_one_after_another(store):
 
 
 def test_attempts_counted_while_others_are_forgiven_do_not_fail(store):
-    count = partial(throttle.count, "login", account=ADA, now=NOW)
-    forgive = partial(throttle.forgive, "login", account=ADA, now=NOW)
+    count = partial(throttle.count, action="login", account=ADA, now=NOW)
+    forgive = partial(throttle.forgive, action="login", account=ADA, now=NOW)
     calls = [partial(call, address=f"192.0.2.{n % 5}") for n in range(60) for call in (count, forgive)]
     outcomes = together(*calls)
     assert set(kinds(outcomes)) <= {type(None), RateLimited}, kinds(outcomes)

@@ -1058,7 +1058,9 @@ def test_orders_of_a_deleted_account_stay_as_they_were(placed_order):
     delete(user)
     assert Order.objects.values().get() == before
     assert (order.email, order.shipping_address, order.lines.get().quantity) == (ADA, ADDRESS, 2)
-    assert orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order), now=NOW).state == "CANCELLED"
+    assert (
+        orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order=order), now=NOW).state == "CANCELLED"
+    )
 
 
 def test_carts_of_a_deleted_account_are_abandoned_without_what_was_told(ready_cart, placed_order):

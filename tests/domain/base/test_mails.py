@@ -38,7 +38,7 @@ def pay(order, token, now=NOW):
     payments.start(
         order_id=order.pk,
         viewer=None,
-        receipt=orders.receipt(order),
+        receipt=orders.receipt(order=order),
         provider=PaymentProvider.TEST,
         method=token,
         now=now,
@@ -95,7 +95,7 @@ def test_a_payment_is_confirmed_and_a_failure_told_with_its_reason(order, delive
 def test_a_cancelled_order_is_told_once(order, delivered):
     delivered()
     for _ in range(2):
-        orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order), now=NOW)
+        orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order=order), now=NOW)
     assert [mail.subject for mail in delivered()] == [f"Order {order.number} is cancelled"]
 
 

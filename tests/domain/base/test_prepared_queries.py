@@ -58,7 +58,7 @@ def test_values_are_those_of_each_time(cart):
 def test_rows_come_with_what_is_related(cart, statements):
     product = ProductFactory(title="A shirt")
     CartLine.objects.create(cart=cart, variant=VariantFactory(product=product), quantity=2, position=1)
-    loaded = priced_cart.load(cart)
+    loaded = priced_cart.load(cart=cart)
     with statements() as counted:
         (line,) = loaded.lines.all()
         assert (line.variant.product.title, line.cart, list(loaded.discounts.all())) == ("A shirt", loaded, [])
@@ -67,12 +67,12 @@ def test_rows_come_with_what_is_related(cart, statements):
 
 def test_one_that_locks_runs_in_a_transaction_only(transactional_db, cart):
     assert not connection.in_atomic_block
-    for lock in (lambda: carts.lock(carts.CartKey(code=cart.code)), lambda: locks.order_of(uuid4())):
+    for lock in (lambda: carts.lock(key=carts.CartKey(code=cart.code)), lambda: locks.order_of(key=uuid4())):
         for _ in range(2):
             with pytest.raises(RuntimeError, match="transaction"):
                 lock()
     with transaction.atomic():
-        assert carts.lock(carts.CartKey(code=cart.code)) == cart
+        assert carts.lock(key=carts.CartKey(code=cart.code)) == cart
 
 
 def columns(row):
@@ -109,7 +109,7 @@ def test_only_the_fields_that_are_named_are_written(cart, statements):
     Cart.objects.filter(pk=cart.pk).update(state="ABANDONED")
     cart.updated_at = NOW + timedelta(days=1)
     with statements() as counted:
-        update(cart, "updated_at")
+        update(row=cart, fields=["updated_at"])
     assert len(counted) == 1
     found = Cart.objects.get(pk=cart.pk)
     assert (found.state, found.updated_at) == ("ABANDONED", cart.updated_at)
@@ -118,7 +118,7 @@ def test_only_the_fields_that_are_named_are_written(cart, statements):
 def test_values_that_a_field_stores_otherwise_are_written_so(placed_order):
     order = placed_order({VariantFactory(): 1})
     order.price_trace, order.shipping_address, order.total = [{"a": "%s"}], replace(ADDRESS, name="Bo"), Decimal("1.5")
-    update(order, "price_trace", "shipping_address", "total")
+    update(row=order, fields=["price_trace", "shipping_address", "total"])
     found = type(order).objects.get(pk=order.pk)
     assert (found.price_trace, found.shipping_address.name, found.total) == ([{"a": "%s"}], "Bo", Decimal("1.500"))
 
@@ -126,7 +126,7 @@ def test_values_that_a_field_stores_otherwise_are_written_so(placed_order):
 def test_a_row_that_is_gone_cannot_be_written(cart):
     Cart.objects.all().delete()
     with pytest.raises(DatabaseError, match="gone"):
-        update(cart, "updated_at")
+        update(row=cart, fields=["updated_at"])
 
 
 def test_a_value_is_never_part_of_the_text():
@@ -139,6 +139,6 @@ def test_a_value_is_never_part_of_the_text():
 def test_what_is_attached_can_still_be_asked_for_more(cart):
     other = Cart.objects.create(updated_at=NOW)
     theirs = CartLine.objects.create(cart=other, variant=VariantFactory(), quantity=1, position=1)
-    attach(cart, "lines", [])
+    attach(row=cart, name="lines", related=[])
     assert list(cart.lines.all()) == []
     assert not cart.lines.filter(pk=theirs.pk).exists()

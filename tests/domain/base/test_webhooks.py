@@ -63,7 +63,7 @@ def endpoint(receiver):
 
 def relay(now=NOW):
     handlers = {kind: lambda *_: None for kind in HANDLERS} | {webhooks.KIND: webhooks.deliver}
-    outbox.relay(handlers, clock=lambda: now)
+    outbox.relay(handlers=handlers, clock=lambda: now)
 
 
 def test_an_orders_way_is_told_step_by_step(endpoint, receiver, paid_order):
@@ -96,7 +96,7 @@ def test_an_orders_way_is_told_step_by_step(endpoint, receiver, paid_order):
 
 def test_an_order_that_is_given_up_is_told(endpoint, receiver, placed_order):
     cancelled, expired = placed_order({VariantFactory(): 1}), placed_order({VariantFactory(): 1})
-    orders.cancel(order_id=cancelled.pk, viewer=None, receipt=orders.receipt(cancelled), now=NOW)
+    orders.cancel(order_id=cancelled.pk, viewer=None, receipt=orders.receipt(order=cancelled), now=NOW)
     orders.expire(order_id=expired.pk, now=NOW)
     relay()
     told = [(body["type"], body["data"]["order"]["number"]) for body in receiver.bodies()]
@@ -107,7 +107,7 @@ def test_signature_is_that_of_the_specification():
     """The example of Svix's and Standard Webhooks' own libraries."""
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     signature = webhooks.sign(
-        secret, id="msg_p5jXN8AQM9LWM0D4loKWxJek", timestamp=1614265330, body='{"test": 2432232314}'
+        secret=secret, id="msg_p5jXN8AQM9LWM0D4loKWxJek", timestamp=1614265330, body='{"test": 2432232314}'
     )
     assert signature == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
@@ -187,10 +187,10 @@ def test_an_endpoint_that_hangs_is_left_alone_for_a_minute(endpoint, monkeypatch
 
 def test_mails_go_before_webhooks(endpoint):
     webhooks.test(endpoint=endpoint, now=NOW)
-    outbox.put("mail", {}, now=NOW + timedelta(seconds=1))
+    outbox.put(kind="mail", payload={}, now=NOW + timedelta(seconds=1))
     went = []
     handlers = {kind: lambda payload, key, now, kind=kind: went.append(kind) for kind in ("mail", webhooks.KIND)}
-    outbox.relay(handlers, clock=lambda: NOW + timedelta(minutes=1))
+    outbox.relay(handlers=handlers, clock=lambda: NOW + timedelta(minutes=1))
     assert went == ["mail", webhooks.KIND]
 
 

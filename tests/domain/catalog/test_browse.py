@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 
 def shown(question=None, **wanted):
-    asked = search.understand(question) if question else None
+    asked = search.understand(text=question) if question else None
     return set(browse.browse(filter=ProductFilter(**wanted), question=asked, now=NOW))
 
 
@@ -168,7 +168,7 @@ def test_filters_narrow_what_a_question_finds():
 
 
 def counts(question=None, **wanted):
-    asked = search.understand(question) if question else None
+    asked = search.understand(text=question) if question else None
     found = facets.count(filter=ProductFilter(**wanted), question=asked, now=NOW)
     return {facet.name: {value.value: value.count for value in facet.values} for facet in found}
 

@@ -207,7 +207,7 @@ def test_a_sale_makes_a_new_version_only_if_the_public_is_told_something_else(ra
     with raises(told):
         placed = order()
     with raises(told):
-        orders.cancel(order_id=placed.pk, viewer=None, receipt=orders.receipt(placed), now=NOW)
+        orders.cancel(order_id=placed.pk, viewer=None, receipt=orders.receipt(order=placed), now=NOW)
 
 
 def test_what_is_sold_on_order_is_never_out_of_stock(raises, place):

@@ -56,7 +56,7 @@ def attached(uploaded):
 
 
 def work(now=NOW):
-    outbox.relay(HANDLERS, clock=lambda: now)
+    outbox.relay(handlers=HANDLERS, clock=lambda: now)
 
 
 def named(key, *sizes):
@@ -74,13 +74,13 @@ def test_what_was_uploaded_is_shown_at_once_and_in_every_size_soon(files, upload
     image.refresh_from_db()
     assert (image.product, image.alt, image.width, image.height) == (product, "A tee", 30, 40)
     assert files.public == named(key, "detail")
-    assert {images.url(image, size) for size in ImageSize} == {media.url(f"products/{key}-detail.webp")}
+    assert {images.url(image=image, size=size) for size in ImageSize} == {media.url(name=f"products/{key}-detail.webp")}
     work()
     image.refresh_from_db()
     assert image.rendered_at == NOW
     assert files.public == named(key, *EVERY)
-    assert [images.url(image, size) for size in ImageSize] == [
-        media.url(f"products/{key}-{size}.webp") for size in EVERY
+    assert [images.url(image=image, size=size) for size in ImageSize] == [
+        media.url(name=f"products/{key}-{size}.webp") for size in EVERY
     ]
     assert files.originals == [key]
     assert files.original(key) == located(6)
@@ -296,7 +296,7 @@ def test_what_is_never_attached_is_pruned_after_a_day_and_what_is_attached_stays
     images.create_upload(filename="", content_type="image/png", size=1, now=NOW)
     images.prune(now=LATER - timedelta(seconds=1))
     assert len(files.originals) == 2
-    clocks.run("prune_images", LATER)
+    clocks.run(name="prune_images", now=LATER)
     assert files.originals == [kept.upload_id]
     with pytest.raises(NotFound):
         images.attach(product_id=kept.product_id, key=left, now=LATER)
@@ -306,7 +306,7 @@ def test_what_is_written_while_it_is_pruned_is_pruned_a_day_later(files, uploade
     key = uploaded()
     images.prune(now=LATER)
     files.put(key, drawn())
-    media.publish(f"products/{key}-detail.webp", b"late")
+    media.publish(name=f"products/{key}-detail.webp", content=b"late")
     assert images.prune(now=LATER + timedelta(hours=23)) == 0
     assert images.prune(now=LATER + timedelta(days=1)) == 1
     assert (files.public, files.originals, ImageUpload.objects.count()) == ([], [], 0)
@@ -340,8 +340,8 @@ def test_a_picture_that_is_deleted_while_it_is_rendered_stays_deleted(files, att
     image = attached()
     publish = media.publish
 
-    def deleting(name, content):
-        publish(name, content)
+    def deleting(*, name, content):
+        publish(name=name, content=content)
         if Image.objects.exists():
             images.delete(image_id=image.pk, now=NOW)
 
@@ -354,12 +354,12 @@ def test_a_picture_that_is_deleted_while_it_is_rendered_stays_deleted(files, att
 @pytest.fixture
 def old_image(files):
     """As an earlier version imported them: the original itself is public, and there is no other size."""
-    media.publish("products/tee-1.png", located(6))
+    media.publish(name="products/tee-1.png", content=located(6))
     return ImageFactory(file="products/tee-1.png", source="tee.png", width=40, height=30)
 
 
 def test_one_that_was_imported_before_there_were_sizes_is_shown_as_it_is(files, old_image):
-    assert {images.url(old_image, size) for size in ImageSize} == {media.url("products/tee-1.png")}
+    assert {images.url(image=old_image, size=size) for size in ImageSize} == {media.url(name="products/tee-1.png")}
 
 
 def test_one_that_was_imported_before_there_were_sizes_gets_them_and_its_original_is_taken_in(files, old_image):
@@ -381,7 +381,7 @@ def test_one_that_was_imported_before_there_were_sizes_is_deleted_with_its_file(
 
 def test_a_file_that_is_missing_is_told_and_tried_again(files, attached):
     image = attached()
-    media.forget(image.upload_id)
+    media.forget(key=image.upload_id)
     work()
     assert "StorageUnavailable" in OutboxMessage.objects.get(kind=images.RENDER).error
     gone = ImageFactory(file="products/none.png")
@@ -453,7 +453,7 @@ def test_the_same_picture_imported_twice_at_once_is_one(files):
 def test_sizes_rendered_by_two_workers_are_the_same(files, attached):
     image = attached()
     old = ImageFactory(file="products/old.png")
-    media.publish("products/old.png", drawn())
+    media.publish(name="products/old.png", content=drawn())
     render = [partial(images.render, image_id=each.pk, now=NOW) for each in (image, old)]
     assert together(*render * 3) == [None] * 6
     work()

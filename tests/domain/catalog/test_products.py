@@ -379,10 +379,10 @@ def test_what_is_withdrawn_is_neither_in_the_price_range_nor_for_sale():
     update(product, variants=(VariantDraft(sku="TEE-S", is_withdrawn=True),))
     product.refresh_from_db()
     assert (product.min_price, product.max_price) == (Decimal("24.90"), Decimal("24.90"))
-    assert not carts.is_for_sale(variant(product, "TEE-S"), now=NOW)
+    assert not carts.is_for_sale(variant=variant(product, "TEE-S"), now=NOW)
     with pytest.raises(InvalidInput):
         update(product, variants=(VariantDraft(sku="TEE-L", is_withdrawn=True),))
-    assert carts.is_for_sale(variant(product, "TEE-L"), now=NOW)
+    assert carts.is_for_sale(variant=variant(product, "TEE-L"), now=NOW)
 
 
 def test_what_is_archived_is_withdrawn_and_what_is_published_is_no_longer_archived():

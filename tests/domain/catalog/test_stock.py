@@ -67,21 +67,21 @@ def ledger(variant):
     ],
 )
 def test_public_is_told_roughly_how_much_is_left(policy, on_hand, reserved, told):
-    assert stock.availability(Stock(policy=policy, on_hand=on_hand, reserved=reserved)) == told
+    assert stock.availability(stock=Stock(policy=policy, on_hand=on_hand, reserved=reserved)) == told
 
 
 def test_product_is_as_available_as_its_most_available_variant():
     gone, few, on_order = Stock(), Stock(on_hand=1), Stock(policy=StockPolicy.BACKORDER)
-    assert stock.best_availability([gone, on_order]) == Availability.BACKORDER
-    assert stock.best_availability([gone, few, on_order]) == Availability.LOW_STOCK
-    assert stock.best_availability([]) == Availability.OUT_OF_STOCK
+    assert stock.best_availability(stocks=[gone, on_order]) == Availability.BACKORDER
+    assert stock.best_availability(stocks=[gone, few, on_order]) == Availability.LOW_STOCK
+    assert stock.best_availability(stocks=[]) == Availability.OUT_OF_STOCK
 
 
 @pytest.mark.parametrize("policy", StockPolicy)
 @pytest.mark.parametrize("on_hand", [0, 1])
 def test_sellable_is_what_is_not_out_of_stock(policy, on_hand):
     row = VariantFactory(stock__policy=policy, stock__on_hand=on_hand).stock
-    told = stock.availability(row)
+    told = stock.availability(stock=row)
     assert Stock.objects.filter(stock.SELLABLE).exists() == (told != Availability.OUT_OF_STOCK)
 
 
@@ -182,7 +182,7 @@ def test_more_than_there_is_can_be_reserved_where_the_policy_allows(placed_order
     variant = VariantFactory(stock__on_hand=1, stock__policy=policy)
     order = placed_order({variant: 3})
     assert held(variant) == (1, 3)
-    orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order), now=NOW)
+    orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order=order), now=NOW)
     assert held(variant) == (1, 0)
 
 
@@ -248,7 +248,7 @@ def test_ledger_adds_up_to_the_stock_after_any_moves(moves, placed_order):
         elif sold:
             order = sold.pop(number % len(sold))
             if move == "cancel":
-                orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order), now=now)
+                orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order=order), now=now)
             else:
                 Order.objects.filter(pk=order.pk).update(state=OrderState.PAID)
                 fulfilment.ship(order_id=order.pk, carrier="Post", tracking_number="1", actor=None, now=now)

@@ -60,7 +60,7 @@ def counts(row):
 def work_on(**clock):
     """Delivers what is due."""
     now = NOW + timedelta(**clock)
-    outbox.relay(HANDLERS, clock=lambda: now)
+    outbox.relay(handlers=HANDLERS, clock=lambda: now)
 
 
 def message():
@@ -264,7 +264,7 @@ def test_progress_is_told_slice_by_slice(small_slices, monkeypatch):
     monkeypatch.setattr(imports, "_PART", 300)
     row, seen = begin(csv_of(35)), []
     while row.state == "RUNNING":
-        outbox.relay(HANDLERS, clock=lambda: NOW, most=1)
+        outbox.relay(handlers=HANDLERS, clock=lambda: NOW, most=1)
         seen.append((counts(row)[0], row.done))
     assert seen == [(10, 11), (20, 21), (30, 31), (35, 36)]
 
@@ -273,7 +273,7 @@ def test_a_product_is_cut_by_no_slice(small_slices):
     rows = "".join(f"mug,{'Mug' if not number else ''},M-{number},shopify,5,1\r\n" for number in range(25))
     # Its variants have no options, and only one of them can be; what matters is that it is one product.
     row = begin(",".join(COLUMNS) + "\r\n" + rows + csv_of(2).partition("\r\n")[2])
-    outbox.relay(HANDLERS, clock=lambda: NOW, most=1)
+    outbox.relay(handlers=HANDLERS, clock=lambda: NOW, most=1)
     assert (counts(row), row.done) == ((1, 0, 0, 24), 26)
     work_on()
     assert (counts(row), row.state) == ((3, 0, 0, 24), "DONE")
@@ -281,9 +281,9 @@ def test_a_product_is_cut_by_no_slice(small_slices):
 
 def test_mails_go_before_the_next_slice(small_slices, mailoutbox):
     begin(csv_of(35))
-    outbox.relay(HANDLERS, clock=lambda: NOW, most=1)
-    outbox.put("account_known", {"to": "ada@example.com"}, now=NOW)
-    outbox.relay(HANDLERS, clock=lambda: NOW, most=1)
+    outbox.relay(handlers=HANDLERS, clock=lambda: NOW, most=1)
+    outbox.put(kind="account_known", payload={"to": "ada@example.com"}, now=NOW)
+    outbox.relay(handlers=HANDLERS, clock=lambda: NOW, most=1)
     assert len(mailoutbox) == 1
 
 
@@ -291,7 +291,7 @@ def test_a_slice_that_was_noted_is_not_taken_again(small_slices):
     """The worker died after the slice, before its message was marked as delivered."""
     row = begin(csv_of(35))
     first = message()
-    outbox.relay(HANDLERS, clock=lambda: NOW, most=1)
+    outbox.relay(handlers=HANDLERS, clock=lambda: NOW, most=1)
     imports.work(first.payload, "again", NOW)
     assert counts(row) == (10, 0, 0, 0)
     assert models.OutboxMessage.objects.filter(delivered_at=None).count() == 1
@@ -340,7 +340,7 @@ def test_a_claim_ends_before_the_message_is_due_again(small_slices):
     row = begin(csv_of(35))
     taken = outbox._take(now=NOW)
     models.Import.objects.update(claimed_until=NOW + outbox.lease() * 0.9)
-    outbox.relay(HANDLERS, clock=lambda: taken.due_at)
+    outbox.relay(handlers=HANDLERS, clock=lambda: taken.due_at)
     assert counts(row) == (35, 0, 0, 0)
 
 
@@ -362,7 +362,7 @@ def test_what_goes_wrong_is_tried_again_by_anybody(small_slices, monkeypatch):
 def test_a_relay_ends_in_time_however_many_slices_there_are(small_slices):
     begin(csv_of(35))
     clock = iter(NOW + timedelta(seconds=40) * tick for tick in range(100))
-    assert 0 < outbox.relay(HANDLERS, clock=lambda: next(clock)) < 4
+    assert 0 < outbox.relay(handlers=HANDLERS, clock=lambda: next(clock)) < 4
 
 
 # ── what is over ─────────────────────────────────────────────────────────────────────────────────────
@@ -381,10 +381,10 @@ def test_what_was_over_a_fortnight_ago_is_deleted():
 
 
 def test_staff_import_what_they_may_write():
-    assert imports.kinds(UserFactory(is_staff=True)) == []
-    assert imports.kinds(UserFactory(is_superuser=True)) == []
-    assert imports.kinds(UserFactory(is_superuser=True, is_staff=True)) == ["PRODUCTS", "STOCK"]
-    assert imports.kinds(UserFactory(is_superuser=True, is_staff=True, is_active=False)) == []
+    assert imports.kinds(user=UserFactory(is_staff=True)) == []
+    assert imports.kinds(user=UserFactory(is_superuser=True)) == []
+    assert imports.kinds(user=UserFactory(is_superuser=True, is_staff=True)) == ["PRODUCTS", "STOCK"]
+    assert imports.kinds(user=UserFactory(is_superuser=True, is_staff=True, is_active=False)) == []
 
 
 # ── at once ──────────────────────────────────────────────────────────────────────────────────────────
@@ -400,7 +400,7 @@ def test_workers_at_once_take_each_slice_once(small_slices):
         try:
             start.wait()
             for _ in range(20):
-                outbox.relay(HANDLERS, clock=lambda: NOW)
+                outbox.relay(handlers=HANDLERS, clock=lambda: NOW)
         finally:
             connections.close_all()
 
@@ -567,7 +567,7 @@ def test_little_that_is_left_by_a_count_is_told(shelf, settings):
     taken(listed(MUG="5"), dry_run=True)
     assert not models.WebhookDelivery.objects.exists()
     begin(listed(MUG="5"), STOCK)
-    outbox.relay(HANDLERS | {"webhook": lambda *_: None}, clock=lambda: NOW, most=1)
+    outbox.relay(handlers=HANDLERS | {"webhook": lambda *_: None}, clock=lambda: NOW, most=1)
     assert models.WebhookDelivery.objects.get().topic == "stock.low"
 
 

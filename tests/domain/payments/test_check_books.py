@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db
 
 
 def receipt(order):
-    return {"order_id": order.pk, "viewer": None, "receipt": orders.receipt(order), "now": NOW}
+    return {"order_id": order.pk, "viewer": None, "receipt": orders.receipt(order=order), "now": NOW}
 
 
 def refund(order, amount=None, **given):

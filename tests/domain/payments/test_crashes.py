@@ -87,7 +87,7 @@ def begin(given, method=""):
     return payments.start(
         order_id=order.pk,
         viewer=None,
-        receipt=orders.receipt(order),
+        receipt=orders.receipt(order=order),
         provider=PaymentProvider(given["provider"]),
         method=method,
         now=timezone.now(),
@@ -112,7 +112,7 @@ def give(given):
 
 def work(now=None):
     handlers = {kind: lambda *_: None for kind in HANDLERS} | {payments.EVENT: payments.look_into}
-    outbox.relay(handlers, clock=lambda: now or timezone.now())
+    outbox.relay(handlers=handlers, clock=lambda: now or timezone.now())
 
 
 @pytest.fixture(params=FAKES, ids=lambda fake: fake.provider.lower())

@@ -33,7 +33,7 @@ def pay(order, method="ok", now=NOW):
     return payments.start(
         order_id=order.pk,
         viewer=None,
-        receipt=orders.receipt(order),
+        receipt=orders.receipt(order=order),
         provider=PaymentProvider.TEST,
         method=method,
         now=now,

@@ -27,8 +27,8 @@ def update(cart, **given):
 
 
 def problems(cart):
-    cart = priced_cart.load(cart)
-    return checkout.problems(cart, priced_cart.quote(cart, now=NOW), now=NOW)
+    cart = priced_cart.load(cart=cart)
+    return checkout.problems(cart=cart, quote=priced_cart.quote(cart=cart, now=NOW), now=NOW)
 
 
 # ── noting what the buyer gives ──────────────────────────────────────────────────────────────────────

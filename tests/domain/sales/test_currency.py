@@ -125,8 +125,8 @@ def test_prices_seen_in_another_currency_are_not_compared(cart):
     CurrencyFactory()
     choose(cart, "USD")
     assert CartLine.objects.get().seen_price is None
-    loaded = priced_cart.load(Cart.objects.get())
-    assert checkout.problems(loaded, priced_cart.quote(loaded, now=NOW), now=NOW) == []
+    loaded = priced_cart.load(cart=Cart.objects.get())
+    assert checkout.problems(cart=loaded, quote=priced_cart.quote(cart=loaded, now=NOW), now=NOW) == []
 
 
 def test_shops_own_currency_is_no_further_one(settings):

@@ -157,10 +157,10 @@ def test_parts_add_up_to_the_smallest_unit(cart):
     for amounts in each:
         assert amounts.listed - amounts.discount == (amounts.gross if found.prices_include_tax else amounts.net)
     assert found.total == sum(amounts.gross for amounts in each)
-    unit = smallest_unit(cart["currency"])
+    unit = smallest_unit(currency=cart["currency"])
     for amount in (found.subtotal, found.discount, found.shipping, found.net, found.tax, found.total):
         assert amount % unit == 0
-        assert str(amount) == str(quantize(amount, cart["currency"]))
+        assert str(amount) == str(quantize(amount=amount, currency=cart["currency"]))
 
 
 @given(carts)
@@ -204,11 +204,11 @@ def test_a_code_never_makes_it_dearer(cart):
 @given(goods, carriages, currencies)
 def test_inclusive_and_exclusive_prices_of_the_same_goods_differ_by_rounding_only(goods, carriage, currency):
     """Each line that is priced with tax holds at most half a unit of rounding a piece, and half of its tax."""
-    unit = smallest_unit(currency)
+    unit = smallest_unit(currency=currency)
     exclusive = totals(goods=goods, carriage=carriage, currency=currency, prices_include_tax=False)
 
     def with_tax(price, rate):
-        return quantize(quantize(price, currency) * (1 + rate.percent / 100), currency)
+        return quantize(amount=quantize(amount=price, currency=currency) * (1 + rate.percent / 100), currency=currency)
 
     inclusive = totals(
         goods=[replace(good, unit_price=with_tax(good.unit_price, good.tax)) for good in goods],
@@ -231,7 +231,7 @@ def test_tax_of_each_line_is_its_rate_of_its_net_within_half_a_unit(cart):
         amounts = found.lines[good.key]
         exact = amounts.net * good.tax.percent / 100
         # Out of a gross price, half a unit of tax is (1 + rate) halves of what the net's tax would be.
-        assert abs(amounts.tax - exact) <= smallest_unit(cart["currency"]) / 2 * (1 + good.tax.percent / 100)
+        assert abs(amounts.tax - exact) <= smallest_unit(currency=cart["currency"]) / 2 * (1 + good.tax.percent / 100)
 
 
 @pytest.mark.parametrize(("currency", "total"), [("EUR", "1.19"), ("JPY", "1"), ("KWD", "1.190")])

@@ -48,7 +48,7 @@ def place(cart, now=NOW):
 
 
 def cancel(order):
-    return orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order), now=NOW)
+    return orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order=order), now=NOW)
 
 
 def reason(call, *args, **given):
@@ -87,7 +87,7 @@ def test_code_takes_off_what_it_says(cart, kind, value, total):
     assert totals(cart).total == total
     order = place(cart)
     assert (order.total, order.discount) == (total, 110 - total)
-    assert orders.discount_codes(order) == ["CODE"]
+    assert orders.discount_codes(order=order) == ["CODE"]
 
 
 @pytest.mark.parametrize("typed", ["ten", " TEN ", "Ten\n"])
@@ -135,7 +135,7 @@ def test_several_codes_where_the_shop_allows_them_whatever_their_order(cart, set
     for codes in (["A-FIXED", "HALF", "FREE"], ["FREE", "HALF", "A-FIXED"]):
         checkout.update(key=key_of(cart), discount_codes=codes, now=NOW)
         assert totals(cart).total == 40
-    assert len(orders.discount_codes(place(cart))) == 3
+    assert len(orders.discount_codes(order=place(cart))) == 3
 
 
 def test_order_that_costs_nothing_is_paid(cart, settings):
@@ -156,8 +156,8 @@ def test_code_that_finds_nothing_to_take_is_not_used_up(ready_cart, settings, fr
     cart = ready_cart({VariantFactory(): 1}, shipping=ShippingMethodFactory(price=price))
     checkout.update(key=key_of(cart), discount_codes=["FREE", "AGAIN"], now=NOW)
     order = place(cart)
-    assert [use.discount.code for use in DiscountUse.objects.all()] == orders.discount_codes(order)
-    assert len(orders.discount_codes(order)) == (0 if price == 0 else 1)
+    assert [use.discount.code for use in DiscountUse.objects.all()] == orders.discount_codes(order=order)
+    assert len(orders.discount_codes(order=order)) == (0 if price == 0 else 1)
 
 
 # ── why one does not count ───────────────────────────────────────────────────────────────────────────
@@ -350,10 +350,10 @@ def test_order_that_expires_gives_its_use_back(cart):
 def paid_late(order):
     """Money that comes for an order that was cancelled meanwhile."""
     payment = payments._intend(
-        order_id=order.pk, viewer=None, receipt=orders.receipt(order), provider=PaymentProvider.TEST, now=NOW
+        order_id=order.pk, viewer=None, receipt=orders.receipt(order=order), provider=PaymentProvider.TEST, now=NOW
     )
     later = NOW + DAY
-    orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order), now=later)
+    orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order=order), now=later)
 
     def settle():
         outcome = payments.gateways.Outcome(payments.PaymentState.SUCCEEDED, "late")

@@ -30,7 +30,7 @@ def cart(settings):
 
 
 def quote(cart):
-    return priced_cart.quote(priced_cart.load(cart), now=NOW)
+    return priced_cart.quote(cart=priced_cart.load(cart=cart), now=NOW)
 
 
 def total(cart):
@@ -66,9 +66,9 @@ def test_what_staff_change_holds_from_then_on(cart, write, costs):
 def test_a_cart_that_was_read_otherwise_has_those_that_hold_now(cart):
     total(cart)
     TaxRate.objects.update(percent=0)
-    known = priced_cart.load(cart)
+    known = priced_cart.load(cart=cart)
     del vars(known)["changes"]
-    assert float(priced_cart.quote(known, now=NOW).totals.total) == 13
+    assert float(priced_cart.quote(cart=known, now=NOW).totals.total) == 13
 
 
 def test_a_new_cart_is_taxed_by_them(settings, statements):
@@ -80,7 +80,7 @@ def test_a_new_cart_is_taxed_by_them(settings, statements):
         for asked in (5, 3):
             with statements() as counted:
                 begun = carts.add_lines(key=carts.CartKey(), lines=[line], now=NOW)
-                assert float(priced_cart.quote(begun, now=NOW).totals.total) == costs
+                assert float(priced_cart.quote(cart=begun, now=NOW).totals.total) == costs
             assert len(counted) == asked
 
 
@@ -123,4 +123,4 @@ def test_whoever_asks_while_they_change_never_gets_older_ones_than_the_cart(cart
     # A write may be seen a moment before it is noted here.
     assert all(told in written[before - 1 : after + 1] for before, told, after in seen)
     assert float(total(cart)) == written[-1]
-    assert rates_cache.of(priced_cart.load(cart)) is rates_cache.of(priced_cart.load(cart))
+    assert rates_cache.of(cart=priced_cart.load(cart=cart)) is rates_cache.of(cart=priced_cart.load(cart=cart))

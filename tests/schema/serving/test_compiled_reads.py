@@ -69,7 +69,7 @@ def goods():
             )
             if each % 2:
                 VariantPriceFactory(variant=variant, currency_id="USD", price=99 + each, compare_at_price=200 + number)
-        products.refresh(product)
+        products.refresh(product=product)
 
 
 @pytest.fixture

@@ -214,13 +214,13 @@ if connection.vendor == "postgresql":
             with transaction.atomic():
                 return replicas.current(), models.Product.objects.get().title, replicas.connection().alias
 
-        assert replicas.read(found) == ("default", "New", "default")
-        assert replicas.read(replicas.current) == "copy1"
+        assert replicas.read(ask=found) == ("default", "New", "default")
+        assert replicas.read(ask=replicas.current) == "copy1"
 
     def test_nothing_is_written_to_a_replica(replica):
-        product = replicas.read(models.Product.objects.get)
+        product = replicas.read(ask=models.Product.objects.get)
         assert product.title == "Old"
-        assert replicas.read(lambda: router.db_for_write(models.Product, instance=product)) == "default"
+        assert replicas.read(ask=lambda: router.db_for_write(models.Product, instance=product)) == "default"
         assert router.allow_migrate("default", "storefront") is True
         assert router.allow_migrate("copy1", "storefront") is False
 
@@ -369,14 +369,14 @@ if connection.vendor == "postgresql":
             replicas._away_until.clear()
             yield replicas.current()
 
-        assert replicas.read(lambda: list(found())) == ["copy1", "default", "default"]
+        assert replicas.read(ask=lambda: list(found())) == ["copy1", "default", "default"]
 
     # ── what is kept ─────────────────────────────────────────────────────────────────────────────────
 
     @pytest.mark.usefixtures("kept")
     def test_an_answer_has_the_version_of_the_database_that_it_was_read_from(api, replica, mug):
         """One that lags never fills in an old answer for a new version, so whoever follows gets the new one."""
-        version = replicas.read(lambda: response_cache._asked(replicas.current(), None)).version
+        version = replicas.read(ask=lambda: response_cache._asked(replicas.current(), None)).version
         assert title(api) == "Old"
         (entry,) = map(response_cache._memory.get, response_cache._memory._held)
         assert entry.version == version < response_cache._asked("default", None).version

@@ -43,7 +43,7 @@ def sold(title="Linen shirt", *, tags=(), categories=(), **values):
     if tags or categories:
         variant.product.tags.set([models.Tag.objects.get_or_create(name=name)[0] for name in tags])
         variant.product.categories.set(categories)
-        products.refresh(variant.product)
+        products.refresh(product=variant.product)
     return variant.product
 
 
