@@ -17,7 +17,8 @@ from domain.base.money import MAX_AMOUNT, quantize
 from domain.base.prepared_queries import insert, update
 from domain.catalog import stock
 from domain.sales import cart as carts
-from domain.sales import checkout, priced_cart, pricing, promotions
+from domain.sales import checkout, pricing, promotions
+from domain.sales.priced_cart import PricedCart, load_priced_cart
 from storefront.models import (
     Cart,
     CartState,
@@ -195,12 +196,12 @@ def place(
             raise carts.CartLocked(order=None)
         return Placed(order=order, replayed=True)
 
-    cart = priced_cart.load(cart=cart)
-    if cart.discounts.all():
+    priced = load_priced_cart(cart=cart, now=now)
+    if priced.discounts:
         promotions.lock_of(cart=cart)
-        cart = priced_cart.load(cart=cart)  # As it is after the wait, if there was one.
-    quote = priced_cart.quote(cart=cart, now=now)
-    problems = checkout.problems(cart=cart, quote=quote, now=now)
+        priced = load_priced_cart(cart=cart, now=now)  # As it is after the wait, if there was one.
+    cart, quote = priced.cart, priced.quote
+    problems = checkout.problems(priced=priced)
     raise_all(errors=[problem for problem in problems if not isinstance(problem, checkout.PriceChanged)])
     total, currency = quote.totals.total, quote.exchange.currency
     if quote.totals.subtotal + quote.totals.shipping + quote.totals.tax >= MAX_AMOUNT:
@@ -210,9 +211,9 @@ def place(
             expected=expected_total, expected_currency=expected_currency or currency, actual=total, currency=currency
         )
 
-    order = _written(cart, quote, note=note, now=now)
+    order = _create(priced, note=note, now=now)
     promotions.take(order=order, discounts=quote.discounts, now=now)
-    stock.reserve(order=order, variants={line.variant: line.quantity for line in cart.lines.all()}, now=now)
+    stock.reserve(order=order, variants={line.variant: line.quantity for line in priced.lines}, now=now)
     cart.state, cart.updated_at = CartState.CONVERTED, now
     update(row=cart, fields=["state", "updated_at"])
     if not order.total:
@@ -231,13 +232,14 @@ def _cart_to_place(key: carts.CartKey, *, now: datetime) -> Cart:
     return cart
 
 
-def _written(cart: Cart, quote: priced_cart.Quote, *, note: str, now: datetime) -> Order:
-    terms, totals = cart.checkout, quote.totals
+def _create(priced: PricedCart, *, note: str, now: datetime) -> Order:
+    cart, quote, totals = priced.cart, priced.quote, priced.quote.totals
+    details = cart.checkout
     order = Order(
         number=_new_number(),
         cart=cart,
         user_id=cart.user_id,
-        email=terms.email,
+        email=details.email,
         currency=quote.exchange.currency,
         exchange_rate=quote.exchange.rate,
         prices_include_tax=totals.prices_include_tax,
@@ -248,8 +250,8 @@ def _written(cart: Cart, quote: priced_cart.Quote, *, note: str, now: datetime) 
         tax=totals.tax,
         total=totals.total,
         price_trace=[step.as_stored() for step in totals.trace],
-        shipping_address=terms.shipping_address,
-        billing_address=terms.billing_address or terms.shipping_address,
+        shipping_address=details.shipping_address,
+        billing_address=details.billing_address or details.shipping_address,
         shipping_method=quote.offer.method.name if quote.offer else "",
         note=note,
         placed_at=now,
@@ -269,7 +271,7 @@ def _written(cart: Cart, quote: priced_cart.Quote, *, note: str, now: datetime) 
             tax=totals.lines[line.variant.sku].tax,
             position=position,
         )
-        for position, line in enumerate(cart.lines.all(), start=1)
+        for position, line in enumerate(priced.lines, start=1)
     ]
     insert(order)
     insert(*lines)

@@ -20,6 +20,7 @@ from domain.base.money import Exchange
 from domain.catalog.browse import CategoryTree
 from domain.sales import currency
 from domain.sales.cart import CartKey
+from domain.sales.priced_cart import PricedCart
 from schema.base import tokens
 from storefront import models
 
@@ -46,6 +47,8 @@ class Context:
     exchange: Exchange = field(default_factory=lambda: currency.exchange_to(currency=None))
     # What is worked out of its document, for whoever sends the same.
     worked_out: dict[Any, Any] = field(default_factory=dict)
+    # Each cart of the answer with its price, as `schema.shop.pricing.show` has put it here.
+    priced_carts: dict[UUID, PricedCart] = field(default_factory=dict)
     # Whether something has asked who it is, so that the answer is for nobody else.
     is_personal: bool = False
 

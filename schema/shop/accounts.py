@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 
 from domain.accounts import accounts, sessions
 from domain.sales import cart as carts
+from domain.sales.priced_cart import find_priced_cart
 from schema.base import ids
 from schema.base.connections import After, Before, First, Last, Page
 from schema.base.context import Info
@@ -17,6 +18,7 @@ from schema.base.loading import load, load_nodes
 from schema.shop.cart import Cart
 from schema.shop.checkout import Address, AddressInput
 from schema.shop.orders import NEWEST, OrderConnection
+from schema.shop.pricing import show
 from storefront import models
 
 # ── types ────────────────────────────────────────────────────────────────────────────────────────────
@@ -54,7 +56,8 @@ class User(ids.Node):
 
     @strawberry_django.field(graphql_type=Cart | None, description="The active cart; null without one.")
     def cart(self: Any, info: Info) -> models.Cart | None:
-        return load(carts.candidates(key=carts.CartKey(user=self)), info).first()
+        candidates = carts.candidates(key=carts.CartKey(user=self))
+        return show(find_priced_cart(candidates=candidates, now=info.context.now), info)
 
     @strawberry_django.field(graphql_type=list[SavedAddress], description="The address book, at most 50 entries.")
     def addresses(self: Any, info: Info) -> "QuerySet[models.SavedAddress]":

@@ -3,6 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 import strawberry
 import strawberry_django
@@ -10,15 +11,15 @@ import strawberry_django
 from domain.sales import cart as carts
 from domain.sales import checkout as checkouts
 from domain.sales import currency as currencies
-from domain.sales import priced_cart, pricing
+from domain.sales import pricing
+from domain.sales.priced_cart import PricedCart, find_priced_cart
 from schema.base import ids
 from schema.base.context import Info
 from schema.base.enums import expose
 from schema.base.errors import Refusals, UserError, telling_limits, user_errors
-from schema.base.loading import complete, load
 from schema.base.scalars import Money
 from schema.shop.catalog import ProductVariant
-from schema.shop.pricing import PriceStep
+from schema.shop.pricing import PriceStep, quote_of, show
 from storefront import models
 
 if TYPE_CHECKING:
@@ -33,28 +34,13 @@ expose(
     ABANDONED="Was left behind.",
 )
 
-# What `quotes.quote` reads: the hint of every field that needs a quote.
-_QUOTED: dict[str, Any] = {"select_related": priced_cart.RELATED, "prefetch_related": priced_cart.PREFETCHED}
-
-
-def quote_of(cart: models.Cart, info: Info) -> priced_cart.Quote:
-    """What the cart costs; of one that was read without all that tells it, by reading it anew."""
-    if "_quote" not in vars(cart) and "discounts" not in getattr(cart, "_prefetched_objects_cache", ()):
-        found = vars(cart)["_quote"] = priced_cart.quote(cart=priced_cart.load(cart=cart), now=info.context.now)
-        return found
-    return priced_cart.quote(cart=cart, now=info.context.now)
-
-
-def _totals(cart: models.Cart, info: Info) -> pricing.Totals:
-    return quote_of(cart, info).totals
-
 
 def _amounts(line: models.CartLine, info: Info) -> pricing.Amounts:
-    return _totals(line.cart, info).lines[line.variant.sku]
+    return quote_of(line.cart_id, info).totals.lines[line.variant.sku]
 
 
-def _money(amount: Decimal, cart: models.Cart, info: Info) -> Money:
-    return Money.of(amount, quote_of(cart, info).exchange.currency)
+def _money(amount: Decimal, cart_id: UUID, info: Info) -> Money:
+    return Money.of(amount, quote_of(cart_id, info).exchange.currency)
 
 
 # ── types ────────────────────────────────────────────────────────────────────────────────────────────
@@ -67,29 +53,29 @@ class CartLine(ids.Node):
 
     @strawberry_django.field(select_related=["variant"], description="What one unit costs now, in the cart's currency.")
     def unit_price(self: Any, info: Info) -> Money:
-        return _money(quote_of(self.cart, info).unit_prices[self.variant_id], self.cart, info)
+        return _money(quote_of(self.cart_id, info).unit_prices[self.variant_id], self.cart_id, info)
 
     @strawberry_django.field(select_related=["variant"], description="`unitPrice` times `quantity`.")
     def total(self: Any, info: Info) -> Money:
-        return _money(_amounts(self, info).listed, self.cart, info)
+        return _money(_amounts(self, info).listed, self.cart_id, info)
 
     @strawberry_django.field(
         select_related=["variant"], description="This line's share of what the discount codes take off."
     )
     def discount(self: Any, info: Info) -> Money:
-        return _money(_amounts(self, info).discount, self.cart, info)
+        return _money(_amounts(self, info).discount, self.cart_id, info)
 
     @strawberry_django.field(select_related=["variant"], description="After discounts, without tax.")
     def net(self: Any, info: Info) -> Money:
-        return _money(_amounts(self, info).net, self.cart, info)
+        return _money(_amounts(self, info).net, self.cart_id, info)
 
     @strawberry_django.field(select_related=["variant"], description="The tax of this line.")
     def tax(self: Any, info: Info) -> Money:
-        return _money(_amounts(self, info).tax, self.cart, info)
+        return _money(_amounts(self, info).tax, self.cart_id, info)
 
     @strawberry_django.field(select_related=["variant"], description="`net` + `tax`: what the line costs in the end.")
     def gross(self: Any, info: Info) -> Money:
-        return _money(_amounts(self, info).gross, self.cart, info)
+        return _money(_amounts(self, info).gross, self.cart_id, info)
 
 
 @strawberry_django.type(models.Cart, description="What somebody means to buy, at today's prices.")
@@ -104,8 +90,6 @@ class Cart(ids.Node):
     )
     updated_at: datetime = strawberry_django.field(description="When it last changed.")
     checkout: Annotated["Checkout", strawberry.lazy("schema.shop.checkout")] | None = strawberry_django.field(
-        select_related=priced_cart.RELATED,
-        prefetch_related=priced_cart.PREFETCHED,
         description="Null until `checkout` is first called.",
     )
     order: Annotated["Order", strawberry.lazy("schema.shop.orders")] | None = strawberry_django.field(
@@ -121,57 +105,53 @@ class Cart(ids.Node):
         return currencies.exchange_of(cart=self).currency
 
     @strawberry_django.field(
-        **_QUOTED,
         description="The codes it holds; `problems` tells of those that do not count now.",
     )
-    def discount_codes(self: Any) -> list[str]:
-        return [discount.code for discount in self.discounts.all()]
+    def discount_codes(self: Any, info: Info) -> list[str]:
+        return [discount.code for discount in info.context.priced_carts[self.pk].discounts]
 
-    @strawberry_django.field(**_QUOTED, description="The lines' totals together.")
+    @strawberry_django.field(description="The lines' totals together.")
     def subtotal(self: Any, info: Info) -> Money:
-        return _money(_totals(self, info).subtotal, self, info)
+        return _money(quote_of(self.pk, info).totals.subtotal, self.pk, info)
 
-    @strawberry_django.field(**_QUOTED, description="What the discount codes take off goods and shipping.")
+    @strawberry_django.field(description="What the discount codes take off goods and shipping.")
     def discount(self: Any, info: Info) -> Money:
-        return _money(_totals(self, info).discount, self, info)
+        return _money(quote_of(self.pk, info).totals.discount, self.pk, info)
 
-    @strawberry_django.field(**_QUOTED, description="Of the chosen shipping option; zero until one is chosen.")
+    @strawberry_django.field(description="Of the chosen shipping option; zero until one is chosen.")
     def shipping(self: Any, info: Info) -> Money:
-        return _money(_totals(self, info).shipping, self, info)
+        return _money(quote_of(self.pk, info).totals.shipping, self.pk, info)
 
-    @strawberry_django.field(**_QUOTED, description="What the shop keeps: `total` without `tax`.")
+    @strawberry_django.field(description="What the shop keeps: `total` without `tax`.")
     def net(self: Any, info: Info) -> Money:
-        return _money(_totals(self, info).net, self, info)
+        return _money(quote_of(self.pk, info).totals.net, self.pk, info)
 
     @strawberry_django.field(
-        **_QUOTED,
         description="The tax of goods and shipping, where they go to; until that is known, as in the shop's country.",
     )
     def tax(self: Any, info: Info) -> Money:
-        return _money(_totals(self, info).tax, self, info)
+        return _money(quote_of(self.pk, info).totals.tax, self.pk, info)
 
     @strawberry_django.field(
-        **_QUOTED,
         description="`net` + `tax`: what `placeOrder` expects. That is `subtotal` - `discount` + `shipping`, and, "
         "unless `shop.pricesIncludeTax`, + `tax`.",
     )
     def total(self: Any, info: Info) -> Money:
-        return _money(_totals(self, info).total, self, info)
+        return _money(quote_of(self.pk, info).totals.total, self.pk, info)
 
-    @strawberry_django.field(**_QUOTED, description="How the total comes about, step by step.")
+    @strawberry_django.field(description="How the total comes about, step by step.")
     def price_trace(self: Any, info: Info) -> list[PriceStep]:
-        totals = _totals(self, info)
+        totals = quote_of(self.pk, info).totals
         return [PriceStep.of(step, totals.currency) for step in totals.trace]
 
     @strawberry_django.field(
-        **_QUOTED,
         description="Everything that would stop `placeOrder` now, with what mends it; `field` is a path into this "
         "cart. PRICE_CHANGED stops only a `placeOrder` that expects the total of before.",
     )
     def problems(self: Any, info: Info) -> list[UserError]:
         if self.state != models.CartState.ACTIVE:
             return []
-        return user_errors(checkouts.problems(cart=self, quote=quote_of(self, info), now=info.context.now))
+        return user_errors(checkouts.problems(priced=info.context.priced_carts[self.pk]))
 
 
 # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────
@@ -216,14 +196,14 @@ class ClearCartInput:
 
 @strawberry.type(description="The cart as it is now, or why nothing was done.")
 class CartPayload:
-    row: strawberry.Private[models.Cart | None] = None
+    priced: strawberry.Private[PricedCart | None] = None
     user_errors: list[UserError] = strawberry.field(
         default_factory=list, description="Why nothing was done; empty on success."
     )
 
     @strawberry.field(graphql_type=Cart | None, description="Null when nothing was done.")
     def cart(self, info: Info) -> models.Cart | None:
-        return complete(self.row, info) if self.row else None
+        return show(self.priced, info)
 
 
 # ── queries and mutations ────────────────────────────────────────────────────────────────────────────
@@ -242,11 +222,11 @@ class CartQuery:
         found = carts.candidates(key=info.context.cart_key(code))
         if code is None:
             found = found.filter(state=models.CartState.ACTIVE)
-        cart = load(found, info).first()
-        if cart is None and code is not None:
+        priced = find_priced_cart(candidates=found, now=info.context.now)
+        if priced is None and code is not None:
             with telling_limits():
                 info.context.count_unknown_cart()
-        return cart
+        return show(priced, info)
 
 
 @strawberry.type
@@ -267,9 +247,9 @@ class CartMutation:
             ]
             key = info.context.cart_key(input.cart_code)
             currency = info.context.exchange.currency
-            cart = carts.add_lines(key=key, lines=lines, currency=currency, now=info.context.now)
-            info.context.remember_cart(cart)
-            return CartPayload(row=cart)
+            priced = carts.add_lines(key=key, lines=lines, currency=currency, now=info.context.now)
+            info.context.remember_cart(priced.cart)
+            return CartPayload(priced=priced)
         return CartPayload(user_errors=errors)
 
     @strawberry.mutation(
@@ -280,8 +260,8 @@ class CartMutation:
         with Refusals(info) as errors:
             line_id = ids.uuid(input.line_id, "CartLine", field=["line_id"])
             key = info.context.cart_key(input.cart_code)
-            cart = carts.set_quantity(key=key, line_id=line_id, quantity=input.quantity, now=info.context.now)
-            return CartPayload(row=cart)
+            priced = carts.set_quantity(key=key, line_id=line_id, quantity=input.quantity, now=info.context.now)
+            return CartPayload(priced=priced)
         return CartPayload(user_errors=errors)
 
     @strawberry.mutation(description="Takes lines out, all or none. Errors: NOT_FOUND, CART_LOCKED.")
@@ -292,8 +272,8 @@ class CartMutation:
                 for index, line_id in enumerate(input.line_ids)
             ]
             key = info.context.cart_key(input.cart_code)
-            cart = carts.remove_lines(key=key, line_ids=line_ids, now=info.context.now)
-            return CartPayload(row=cart)
+            priced = carts.remove_lines(key=key, line_ids=line_ids, now=info.context.now)
+            return CartPayload(priced=priced)
         return CartPayload(user_errors=errors)
 
     @strawberry.mutation(
@@ -302,5 +282,5 @@ class CartMutation:
     def clear_cart(self, info: Info, input: ClearCartInput | None = None) -> CartPayload:
         with Refusals(info) as errors:
             key = info.context.cart_key(input.cart_code if input else None)
-            return CartPayload(row=carts.clear(key=key, now=info.context.now))
+            return CartPayload(priced=carts.clear(key=key, now=info.context.now))
         return CartPayload(user_errors=errors)

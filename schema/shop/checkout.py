@@ -13,7 +13,8 @@ from schema.base.context import Info
 from schema.base.enums import expose
 from schema.base.errors import Refusals, camel
 from schema.base.scalars import Money
-from schema.shop.cart import CartPayload, quote_of
+from schema.shop.cart import CartPayload
+from schema.shop.pricing import quote_of
 from storefront import models
 
 # ── types ────────────────────────────────────────────────────────────────────────────────────────────
@@ -90,20 +91,20 @@ class Checkout:
         description="The chosen one; null until it is chosen, and when it no longer fits.",
     )
     def shipping_option(self: Any, info: Info) -> shipping.Offer | None:
-        return quote_of(self.cart, info).offer
+        return quote_of(self.cart_id, info).offer
 
     @strawberry_django.field(
         graphql_type=list[ShippingOption],
         description="What can be chosen for the cart and its shipping address; empty without one.",
     )
     def shipping_options(self: Any, info: Info) -> list[shipping.Offer]:
-        return quote_of(self.cart, info).offers
+        return quote_of(self.cart_id, info).offers
 
     @strawberry_django.field(
         description="Whether e-mail, address and shipping are complete; `Cart.problems` says what else may stop it.",
     )
     def ready(self: Any, info: Info) -> bool:
-        return not checkouts.missing(checkout=self, quote=quote_of(self.cart, info))
+        return not checkouts.missing(priced=info.context.priced_carts[self.cart_id])
 
 
 # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────
@@ -184,7 +185,7 @@ class CheckoutMutation:
                 input.billing_address,
                 input.shipping_option_id,
             )
-            cart = checkouts.update(
+            priced = checkouts.update(
                 key=info.context.cart_key(input.cart_code),
                 email=input.email,
                 shipping_address=shipping.decoded() if shipping else None,
@@ -196,7 +197,7 @@ class CheckoutMutation:
                 currency_code=input.currency,
                 now=info.context.now,
             )
-            return CartPayload(row=cart)
+            return CartPayload(priced=priced)
         return CartPayload(user_errors=errors)
 
     @strawberry.mutation(
@@ -207,12 +208,12 @@ class CheckoutMutation:
         with Refusals(info) as errors:
             info.context.check_discounts()
             key = info.context.cart_key(input.cart_code)
-            return CartPayload(row=checkouts.apply_code(key=key, code=input.code, now=info.context.now))
+            return CartPayload(priced=checkouts.apply_code(key=key, code=input.code, now=info.context.now))
         return CartPayload(user_errors=errors)
 
     @strawberry.mutation(description="Takes a discount code out of the cart. Errors: NOT_FOUND, CART_LOCKED.")
     def remove_discount_code(self, info: Info, input: RemoveDiscountCodeInput) -> CartPayload:
         with Refusals(info) as errors:
             key = info.context.cart_key(input.cart_code)
-            return CartPayload(row=checkouts.remove_code(key=key, code=input.code, now=info.context.now))
+            return CartPayload(priced=checkouts.remove_code(key=key, code=input.code, now=info.context.now))
         return CartPayload(user_errors=errors)

@@ -1,12 +1,17 @@
-"""How a total came about, as a cart and an order tell it."""
+"""How a total came about, of a cart and of an order; and where the fields of a cart find its price."""
 
 from decimal import Decimal
+from uuid import UUID
 
 import strawberry
 
 from domain.sales import pricing
+from domain.sales.priced_cart import PricedCart, Quote
+from schema.base.context import Info
 from schema.base.enums import expose
+from schema.base.loading import complete
 from schema.base.scalars import Money, plain
+from storefront import models
 
 expose(
     pricing.StepKind,
@@ -39,3 +44,19 @@ class PriceStep:
             base=None if step.base is None else Money.of(step.base, currency),
             rate=None if step.rate is None else plain(step.rate),
         )
+
+
+def show(priced: PricedCart | None, info: Info) -> models.Cart | None:
+    """The row for a field of type `Cart`, with everything that is selected of it.
+
+    Its price is kept in the request's context, where the fields of the cart, its lines and its checkout find it.
+    """
+    if priced is None:
+        return None
+    info.context.priced_carts[priced.cart.pk] = priced
+    return complete(priced.cart, info)
+
+
+def quote_of(cart_id: UUID, info: Info) -> Quote:
+    """The price of a cart that `show` has returned."""
+    return info.context.priced_carts[cart_id].quote

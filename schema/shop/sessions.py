@@ -9,14 +9,16 @@ import strawberry
 from domain.accounts import accounts, sessions
 from domain.accounts.accounts import LoggedIn
 from domain.sales import cart as carts
+from domain.sales.priced_cart import find_priced_cart
 from schema.base import tokens
 from schema.base.context import CART_COOKIE, REFRESH_COOKIE, Info
 from schema.base.enums import expose
 from schema.base.errors import Refusals, UserError
-from schema.base.loading import Together, load
+from schema.base.loading import Together
 from schema.shop.accounts import User
 from schema.shop.cart import Cart
 from schema.shop.catalog import ProductVariant
+from schema.shop.pricing import show
 from storefront import models
 
 expose(
@@ -139,7 +141,10 @@ class AuthPayload:
 
     @strawberry.field(graphql_type=Cart | None, description="The user's active cart; null without one.")
     def cart(self, info: Info) -> models.Cart | None:
-        return load(carts.candidates(key=carts.CartKey(user=self.entry.user)), info).first() if self.entry else None
+        if self.entry is None:
+            return None
+        candidates = carts.candidates(key=carts.CartKey(user=self.entry.user))
+        return show(find_priced_cart(candidates=candidates, now=info.context.now), info)
 
     @strawberry.field(description="What became of each line of the guest's cart.")
     def merged(self) -> list[CartChange]:

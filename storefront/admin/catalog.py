@@ -41,20 +41,23 @@ class CategoryAdmin(NamesProducts):
 
 class VariantForm(forms.ModelForm[models.ProductVariant]):
     class Meta:
-        labels = {"compare_at_price": "Price before", "weight_grams": "Weight (g)"}
+        labels = {"compare_at_price": "Compare-at price", "weight_grams": "Weight (g)"}
 
 
 class ProductForm(forms.ModelForm[models.Product]):
     class Meta:
         labels = {
-            "slug": "Address in the shop",
-            "published_at": "In the shop from",
+            "slug": "Slug (part of the URL)",
+            "published_at": "Published from",
             "description_html": "Description (HTML)",
-            "option1_name": "First option",
-            "option2_name": "Second option",
-            "option3_name": "Third option",
+            "option1_name": "Option 1",
+            "option2_name": "Option 2",
+            "option3_name": "Option 3",
         }
-        help_texts = {"published_at": "Empty: a draft, or withdrawn.", "option1_name": "Such as Size."}
+        help_texts = {
+            "published_at": "Leave empty for a draft. Empty it to unpublish the product.",
+            "option1_name": "For example Size.",
+        }
 
 
 class VariantInline(TabularInline[models.ProductVariant, models.Product]):
@@ -96,11 +99,11 @@ class ImageInline(ReadOnlyInline):
 
 
 class PublicationFilter(admin.SimpleListFilter):
-    title = "where it is"
+    title = "status"
     parameter_name = "published"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "In the shop"), ("later", "Scheduled"), ("no", "Draft"), ("archived", "Archived")]
+        return [("yes", "Published"), ("later", "Scheduled"), ("no", "Draft"), ("archived", "Archived")]
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[models.Product]") -> "QuerySet[models.Product]":
         now = timezone.now()
@@ -120,7 +123,7 @@ class PublicationFilter(admin.SimpleListFilter):
 class ProductAdmin(ModelAdmin[models.Product]):
     form = ProductForm
     list_per_page = 50
-    list_display = ["picture", "title", "prices", "stock", "where_it_is", "vendor", "product_type"]
+    list_display = ["picture", "title", "prices", "stock", "status", "vendor", "product_type"]
     list_display_links = ["picture", "title"]
     list_filter = [PublicationFilter, "vendor", "product_type", ("categories", admin.RelatedOnlyFieldListFilter)]
     search_fields = ["title", "slug", "variants__sku"]
@@ -129,7 +132,7 @@ class ProductAdmin(ModelAdmin[models.Product]):
     actions = ["publish", "withdraw"]
     fieldsets = (
         (None, {"fields": ("title", "slug", "published_at", "description_html")}),
-        ("Where it is found", {"fields": ("categories", "tags", "vendor", "product_type")}),
+        ("Organisation", {"fields": ("categories", "tags", "vendor", "product_type")}),
         ("Options and tax", {"fields": ("option1_name", "option2_name", "option3_name", "tax_class")}),
     )
 
@@ -172,25 +175,25 @@ class ProductAdmin(ModelAdmin[models.Product]):
     @admin.display(description="stock", ordering="left")
     def stock(self, product: Any) -> str:
         if product.left is None:
-            return "not counted"
-        return display.badge("none left", "bad") if product.left <= 0 else f"{product.left:,}"
+            return "not tracked"
+        return display.badge("out of stock", "bad") if product.left <= 0 else f"{product.left:,}"
 
-    @admin.display(description="where it is", ordering="published_at")
-    def where_it_is(self, product: models.Product) -> str:
+    @admin.display(description="status", ordering="published_at")
+    def status(self, product: models.Product) -> str:
         if product.published_at is None:
             return display.badge("archived" if product.archived_at else "draft", "over")
         is_out = product.published_at <= timezone.now()
-        return display.badge("in the shop", "good") if is_out else display.badge("scheduled", "waiting")
+        return display.badge("published", "good") if is_out else display.badge("scheduled", "waiting")
 
     @admin.action(description="Publish the selected products", permissions=["change"])
     def publish(self, request: HttpRequest, chosen: "QuerySet[models.Product]") -> None:
         number = _revise(request, chosen.filter(published_at=None), Revision(is_published=True))
-        self.message_user(request, f"{number} now in the shop." if number else "They were in the shop already.")
+        self.message_user(request, f"Published: {number}." if number else "They are already published.")
 
-    @admin.action(description="Withdraw the selected products", permissions=["change"])
+    @admin.action(description="Unpublish the selected products", permissions=["change"])
     def withdraw(self, request: HttpRequest, chosen: "QuerySet[models.Product]") -> None:
         number = _revise(request, chosen.exclude(published_at=None), Revision(is_published=False))
-        self.message_user(request, f"{number} withdrawn." if number else "They were withdrawn already.")
+        self.message_user(request, f"Unpublished: {number}." if number else "None of them is published.")
 
 
 def _revise(request: HttpRequest, chosen: "QuerySet[models.Product]", revision: Revision) -> int:
@@ -220,17 +223,17 @@ class VariantPriceAdmin(ModelAdmin[models.VariantPrice]):
     def costs(self, row: models.VariantPrice) -> str:
         return display.money(row.price, row.currency.code)
 
-    @admin.display(description="price before", ordering="compare_at_price")
+    @admin.display(description="compare-at price", ordering="compare_at_price")
     def before(self, row: models.VariantPrice) -> str:
         return "–" if row.compare_at_price is None else display.money(row.compare_at_price, row.currency.code)
 
 
 class LeftFilter(admin.SimpleListFilter):
-    title = "what is left"
+    title = "availability"
     parameter_name = "left"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("low", "Little or none")]
+        return [("low", "Low or out of stock")]
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[models.Stock]") -> "QuerySet[models.Stock]":
         low = dashboard.running_low().order_by().values("pk")
@@ -249,10 +252,10 @@ class StockAdmin(ReadOnlyAdmin):
         stock: QuerySet[models.Stock] = super().get_queryset(request)
         return stock.annotate(free=F("on_hand") - F("reserved"))
 
-    @admin.display(description="goods", ordering="variant__product__title")
+    @admin.display(description="product", ordering="variant__product__title")
     def goods(self, stock: models.Stock) -> str:
         return f"{stock.variant.product.title} {stock.variant.title}".strip()
 
-    @admin.display(description="left", ordering="free")
+    @admin.display(description="available", ordering="free")
     def left(self, stock: models.Stock) -> str:
         return display.units(stock)

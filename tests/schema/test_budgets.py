@@ -11,7 +11,7 @@ from django.db import connection
 from graphql import OperationDefinitionNode, parse
 
 from domain.accounts import throttle
-from domain.catalog import products, stock
+from domain.catalog import catalog_version, products, stock
 from domain.sales import cart as carts
 from domain.sales import rates_cache
 from schema.base import ids
@@ -82,7 +82,9 @@ def shop():
         CurrencyFactory(code="USD")
         DiscountFactory(code=VARIABLES["code"])
         products.refresh(product=first)
-        rates_cache.of(cart=models.Cart())  # Known, as they are in a shop that somebody has visited before.
+        rates_cache.rates(
+            changes=catalog_version.changes()
+        )  # Known, as they are in a shop that somebody has visited before.
         return list(models.ProductVariant.objects.filter(option1="0"))
 
     return fill

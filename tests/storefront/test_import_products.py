@@ -635,7 +635,7 @@ def pictures(tmp_path):
 
 def test_without_a_folder_pictures_are_counted(take):
     told = take(MUG | {"Image Src": "https://example.com/red.png", "Variant Image": "https://example.com/blue.png"})
-    assert told.out.splitlines()[1] == "Pictures left out: 2. Give their folder by --images."
+    assert told.out.splitlines()[1] == "Images left out: 2. Use --images to give their folder."
     assert told.code == 0
 
 
@@ -663,7 +663,7 @@ def test_pictures_are_taken_once(take, pictures, settings):
     rows = [MUG | {"Image Src": "red.png", "Variant Image": "red.png"}]
     assert take(*rows, images=pictures).counts == (1, 0, 0, 0)
     assert take(*rows, images=pictures).counts == (0, 0, 1, 0)
-    assert take(*rows).out.count("Pictures left out") == 0
+    assert take(*rows).out.count("Images left out") == 0
     assert models.Image.objects.count() == len(list(settings.MEDIA_ROOT.rglob("*.webp"))) == 1
 
 

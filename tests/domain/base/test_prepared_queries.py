@@ -12,7 +12,7 @@ from django.db import models as db
 from domain.base import locks
 from domain.base.prepared_queries import Statement, attach, insert, update
 from domain.sales import cart as carts
-from domain.sales import priced_cart
+from domain.sales.priced_cart import load_priced_cart
 from storefront.models import Cart, CartLine, MovementReason, Product, ProductVariant, StockMovement
 from tests.factories import ADDRESS, NOW, ProductFactory, VariantFactory
 
@@ -58,7 +58,7 @@ def test_values_are_those_of_each_time(cart):
 def test_rows_come_with_what_is_related(cart, statements):
     product = ProductFactory(title="A shirt")
     CartLine.objects.create(cart=cart, variant=VariantFactory(product=product), quantity=2, position=1)
-    loaded = priced_cart.load(cart=cart)
+    loaded = load_priced_cart(cart=cart, now=NOW).cart
     with statements() as counted:
         (line,) = loaded.lines.all()
         assert (line.variant.product.title, line.cart, list(loaded.discounts.all())) == ("A shirt", loaded, [])

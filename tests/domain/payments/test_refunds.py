@@ -111,8 +111,8 @@ def test_the_buyer_is_told_of_each_part(payment, delivered):
     give(payment, 30)
     give(payment, 30)
     (mail,) = delivered()
-    assert mail.subject == f"30.00 EUR of order {payment.order.number} given back"
-    assert "We have given back 30.00 EUR." in mail.body
+    assert mail.subject == f"Refund of 30.00 EUR for your order {payment.order.number}"
+    assert "We have refunded 30.00 EUR." in mail.body
 
 
 def test_the_same_request_gives_once(payment):
@@ -200,7 +200,7 @@ def test_late_money_for_an_order_whose_goods_are_gone_goes_back_by_itself(placed
     assert order.state == OrderState.EXPIRED
     kinds = list(order.events.values_list("kind", flat=True))
     assert kinds[-2:] == [OrderEventKind.REFUND_DUE, OrderEventKind.REFUNDED]
-    assert [mail.subject for mail in delivered()] == [f"500.00 EUR of order {order.number} given back"]
+    assert [mail.subject for mail in delivered()] == [f"Refund of 500.00 EUR for your order {order.number}"]
     assert stock_of(variant) == (10, 1)
     books_agree()
 

@@ -219,7 +219,7 @@ def test_refused_order_can_be_placed_once_the_stock_is_back(ready_cart):
 
 def test_all_refusals_are_told_at_once():
     sold_out = VariantFactory()
-    cart = carts.add_lines(key=carts.CartKey(), lines=[carts.NewLine(sold_out.pk, 1)], now=NOW)
+    cart = carts.add_lines(key=carts.CartKey(), lines=[carts.NewLine(sold_out.pk, 1)], now=NOW).cart
     Stock.objects.update(on_hand=0)
     with pytest.raises(ExceptionGroup) as refused:
         place(cart)

@@ -40,7 +40,7 @@ def key_of(cart):
 
 
 def apply(cart, code, now=NOW):
-    return checkout.apply_code(key=key_of(cart), code=code, now=now)
+    return checkout.apply_code(key=key_of(cart), code=code, now=now).cart
 
 
 def place(cart, now=NOW):
