@@ -9,7 +9,6 @@ ROOT = Path(__file__).parent.parent.parent
 PAGES = ["README.md", "docs/architecture.md"]
 # `path` or `path: function`; a path has a slash or a suffix of a text file. One after "new" is yet to be written.
 PATH = re.compile(r"(\bnew )?`([\w.-]+(?:/[\w.-]*)+|[\w-]+\.(?:py|toml|md|sh))(?:: [\w.]+)?`")
-LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 MAP_ROW = re.compile(r"^\| `([\w/]+/)` \| ([\w, ]+) \|", re.MULTILINE)
 TREE_ROW = re.compile(r"^([\w]+/) {2,}", re.MULTILINE)
 CREATED_BY_MAKE = {"data/"}
@@ -28,13 +27,6 @@ def test_every_path_that_a_page_names_exists(page):
     named = paths(page, new=False) - paths(page, new=True) - CREATED_BY_MAKE
     assert len(named) > 1
     assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_every_page_that_a_page_links_to_exists(page):
-    linked = set(LINK.findall(text(page)))
-    assert linked
-    assert [path for path in sorted(linked) if not (ROOT / page).parent.joinpath(path).exists()] == []
 
 
 def test_what_a_walkthrough_calls_new_has_a_directory_to_be_in():
