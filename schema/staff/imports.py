@@ -1,4 +1,4 @@
-"""Files of staff's: products and counts, taken in the background, and how it goes."""
+"""Imports of products and stock counts from files, for staff. They run in the background."""
 
 from datetime import datetime
 from typing import Annotated, Any
