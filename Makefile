@@ -49,7 +49,7 @@ reset-demo: .venv/app.stamp .env ## throw the demo's database and pictures away 
 	@$(BIN)/python manage.py demo
 
 test: .venv/dev.stamp .env ## every test; on PostgreSQL where DATABASE_URL says so
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 2
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 2 --dist worksteal
 
 browser: .venv/dev.stamp .env ## a clerk's morning in the admin, in a real browser (needs Chromium and its driver)
 	@$(BIN)/python -m pytest tests/browser
