@@ -49,7 +49,7 @@ reset-demo: .venv/app.stamp .env ## delete the demo's database and images and lo
 	@$(BIN)/python manage.py demo
 
 test: .venv/dev.stamp .env ## run every test; with DATABASE_URL=postgres://... on PostgreSQL
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 2
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 2 --dist worksteal
 
 browser: .venv/dev.stamp .env ## test the admin in a real browser (needs Chromium and its driver)
 	@$(BIN)/python -m pytest tests/browser
