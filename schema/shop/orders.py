@@ -36,7 +36,7 @@ expose(
     EXPIRED="Not paid in time; the stock is given back.",
     REFUNDED="The money was given back.",
 )
-expose(models.OrderEventKind, "What happened to an order.")
+expose(models.OrderEventKind, "What happened to an order.", REFUND_DUE="Money arrived that has to be refunded.")
 NEWEST = Keyset("-placed_at", "id")
 
 _of_this = models.Payment.objects.filter(order=OuterRef("pk")).order_by().values("order")

@@ -18,7 +18,12 @@ from schema.base.scalars import Money
 from schema.shop.orders import Order
 from storefront import models
 
-expose(models.PaymentState, "How a payment stands. PENDING and REQUIRES_ACTION are open, the others final.")
+expose(
+    models.PaymentState,
+    "The state of a payment. PENDING and REQUIRES_ACTION are open, the others final.",
+    PENDING="The gateway was asked and has not answered yet.",
+    REQUIRES_ACTION="The buyer has to confirm the payment.",
+)
 
 # ── types ────────────────────────────────────────────────────────────────────────────────────────────
 
