@@ -31,9 +31,12 @@ RATE_TABLES = (
 # What public fields read too, and needs no trigger, with the reason.
 WITHOUT_TRIGGER = {
     "storefront_stock": "domain.catalog.stock makes a new version when a sale changes what the public sees.",
-    "storefront_searchword": "PostgreSQL fills it from storefront_searchdocument.",
-    "product_search": "SQLite's full-text index of storefront_searchdocument.",
-    "product_words": "The words of that index.",
+}
+# What the database itself fills from one of these tables: full-text indexes and their words.
+DERIVED_FROM = {
+    "storefront_searchword": "storefront_searchdocument",
+    "product_search": "storefront_searchdocument",
+    "product_words": "storefront_searchdocument",
 }
 
 _WRITES = ("insert", "update", "delete")
