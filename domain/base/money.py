@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal, localcontext
 from functools import lru_cache
+from typing import Any
+
+from django.db.models import DecimalField
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Round
 
 ZERO = Decimal(0)
 # Amounts must be below this limit of the columns (`storefront.models.fields.amount_field`).
@@ -32,6 +37,21 @@ def quantize(*, amount: Decimal, currency: str) -> Decimal:
     """Rounds half up to the currency's minor unit."""
     with localcontext(prec=PRECISION):
         return amount.quantize(smallest_unit(currency=currency), ROUND_HALF_UP)
+
+
+class ExactAmount(Round):
+    """An amount that the database adds up, with the three decimals of its columns.
+
+    SQLite adds binary fractions: 0.1 + 0.2 is more than 0.3 there. Wrap every sum or difference of amounts in SQL that
+    is compared, stored or shown.
+    """
+
+    def __init__(self, amount: Combinable, **options: Any) -> None:
+        super().__init__(amount, 3, output_field=DecimalField(max_digits=17, decimal_places=3), **options)
+
+    @staticmethod
+    def convert_value(value: Decimal | None, *_: Any) -> Decimal | None:
+        return None if value is None else value.quantize(_COLUMN_UNIT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.db.models import DecimalField, F, IntegerField, OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
 
-from domain.base.money import ZERO
+from domain.base.money import ZERO, ExactAmount
 from domain.payments import gateways
 from storefront.models import (
     DiscountUse,
@@ -74,12 +74,13 @@ def gateway_breaches(*, since: datetime) -> list[Breach]:
     return found
 
 
-def _sum(rows: QuerySet[Any], key: str, column: str, *, of: str = "pk") -> Coalesce:
+def _sum(rows: QuerySet[Any], key: str, column: str, *, of: str = "pk") -> Coalesce | ExactAmount:
     """The sum of a column over the rows that refer to the outer one by `key`."""
     is_amount = rows.model._meta.get_field(column).get_internal_type() == "DecimalField"
     output: Any = DecimalField(max_digits=14, decimal_places=3) if is_amount else IntegerField()
     matching = rows.filter(**{key: OuterRef(of)}).order_by().values(key).annotate(sum=Sum(column)).values("sum")
-    return Coalesce(Subquery(matching), Value(0), output_field=output)
+    sum_ = Coalesce(Subquery(matching), Value(0), output_field=output)
+    return ExactAmount(sum_) if is_amount else sum_
 
 
 def _stock_is_the_sum_of_its_movements() -> Iterator[Breach]:
@@ -102,7 +103,7 @@ def _what_is_reserved_is_what_orders_wait_for() -> Iterator[Breach]:
 
 def _an_order_adds_up() -> Iterator[Breach]:
     rows: Any = Order.objects.annotate(goods=_sum(OrderLine.objects.all(), "order", "total"))
-    for order in rows.exclude(total=F("net") + F("tax"), subtotal=F("goods")):
+    for order in rows.exclude(total=ExactAmount(F("net") + F("tax")), subtotal=F("goods")):
         found = (
             f"total {order.total}, net {order.net} + tax {order.tax}; subtotal {order.subtotal}, lines {order.goods}"
         )
@@ -122,7 +123,7 @@ def _an_order_has_its_money() -> Iterator[Breach]:
 def _no_order_is_paid_twice() -> Iterator[Breach]:
     taken = Payment.objects.filter(state=PaymentState.SUCCEEDED)
     rows: Any = Order.objects.annotate(taken=_sum(taken, "order", "amount"), given=_sum(taken, "order", "refunded"))
-    for order in rows.filter(taken__gt=F("given") + F("total")):
+    for order in rows.filter(taken__gt=ExactAmount(F("given") + F("total"))):
         found = f"total {order.total}; {order.taken} taken, {order.given} refunded"
         yield Breach("no_order_is_paid_twice", f"order {order.number}", found)
 

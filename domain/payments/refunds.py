@@ -5,14 +5,15 @@
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q, Sum
+from django.db.models import F, QuerySet, Sum
 
 from domain.base import locks, outbox, webhooks
 from domain.base.errors import InvalidInput, NotFound, RequestIdReused
-from domain.base.money import ZERO, quantize
+from domain.base.money import ZERO, ExactAmount, quantize
 from domain.catalog import stock
 from domain.payments import gateways
 from domain.sales import orders
@@ -108,7 +109,7 @@ def schedule(*, payment: Payment, now: datetime) -> None:
 
 
 def _create(payment: Payment, *, amount: Decimal, now: datetime, **columns: object) -> Refund:
-    Payment.objects.filter(pk=payment.pk).update(refunded=F("refunded") + amount)
+    Payment.objects.filter(pk=payment.pk).update(refunded=ExactAmount(F("refunded") + amount))
     payment.refunded += amount
     return Refund.objects.create(payment=payment, amount=amount, created_at=now, ask_at=now, **columns)
 
@@ -179,7 +180,7 @@ def _record_outcome(*, refund_id: UUID, order_id: UUID, outcome: gateways.Outcom
     if refund.state == PaymentState.SUCCEEDED:
         _record_success(refund, now=now)
     elif refund.state == PaymentState.FAILED:
-        Payment.objects.filter(pk=refund.payment_id).update(refunded=F("refunded") - refund.amount)
+        Payment.objects.filter(pk=refund.payment_id).update(refunded=ExactAmount(F("refunded") - refund.amount))
         refund.payment.refunded -= refund.amount
         message = f"The refund of {_amount_text(refund)} failed: {refund.failure}"
         orders.add_event(
@@ -211,10 +212,14 @@ def _record_success(refund: Refund, *, now: datetime) -> None:
 
 def _money_left(order: Order) -> Decimal:
     """The money that the shop still has of an order. Pending refunds are not subtracted."""
-    taken = order.payments.filter(state=PaymentState.SUCCEEDED).aggregate(sum=Sum("amount", default=ZERO))["sum"]
-    given = Refund.objects.filter(Q(payment__order=order, state=PaymentState.SUCCEEDED))
-    left: Decimal = taken - given.aggregate(sum=Sum("amount", default=ZERO))["sum"]
-    return left
+    taken = order.payments.filter(state=PaymentState.SUCCEEDED)
+    refunded = Refund.objects.filter(payment__order=order, state=PaymentState.SUCCEEDED)
+    return _sum(taken) - _sum(refunded)
+
+
+def _sum(rows: QuerySet[Any]) -> Decimal:
+    total: Decimal = rows.aggregate(total=ExactAmount(Sum("amount", default=ZERO)))["total"]
+    return total
 
 
 def _move_goods(order: Order, *, restock: bool, now: datetime) -> None:

@@ -9,7 +9,7 @@ from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
-from domain.base.money import ZERO, quantize
+from domain.base.money import ZERO, ExactAmount, quantize
 from domain.catalog import stock
 from storefront.models import (
     ClockRun,
@@ -51,7 +51,7 @@ def sales(*, days: int, now: datetime) -> list[Day]:
     taken = Payment.objects.filter(order__placed_at__gte=since, state=PaymentState.SUCCEEDED)
     by_day = taken.annotate(day=TruncDate("order__placed_at")).order_by().values_list("day", "order__exchange_rate")
     revenue: dict[date, Decimal] = {}
-    for day, rate, kept in by_day.annotate(kept=Sum(F("amount") - F("refunded"))):
+    for day, rate, kept in by_day.annotate(kept=ExactAmount(Sum(F("amount") - F("refunded")))):
         revenue[day] = revenue.get(day, ZERO) + kept / rate
     return [
         Day(day, orders.get(day, 0), quantize(amount=revenue.get(day, ZERO), currency=settings.SHOP_CURRENCY))

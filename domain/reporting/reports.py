@@ -10,7 +10,7 @@ from django.db.models import Count, F, Sum
 from django.db.models.functions import Trunc
 
 from domain.base.errors import InvalidInput
-from domain.base.money import PRECISION, ZERO, quantize
+from domain.base.money import PRECISION, ZERO, ExactAmount, quantize
 from storefront.models import Order, OrderState, Payment
 
 MAX_PERIODS = 400
@@ -48,7 +48,7 @@ def sales(*, since: datetime, until: datetime, by: Period) -> list[Sales]:
         Order.objects.filter(**of_order)
         .annotate(start=Trunc("placed_at", by.value, tzinfo=UTC))
         .values_list("start", "exchange_rate")
-        .annotate(orders=Count("pk"), sum=Sum("total"))
+        .annotate(orders=Count("pk"), sum=ExactAmount(Sum("total")))
     )
     for start, rate, orders, total in sold.order_by():
         period = periods[max(start, since)]
@@ -58,7 +58,7 @@ def sales(*, since: datetime, until: datetime, by: Period) -> list[Sales]:
         Payment.objects.filter(refunded__gt=0, **{f"order__{name}": value for name, value in of_order.items()})
         .annotate(start=Trunc("order__placed_at", by.value, tzinfo=UTC), rate=F("order__exchange_rate"))
         .values_list("start", "rate")
-        .annotate(sum=Sum("refunded"))
+        .annotate(sum=ExactAmount(Sum("refunded")))
     )
     for start, rate, refunded in given_back.order_by():
         periods[max(start, since)].refunded += _in_shop_currency(refunded, rate)

@@ -1,4 +1,7 @@
-"""Refusals as clients see them: expected ones as `userErrors`, the rest as GraphQL errors with a code."""
+"""Errors as clients see them: expected ones as `userErrors`, the others as GraphQL errors with a code.
+
+Each type of `userErrors` is defined next to the type that it is about, and registers itself with `user_error`.
+"""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,7 +23,7 @@ from storefront import models
 
 
 class BadRequest(Exception):
-    """A request that no GraphQL executor can be asked to run. `status` is the HTTP status."""
+    """A request that cannot be executed as GraphQL. `status` is the HTTP status."""
 
     def __init__(self, message: str, status: int = 400, code: str = "BAD_REQUEST") -> None:
         super().__init__(message)
@@ -30,13 +33,13 @@ class BadRequest(Exception):
 
 
 def bad_user_input(message: str) -> GraphQLError:
-    """An argument that no user could have given: a front end's mistake, not a shopper's."""
+    """An invalid argument that is a mistake of the front end, not of the user."""
     return GraphQLError(message, extensions={"code": "BAD_USER_INPUT"})
 
 
 @contextmanager
-def telling_bad_input() -> Iterator[None]:
-    """Tells of an argument as a query does, which has no `userErrors`."""
+def invalid_input_as_graphql_error() -> Iterator[None]:
+    """For queries, which have no `userErrors`: turns invalid input into a GraphQL error."""
     try:
         yield
     except (InvalidInputError, NotFound) as error:
@@ -44,8 +47,8 @@ def telling_bad_input() -> Iterator[None]:
 
 
 @contextmanager
-def telling_limits() -> Iterator[None]:
-    """Tells of too many attempts as a query does, which has no `userErrors`."""
+def rate_limit_as_graphql_error() -> Iterator[None]:
+    """For queries, which have no `userErrors`: turns RateLimited into a GraphQL error."""
     try:
         yield
     except RateLimitedError as error:
@@ -53,61 +56,87 @@ def telling_limits() -> Iterator[None]:
         raise GraphQLError(error.message, extensions=extensions) from None
 
 
-@strawberry.enum(description="Why a mutation did nothing.")
+@strawberry.enum(description="The reason why a mutation failed, for programs.")
 class ErrorCode(Enum):
-    INVALID = strawberry.enum_value("INVALID", description="The input breaks a rule that the message states.")
-    NOT_FOUND = strawberry.enum_value("NOT_FOUND", description="There is no such thing, or it is not the viewer's.")
-    INSUFFICIENT_STOCK = strawberry.enum_value("INSUFFICIENT_STOCK", description="See `InsufficientStock`.")
-    NOT_FOR_SALE = strawberry.enum_value("NOT_FOR_SALE", description="The variant is unknown or withdrawn.")
-    CART_EMPTY = strawberry.enum_value("CART_EMPTY", description="There is nothing in the cart.")
-    CART_LOCKED = strawberry.enum_value("CART_LOCKED", description="See `CartLocked`.")
-    TOTAL_CHANGED = strawberry.enum_value("TOTAL_CHANGED", description="See `TotalChanged`.")
+    INVALID = strawberry.enum_value("INVALID", description="The input breaks a rule; `message` states the rule.")
+    NOT_FOUND = strawberry.enum_value(
+        "NOT_FOUND", description="The object does not exist, or it belongs to somebody else."
+    )
+    INSUFFICIENT_STOCK = strawberry.enum_value(
+        "INSUFFICIENT_STOCK", description="Not enough units are available. See `InsufficientStock`."
+    )
+    NOT_FOR_SALE = strawberry.enum_value(
+        "NOT_FOR_SALE", description="The variant does not exist or is no longer sold. See `NotForSale`."
+    )
+    CART_EMPTY = strawberry.enum_value("CART_EMPTY", description="The cart has no lines.")
+    CART_LOCKED = strawberry.enum_value(
+        "CART_LOCKED", description="The cart can no longer be changed. See `CartLocked`."
+    )
+    TOTAL_CHANGED = strawberry.enum_value(
+        "TOTAL_CHANGED", description="The total differs from `expectedTotal`. See `TotalChanged`."
+    )
     EMAIL_MISSING = strawberry.enum_value("EMAIL_MISSING", description="The checkout has no e-mail address.")
     ADDRESS_INCOMPLETE = strawberry.enum_value(
-        "ADDRESS_INCOMPLETE", description="A part of an address is missing, or the shop does not sell there."
+        "ADDRESS_INCOMPLETE",
+        description="A required part of an address is missing or invalid, or the shop does not ship to its country. "
+        "See `AddressIncomplete`.",
     )
     SHIPPING_UNAVAILABLE = strawberry.enum_value(
         "SHIPPING_UNAVAILABLE",
-        description="No shipping option is chosen, or it is not offered for the address.",
+        description="No shipping option is chosen, or the chosen one is not available. See `ShippingUnavailable`.",
     )
-    DISCOUNT_REFUSED = strawberry.enum_value("DISCOUNT_REFUSED", description="See `DiscountRefused`.")
+    DISCOUNT_REFUSED = strawberry.enum_value(
+        "DISCOUNT_REFUSED", description="A discount code cannot be used. See `DiscountRefused`."
+    )
     CURRENCY_UNAVAILABLE = strawberry.enum_value(
-        "CURRENCY_UNAVAILABLE", description="The shop does not sell in it; `shop.currencies` are those it does."
+        "CURRENCY_UNAVAILABLE",
+        description="The shop does not sell in this currency. `shop.currencies` lists the available ones.",
     )
-    PRICE_CHANGED = strawberry.enum_value("PRICE_CHANGED", description="See `PriceChanged`.")
-    IN_USE = strawberry.enum_value("IN_USE", description="Something hangs on it: withdraw it rather than delete it.")
-    ORDER_STATE = strawberry.enum_value("ORDER_STATE", description="The order's state does not allow it.")
-    PAYMENT_DECLINED = strawberry.enum_value("PAYMENT_DECLINED", description="Refused: try another method.")
+    PRICE_CHANGED = strawberry.enum_value(
+        "PRICE_CHANGED",
+        description="The price of a variant changed after it was added to the cart. See `PriceChanged`.",
+    )
+    IN_USE = strawberry.enum_value(
+        "IN_USE",
+        description="Other objects refer to this one, so it cannot be deleted. Deactivate or archive it instead.",
+    )
+    ORDER_STATE = strawberry.enum_value("ORDER_STATE", description="The state of the order does not allow this.")
+    PAYMENT_DECLINED = strawberry.enum_value(
+        "PAYMENT_DECLINED", description="The payment was declined. Try another payment method."
+    )
     PAYMENT_UNAVAILABLE = strawberry.enum_value(
         "PAYMENT_UNAVAILABLE",
-        description="The provider is not enabled, or gave no answer: try the same again.",
+        description="The payment provider is not enabled, or it did not answer. Try again.",
     )
     INVALID_CREDENTIALS = strawberry.enum_value(
-        "INVALID_CREDENTIALS", description="E-mail and password do not belong together."
+        "INVALID_CREDENTIALS", description="The e-mail address or the password is wrong."
     )
     TOKEN_EXPIRED = strawberry.enum_value(
-        "TOKEN_EXPIRED", description="The refresh token, or the link of a mail, is too old, unknown or used up."
+        "TOKEN_EXPIRED",
+        description="The refresh token, or the token of a link in a mail, has expired, is unknown or was used before.",
     )
     TOKEN_REUSED = strawberry.enum_value(
-        "TOKEN_REUSED", description="A used refresh token came back, so its session was ended: log in again."
+        "TOKEN_REUSED", description="A refresh token was used twice, so its session was ended. Log in again."
     )
     REQUEST_ID_REUSED = strawberry.enum_value(
-        "REQUEST_ID_REUSED", description="The `requestId` was used for something else."
+        "REQUEST_ID_REUSED", description="This `requestId` was used before with another input."
     )
-    STALE_VERSION = strawberry.enum_value("STALE_VERSION", description="See `StaleVersion`.")
+    STALE_VERSION = strawberry.enum_value(
+        "STALE_VERSION", description="The object changed after it was read. See `StaleVersion`."
+    )
     STORAGE_UNAVAILABLE = strawberry.enum_value(
-        "STORAGE_UNAVAILABLE", description="The storage of pictures gave no answer: try the same again."
+        "STORAGE_UNAVAILABLE", description="The storage for images did not answer. Try again."
     )
-    RATE_LIMITED = strawberry.enum_value("RATE_LIMITED", description="See `RateLimited`.")
+    RATE_LIMITED = strawberry.enum_value("RATE_LIMITED", description="Too many attempts. See `RateLimited`.")
 
 
-@strawberry.interface(description="Why a mutation did nothing, in a way that a program can act on.")
+@strawberry.interface(description="Why a mutation failed, with data that a program can act on.")
 class UserError:
-    code: ErrorCode = strawberry.field(description="For programs.")
-    message: str = strawberry.field(description="For people, in English.")
+    code: ErrorCode = strawberry.field(description="The reason, for programs.")
+    message: str = strawberry.field(description="The reason, for people, in English.")
     field: list[str] | None = strawberry.field(
-        description='The path into the input (`["lines", "0", "quantity"]`), or into the cart for what keeps it '
-        "from becoming an order; null when it is about no one field."
+        description='The path to the invalid field of the input (`["lines", "0", "quantity"]`), or of the cart for '
+        "`Cart.problems`; null if the error is not about one field."
     )
 
     @classmethod
@@ -156,17 +185,20 @@ def _type_of(error: DomainError) -> type[UserError]:
     return next((_types[kind] for kind in type(error).__mro__ if kind in _types), InvalidInput)
 
 
-@strawberry.type(description="Everything that needs no data beyond its code and message.")
+@strawberry.type(description="An error without more data than its code and message.")
 class InvalidInput(UserError):
     pass
 
 
 @user_error(StaleVersionError)
-@strawberry.type(description="Somebody has changed it since the version that was given. Show both, and send it again.")
+@strawberry.type(
+    description="Somebody changed the object after the `version` that was sent. Show both states to the user, then "
+    "send the change again with the current `version`."
+)
 class StaleVersion(UserError):
     row: strawberry.Private[models.Versioned]
 
-    @strawberry.field(graphql_type=ids.Versioned, description="As it is now, with the version to give then.")
+    @strawberry.field(graphql_type=ids.Versioned, description="The object as it is now, with its current `version`.")
     def current(self, info: Info) -> models.Versioned:
         model = type(self.row)
         rows = model._default_manager.filter(pk=self.row.pk)
@@ -178,9 +210,9 @@ class StaleVersion(UserError):
 
 
 @user_error(RateLimitedError)
-@strawberry.type(description="Too many attempts. Nothing was tried.")
+@strawberry.type(description="Too many attempts. Nothing was changed.")
 class RateLimited(UserError):
-    retry_after: int = strawberry.field(description="Seconds until there will be new ones.")
+    retry_after: int = strawberry.field(description="Seconds to wait before the next attempt.")
 
     @classmethod
     def data(cls, error: RateLimitedError) -> dict[str, Any]:
@@ -204,7 +236,12 @@ def user_errors(errors: Iterable[DomainError]) -> list[UserError]:
 
 
 class Refusals:
-    """`with Refusals(info) as errors:` turns the domain's errors into a payload's; call the domain in it, once."""
+    """Collects domain errors for a payload. Call the domain once inside the block:
+
+    with Refusals(info) as errors:
+        return CartPayload(row=carts.clear(...))
+    return CartPayload(user_errors=errors)
+    """
 
     def __init__(self, info: Info) -> None:
         self._context = info.context

@@ -15,40 +15,43 @@ from storefront import models
 # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-@strawberry.input(description="Which order to pay, and how.")
+@strawberry.input(description="The order to pay, and how to pay.")
 class StartPaymentInput:
     order_id: strawberry.ID = strawberry.field(description="`Order.id`.")
     provider: models.PaymentProvider = strawberry.field(description="One of `shop.paymentProviders`.")
     receipt: str | None = strawberry.field(default=None, description="`Order.receipt`, for a guest.")
     payment_method: str | None = strawberry.field(
         default=None,
-        description="A token that the provider's client library made; never card data. STRIPE: a PaymentMethod's id; "
-        "or none, and the buyer confirms in the browser, by `clientSecret`. PAYPAL and FLUTTERWAVE: none; the buyer "
-        "goes to `redirectUrl`, and once they are back the same mutation again finishes. TEST: `ok`, `decline`, "
-        "`action` (then `confirm`), `timeout`, `late`, `webhook`, `webhook_twice`, `webhook_disordered`; or none, and "
-        "the amount decides: 02 at its end declines, 03 asks for action.",
+        description="A token from the provider's client library, never card data. STRIPE: the id of a PaymentMethod; "
+        "or omit it, and the buyer confirms in the browser with `clientSecret`. PAYPAL and FLUTTERWAVE: omit it, send "
+        "the buyer to `redirectUrl`, and call the mutation again when the buyer is back. TEST: `ok`, `decline`, "
+        "`action` (then `confirm`), `timeout`, `late`, `webhook`, `webhook_twice` or `webhook_disordered`; or omit "
+        "it, and the last two digits of the amount decide: 02 declines, 03 requires confirmation.",
     )
-    return_url: str | None = strawberry.field(default=None, description="Where the buyer goes on after confirming.")
+    return_url: str | None = strawberry.field(
+        default=None, description="Where the provider sends the buyer after the confirmation."
+    )
 
 
 # ── payloads ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-@strawberry.type(description="The payment and its order as they are now, and what went wrong.")
+@strawberry.type(description="The result of a payment or refund: the payment and its order, and errors.")
 class PaymentPayload:
     row: strawberry.Private[models.Payment | None] = None
     user_errors: list[UserError] = strawberry.field(
-        default_factory=list, description="Why no money was taken; empty on success."
+        default_factory=list, description="Why no money was moved; empty on success."
     )
 
     @strawberry.field(
         graphql_type=Payment | None,
-        description="Also of PAYMENT_DECLINED (it has failed) and of a PAYMENT_UNAVAILABLE that may be tried again.",
+        description="The payment as it is now. It is also returned with PAYMENT_DECLINED, as a failed payment, and "
+        "with PAYMENT_UNAVAILABLE if it can be tried again.",
     )
     def payment(self, info: Info) -> models.Payment | None:
         return complete(self.row, info) if self.row else None
 
-    @strawberry.field(graphql_type=Order | None, description="Null exactly when `payment` is.")
+    @strawberry.field(graphql_type=Order | None, description="The order as it is now; null if `payment` is null.")
     def order(self, info: Info) -> models.Order | None:
         return complete(self.row.order, info) if self.row else None
 
@@ -59,8 +62,9 @@ class PaymentPayload:
 @strawberry.type
 class PaymentMutation:
     @strawberry.mutation(
-        description="Pays an order, or goes on with the payment that is open: there is one at most, so a second call "
-        "never charges twice. Errors: PAYMENT_DECLINED, PAYMENT_UNAVAILABLE, ORDER_STATE, NOT_FOUND, INVALID."
+        description="Starts the payment of an order, or continues the open one. An order has at most one open "
+        "payment, so calling it again never charges twice. Errors: PAYMENT_DECLINED, PAYMENT_UNAVAILABLE, "
+        "ORDER_STATE, NOT_FOUND, INVALID."
     )
     def start_payment(self, info: Info, input: StartPaymentInput) -> PaymentPayload:
         with (refusals := Refusals(info)) as errors:

@@ -9,12 +9,12 @@ from schema.base import ids
 from storefront import models
 
 
-@strawberry_django.type(models.Shipment, description="A parcel that left.")
+@strawberry_django.type(models.Shipment, description="A parcel that was sent.")
 class Shipment(ids.Node):
-    carrier: str = strawberry_django.field(description="Who carries it.")
-    tracking_number: str = strawberry_django.field(description="The carrier's number of the parcel.")
-    shipped_at: datetime = strawberry_django.field(description="When it left.")
+    carrier: str = strawberry_django.field(description="The name of the carrier.")
+    tracking_number: str = strawberry_django.field(description="The carrier's tracking number.")
+    shipped_at: datetime = strawberry_django.field(description="When the parcel was sent.")
 
-    @strawberry_django.field(description="The carrier's page about the parcel; null when there is none.")
+    @strawberry_django.field(description="The carrier's tracking page; null if there is none.")
     def tracking_url(self: Any) -> str | None:
         return self.tracking_url or None

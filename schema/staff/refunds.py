@@ -1,4 +1,4 @@
-"""Giving money back, for staff."""
+"""Refunds, for staff."""
 
 from decimal import Decimal
 
@@ -13,20 +13,21 @@ from schema.shop.payments import PaymentPayload
 # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-@strawberry.input(description="What to give back of a payment.")
+@strawberry.input(description="The refund to make.")
 class RefundPaymentInput:
     payment_id: strawberry.ID = strawberry.field(description="`Payment.id`.")
     request_id: str = strawberry.field(
-        description="Of your making, the same when you try again, another for another refund; 100 characters."
+        description="A unique text of your choice, at most 100 characters. Send the same one when you repeat the "
+        "call, and another one for another refund."
     )
     amount: Decimal | None = strawberry.field(
-        default=None, description="In the payment's currency; without it, all that is left."
+        default=None, description="The amount, in the payment's currency. Default: all that is left."
     )
-    reason: str | None = strawberry.field(default=None, description="2000 characters.")
+    reason: str | None = strawberry.field(default=None, description="The reason, at most 2000 characters.")
     restock: bool = strawberry.field(
         default=True,
-        description="Whether the goods can be sold again, once nothing is left of the order's money; else they are "
-        "written off.",
+        description="Whether the goods can be sold again, once the whole order is refunded. If not, they are written "
+        "off.",
     )
 
 
@@ -36,8 +37,8 @@ class RefundPaymentInput:
 @strawberry.type
 class RefundMutation:
     @strawberry.mutation(
-        description="For staff: gives back a payment, or a part of it; several parts have several `requestId`s. When "
-        "nothing is left of the order's money, the order is REFUNDED. Errors: NOT_FOUND, INVALID, ORDER_STATE, "
+        description="For staff: refunds a payment, or a part of it. Use another `requestId` for each part. When the "
+        "whole order is refunded, its state becomes REFUNDED. Errors: NOT_FOUND, INVALID, ORDER_STATE, "
         "REQUEST_ID_REUSED."
     )
     def refund_payment(self, info: Info, input: RefundPaymentInput) -> PaymentPayload:

@@ -199,7 +199,7 @@ class ProductVariant(models.Model):
 class SearchDocument(models.Model):
     """The words that a product is found by, in three columns by weight. Used by `domain.catalog.search`.
 
-    Each database derives its own full-text index from these columns (migrations 0002 and 0020).
+    Each database derives its own full-text index from these columns (migration 0002).
     """
 
     product = models.OneToOneField(Product, on_delete=models.CASCADE, primary_key=True, related_name="search_document")
@@ -215,8 +215,8 @@ class CatalogueVersion(models.Model):
     """Counts the transactions that changed the public catalogue. The count is the sum of all rows, and only grows.
 
     A transaction increments a row that no other transaction has locked, or adds a row, so that writers never wait for
-    each other (docs/adr/0023). Triggers on the catalogue's tables do this (migration 0018), and `domain.catalog.stock`
-    does it for changes of availability.
+    each other (docs/adr/0023). Triggers on the catalogue's tables do this (`domain.catalog.version_triggers`), and
+    `domain.catalog.stock` does it for changes of availability.
     """
 
     changes = models.PositiveBigIntegerField(default=1)

@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from domain.base import outbox
+from domain.base.money import ExactAmount
 from domain.base.prepared_queries import insert
 from domain.payments.gateways.protocol import BadSignature, Charge, Event, GatewayUnavailable, Outcome, RefundRequest
 from storefront.models import PaymentState, TestCharge, TestRefund
@@ -81,7 +82,7 @@ class TestGateway:
                 )
                 if is_new:  # A constraint refuses to refund more than was taken.
                     charge = TestCharge.objects.filter(key=booked.charge_id, state=PaymentState.SUCCEEDED)
-                    charge.update(refunded=F("refunded") + wanted.amount)
+                    charge.update(refunded=ExactAmount(F("refunded") + wanted.amount))
         except IntegrityError:
             return Outcome(
                 state=PaymentState.FAILED, reference=_reference(wanted), failure="This is more than was taken."

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 from django.db import connections
+from django.db.models import F
 
 from domain.base.errors import DomainError, InvalidInput, NotFound, RequestIdReused
 from domain.payments import gateways, payments, refunds
@@ -93,6 +94,17 @@ def test_parts_go_back_until_nothing_is_left(payment, variant):
     with pytest.raises(orders.OrderStateConflict):
         give(payment, request_id="more")
     books_agree()
+
+
+def test_parts_that_binary_fractions_cannot_add_up_come_to_the_whole(paid_order):
+    cents = paid_order({VariantFactory(price=Decimal("0.3")): 1}, shipping=ShippingMethodFactory(price=0))
+    payment = cents.payments.get()
+    for number, part in enumerate(["0.1", "0.2"]):
+        give(payment, part, str(number))
+    payment.refresh_from_db()
+    cents.refresh_from_db()
+    assert (payment.refunded, cents.state) == (payment.amount, OrderState.REFUNDED)
+    assert Payment.objects.filter(refunded=F("amount")).exists()
 
 
 @pytest.mark.parametrize("restock", [True, False])
