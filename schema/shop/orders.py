@@ -35,7 +35,7 @@ expose(
     EXPIRED="Not paid in time. Its stock was released.",
     REFUNDED="The whole amount was refunded.",
 )
-expose(models.OrderEventKind, "The kind of an event in the history of an order.")
+expose(models.OrderEventKind, "What happened to an order.", REFUND_DUE="Money arrived that has to be refunded.")
 NEWEST = Keyset("-placed_at", "id")
 
 _of_this = models.Payment.objects.filter(order=OuterRef("pk")).order_by().values("order")
