@@ -172,7 +172,7 @@ def _exchange(operation: OperationDefinitionNode, variables: dict[str, Any]) -> 
         coerced = get_variable_values(_SCHEMA, operation.variable_definitions, variables)
         given = get_directive_values(_IN_CONTEXT, operation, coerced) if isinstance(coerced, dict) else None
         code = (given or {}).get("currency")
-    return currency.exchange_to(currency=currency.named(code=code) if code is not None else None)
+    return currency.exchange_to(currency=currency.by_code(code=code) if code is not None else None)
 
 
 def _prepared(query: str, operation_name: str | None, pay: Callable[[int], None]) -> Prepared | GraphQLResponse:
