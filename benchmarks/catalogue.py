@@ -60,7 +60,7 @@ def fill(wanted: int) -> None:
     for numbers in _batches(range(first, first + wanted)):
         with transaction.atomic():
             _fill(numbers, dice, leaves, tags)
-            search.index(Product.objects.filter(pk__in=numbers))
+            search.index(products=Product.objects.filter(pk__in=numbers))
         print(f"\r{numbers[-1] - first + 1:,} products", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
 

@@ -91,7 +91,7 @@ def ready_cart(db) -> Callable[..., models.Cart]:
         lines: dict[models.ProductVariant, int], user: models.User | None = None, shipping: Any = None
     ) -> models.Cart:
         wanted = [carts.NewLine(variant.pk, quantity) for variant, quantity in lines.items()]
-        cart = carts.add_lines(key=carts.CartKey(user=user), lines=wanted, now=factories.NOW)
+        cart = carts.add_lines(key=carts.CartKey(user=user), lines=wanted, now=factories.NOW).cart
         method = shipping or factories.ShippingMethodFactory()
         return checkout.update(
             key=carts.CartKey(code=cart.code, user=user),
@@ -99,7 +99,7 @@ def ready_cart(db) -> Callable[..., models.Cart]:
             shipping_address=factories.ADDRESS,
             shipping_method_id=method.pk,
             now=factories.NOW,
-        )
+        ).cart
 
     return make
 
@@ -127,7 +127,7 @@ def paid_order(placed_order) -> Callable[..., models.Order]:
         payments.start(
             order_id=order.pk,
             viewer=None,
-            receipt=orders.receipt(order),
+            receipt=orders.receipt(order=order),
             provider=models.PaymentProvider.TEST,
             method="ok",
             now=factories.NOW,
@@ -144,7 +144,7 @@ def delivered(mailoutbox) -> Callable[[], list[EmailMessage]]:
 
     def deliver() -> list[EmailMessage]:
         before = len(mailoutbox)
-        outbox.relay(HANDLERS, clock=lambda: factories.NOW.replace(year=2099))
+        outbox.relay(handlers=HANDLERS, clock=lambda: factories.NOW.replace(year=2099))
         return list(mailoutbox[before:])
 
     return deliver
@@ -184,9 +184,9 @@ def _no_replicas(settings):
 def _no_answers_kept(settings, monkeypatch):
     """Each test reads what it has written; those about caching have `kept`."""
     settings.CATALOG_CACHE_MEGABYTES = 0
-    rates_cache.forget()
+    rates_cache.clear()
     persisted_queries.forget()
-    monkeypatch.setattr(shared_cache, "_away_until", 0.0)
+    monkeypatch.setattr(shared_cache, "_unavailable_until", 0.0)
 
 
 @pytest.fixture

@@ -231,7 +231,7 @@ class FakeStripe(FakeGateway):
         taken = [intent for intent in self.intents.values() if intent["amount_received"]]
 
         def main(amount, intent):
-            return Decimal(amount).scaleb(-exponent(intent["currency"].upper()))
+            return Decimal(amount).scaleb(-exponent(currency=intent["currency"].upper()))
 
         return sorted(
             (it["metadata"]["payment"], main(it["amount_received"], it), main(self._refunded(it["id"]), it))

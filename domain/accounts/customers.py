@@ -1,13 +1,13 @@
-"""The shop's customers, as staff look them up."""
+"""Finds customers, for staff."""
 
 from django.db.models import Q, QuerySet
 
 from storefront.models import User
 
 
-def find(text: str) -> QuerySet[User]:
-    """The accounts whose e-mail, proven or not, or whose name begins like this, in any case; none that is deleted,
-    and no staff."""
+def find(*, text: str) -> QuerySet[User]:
+    """Customers whose e-mail (verified or claimed) or name begins with the text, in any case. Without staff and deleted
+    accounts."""
     customers = User.objects.filter(is_staff=False).exclude(email=None, claimed_email="")
     begins = text.strip()
     if not begins:

@@ -37,7 +37,7 @@ class Answer:
     text: str
 
 
-def check(url: str) -> None:
+def check(*, url: str) -> None:
     """Raises NotPublic for an address that leads nowhere public. A name that is not known yet may be so later."""
     try:
         parts = urlsplit(url)
@@ -56,9 +56,9 @@ def check(url: str) -> None:
         return
 
 
-def post(url: str, *, body: bytes, headers: Mapping[str, str], seconds: float) -> Answer:
+def post(*, url: str, body: bytes, headers: Mapping[str, str], seconds: float) -> Answer:
     """Posts, and waits for so many seconds in all. Raises NotPublic, NoAnswer."""
-    check(url)
+    check(url=url)
     until = time.monotonic() + seconds
     timeout = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
     backend = _Guarded(until)

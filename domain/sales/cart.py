@@ -1,4 +1,4 @@
-"""The cart: found or created, filled, changed, and given back as `quotes.load` gives it. A converted cart is locked for
+"""The cart: found or created, filled, changed, and returned as a `PricedCart`. A converted cart is locked for
 good."""
 
 from collections.abc import Sequence
@@ -14,21 +14,21 @@ from django.db.models import BigIntegerField, CharField, Q, QuerySet
 from domain.base import locks
 from domain.base.errors import DomainError, InvalidInput, NotFound, raise_all
 from domain.base.money import MAX_AMOUNT
-from domain.base.prepared_queries import Statement, insert, update
+from domain.base.prepared_queries import PreparedQuery, insert, update
 from domain.catalog import stock
 from domain.catalog.catalog_version import Changes
 from domain.sales import currency as currencies
-from domain.sales import priced_cart
+from domain.sales.priced_cart import PricedCart, load_priced_cart, new_priced_cart
 from storefront.models import Cart, CartLine, CartState, Checkout, Order, ProductVariant, StockPolicy, User
 
 MAX_LINES = 200
-_VARIANTS = Statement(
+_VARIANTS = PreparedQuery(
     lambda keys: (
         ProductVariant.objects.filter(pk__in=keys).select_related("product", "stock").annotate(changes=Changes())
     ),
     keys=BigIntegerField(),
 )
-_BY_CODE = locks.Lock(lambda code: candidates(CartKey(code=code)), code=CharField())
+_BY_CODE = locks.Lock(lambda code: candidates(key=CartKey(code=code)), code=CharField())
 
 
 class CartLocked(DomainError):
@@ -72,7 +72,7 @@ class NewLine:
     quantity: int
 
 
-def candidates(key: CartKey) -> QuerySet[Cart]:
+def candidates(*, key: CartKey) -> QuerySet[Cart]:
     """The one cart that the key opens, or none. An account's cart opens to nobody else, even with its code."""
     owner = Q(user=None) | Q(user=key.user) if key.user else Q(user=None)
     if key.code is not None:
@@ -84,15 +84,15 @@ def candidates(key: CartKey) -> QuerySet[Cart]:
     return Cart.objects.none()
 
 
-def open_or_create(key: CartKey, *, currency: str | None = None, now: datetime) -> tuple[Cart, bool]:
+def open_or_create(*, key: CartKey, currency: str | None = None, now: datetime) -> tuple[Cart, bool]:
     """Locks the key's cart, or creates it (in that currency), and says whether it is new. A code that was stated
     must exist."""
     if key.code is not None:
-        return open_existing(key), False
+        return open_existing(key=key), False
     if not (key.user or key.remembered):
         return _begun(key, currency, now), True
-    active, fresh = candidates(key).filter(state=CartState.ACTIVE), None
-    while (cart := locks.cart(active)) is None:
+    active, fresh = candidates(key=key).filter(state=CartState.ACTIVE), None
+    while (cart := locks.cart(candidates=active)) is None:
         # Two first requests of one user: the constraint lets one cart in, and both go on with that one.
         fresh = _begun(key, currency, now)
         if key.user is None:
@@ -101,7 +101,7 @@ def open_or_create(key: CartKey, *, currency: str | None = None, now: datetime) 
 
 
 def _begun(key: CartKey, currency: str | None, now: datetime) -> Cart:
-    cart = Cart(user=key.user, currency=currencies.named(currency) if currency else None, updated_at=now)
+    cart = Cart(user=key.user, currency=currencies.named(code=currency) if currency else None, updated_at=now)
     if key.user:
         Cart.objects.bulk_create([cart], ignore_conflicts=True)
     else:
@@ -109,24 +109,24 @@ def _begun(key: CartKey, currency: str | None, now: datetime) -> Cart:
     return cart
 
 
-def lock(key: CartKey) -> Cart | None:
+def lock(*, key: CartKey) -> Cart | None:
     """Locks the cart that the key opens, whatever its state."""
     if key.code is not None and key.user is None:
         return _BY_CODE.first(code=key.code)
-    return locks.cart(candidates(key))
+    return locks.cart(candidates=candidates(key=key))
 
 
-def open_existing(key: CartKey) -> Cart:
+def open_existing(*, key: CartKey) -> Cart:
     """Locks the key's active cart. Raises NotFound or CartLocked."""
-    cart = lock(key)
+    cart = lock(key=key)
     if cart is None:
-        raise not_found(key)
+        raise not_found(key=key)
     if cart.state != CartState.ACTIVE:
         raise CartLocked(order=Order.objects.filter(cart=cart).first())
     return cart
 
 
-def not_found(key: CartKey) -> NotFound:
+def not_found(*, key: CartKey) -> NotFound:
     error = UnknownCartCode if key.code is not None else NotFound
     return error("There is no such cart.", field=["cart_code"])
 
@@ -139,7 +139,7 @@ def _check_quantity(quantity: int, *, least: int, field: Sequence[str]) -> None:
 def _refusal(
     variant: ProductVariant | None, quantity: int, *, field: Sequence[str], now: datetime
 ) -> DomainError | None:
-    if variant is None or not is_for_sale(variant, now=now):
+    if variant is None or not is_for_sale(variant=variant, now=now):
         return NotForSale("This is not for sale.", field=[*field, "variant_id"])
     if quantity > CartLine.MAX_QUANTITY:
         return InvalidInput(f"At most {CartLine.MAX_QUANTITY} a line.", field=[*field, "quantity"])
@@ -147,18 +147,18 @@ def _refusal(
 
 
 def _refuse_more(line: CartLine, quantity: int, *, now: datetime) -> None:
-    if not is_for_sale(line.variant, now=now):
+    if not is_for_sale(variant=line.variant, now=now):
         raise NotForSale("This is no longer for sale.", field=["line_id"])
     if short := stock.shortage(variant=line.variant, quantity=quantity, field=["quantity"]):
         raise short
 
 
-def is_for_sale(variant: ProductVariant, *, now: datetime) -> bool:
+def is_for_sale(*, variant: ProductVariant, now: datetime) -> bool:
     published_at = variant.product.published_at
     return not variant.is_withdrawn and published_at is not None and published_at <= now
 
 
-def add_lines(*, key: CartKey, lines: Sequence[NewLine], currency: str | None = None, now: datetime) -> Cart:
+def add_lines(*, key: CartKey, lines: Sequence[NewLine], currency: str | None = None, now: datetime) -> PricedCart:
     """Adds units to the key's cart; a variant that is in it already gets more. Where there is no cart, one in
     that currency is created.
 
@@ -172,7 +172,7 @@ def add_lines(*, key: CartKey, lines: Sequence[NewLine], currency: str | None = 
 
 
 @transaction.atomic(durable=True)
-def _add_lines(*, key: CartKey, lines: Sequence[NewLine], currency: str | None, now: datetime) -> Cart:
+def _add_lines(*, key: CartKey, lines: Sequence[NewLine], currency: str | None, now: datetime) -> PricedCart:
     if not 1 <= len(lines) <= MAX_LINES:
         raise InvalidInput(f"Add 1 to {MAX_LINES} lines at a time.", field=["lines"])
     wanted: dict[int, int] = {}
@@ -182,7 +182,7 @@ def _add_lines(*, key: CartKey, lines: Sequence[NewLine], currency: str | None, 
         wanted[new.variant_id] = wanted.get(new.variant_id, 0) + new.quantity
         fields.setdefault(new.variant_id, ["lines", str(index)])
 
-    cart, is_new = open_or_create(key, currency=currency, now=now)
+    cart, is_new = open_or_create(key=key, currency=currency, now=now)
     variants: dict[int, Any] = {variant.pk: variant for variant in _VARIANTS.all(keys=list(wanted))}
     present = {} if is_new else {line.variant_id: line for line in cart.lines.all()}
     if len(present.keys() | wanted.keys()) > MAX_LINES:
@@ -199,28 +199,28 @@ def _add_lines(*, key: CartKey, lines: Sequence[NewLine], currency: str | None, 
         refusal = _refusal(variants.get(variant_id), line.quantity, field=fields[variant_id], now=now)
         refusals += [refusal] if refusal else []
         changed.append(line)
-    raise_all(refusals)
+    raise_all(errors=refusals)
 
-    prices = currencies.unit_prices(list(variants.values()), currencies.exchange_of(cart))
+    prices = currencies.unit_prices(variants=list(variants.values()), exchange=currencies.exchange_of(cart=cart))
     for line in changed:
         line.seen_price = min(prices[line.variant_id], MAX_AMOUNT - 1)  # What costs more cannot be ordered.
     if is_new:
         for line in changed:
             line.variant = variants[line.variant_id]
         insert(*changed)
-        return priced_cart.new(cart, changed, changes=next(iter(variants.values())).changes)
+        return new_priced_cart(cart=cart, lines=changed, changes=next(iter(variants.values())).changes, now=now)
     CartLine.objects.bulk_create(
         changed, update_conflicts=True, unique_fields=["cart", "variant"], update_fields=["quantity", "seen_price"]
     )
-    touch(cart, now)
-    return priced_cart.load(cart)
+    touch(cart=cart, now=now)
+    return load_priced_cart(cart=cart, now=now)
 
 
 @transaction.atomic(durable=True)
-def set_quantity(*, key: CartKey, line_id: UUID, quantity: int, now: datetime) -> Cart:
+def set_quantity(*, key: CartKey, line_id: UUID, quantity: int, now: datetime) -> PricedCart:
     """Makes a line hold exactly so many units; 0 removes it. The same call again changes nothing."""
     _check_quantity(quantity, least=0, field=["quantity"])
-    cart = open_existing(key)
+    cart = open_existing(key=key)
     line = cart.lines.filter(pk=line_id).select_related("variant__product", "variant__stock").first()
     if line is None:
         raise NotFound("There is no such cart line.", field=["line_id"])
@@ -230,36 +230,38 @@ def set_quantity(*, key: CartKey, line_id: UUID, quantity: int, now: datetime) -
         # Fewer is always allowed: a buyer must be able to lower a line whose stock fell.
         if quantity > line.quantity:
             _refuse_more(line, quantity, now=now)
-        price = currencies.unit_prices([line.variant], currencies.exchange_of(cart))[line.variant_id]
+        price = currencies.unit_prices(variants=[line.variant], exchange=currencies.exchange_of(cart=cart))[
+            line.variant_id
+        ]
         cart.lines.filter(pk=line_id).update(quantity=quantity, seen_price=min(price, MAX_AMOUNT - 1))
-    touch(cart, now)
-    return priced_cart.load(cart)
+    touch(cart=cart, now=now)
+    return load_priced_cart(cart=cart, now=now)
 
 
 @transaction.atomic(durable=True)
-def remove_lines(*, key: CartKey, line_ids: Sequence[UUID], now: datetime) -> Cart:
+def remove_lines(*, key: CartKey, line_ids: Sequence[UUID], now: datetime) -> PricedCart:
     """Takes lines out of the cart. Raises NotFound, and removes none, when one of them is not in it."""
-    cart = open_existing(key)
+    cart = open_existing(key=key)
     present = set(cart.lines.values_list("pk", flat=True))
     raise_all(
-        [
+        errors=[
             NotFound("There is no such cart line.", field=["line_ids", str(index)])
             for index, line_id in enumerate(line_ids)
             if line_id not in present
         ]
     )
     cart.lines.filter(pk__in=line_ids).delete()
-    touch(cart, now)
-    return priced_cart.load(cart)
+    touch(cart=cart, now=now)
+    return load_priced_cart(cart=cart, now=now)
 
 
 @transaction.atomic(durable=True)
-def clear(*, key: CartKey, now: datetime) -> Cart:
+def clear(*, key: CartKey, now: datetime) -> PricedCart:
     """Takes every line out of the cart; e-mail, addresses, shipping method, codes and currency stay."""
-    cart = open_existing(key)
+    cart = open_existing(key=key)
     cart.lines.all().delete()
-    touch(cart, now)
-    return priced_cart.load(cart)
+    touch(cart=cart, now=now)
+    return load_priced_cart(cart=cart, now=now)
 
 
 class ChangeReason(Enum):
@@ -291,11 +293,11 @@ def merge(*, key: CartKey, user: User, now: datetime) -> list[CartChange]:
     noted and discount codes come along where the account's cart has none, the currency where it is empty. The
     guest's cart is MERGED, and opens to the user alone.
     """
-    guests = candidates(replace(key, user=None)).filter(state=CartState.ACTIVE)
+    guests = candidates(key=replace(key, user=None)).filter(state=CartState.ACTIVE)
     if not guests.exists():
         return []
-    own, _ = open_or_create(CartKey(user=user), now=now)
-    guest = locks.cart(guests)  # Always after the account's: no two merges wait for each other.
+    own, _ = open_or_create(key=CartKey(user=user), now=now)
+    guest = locks.cart(candidates=guests)  # Always after the account's: no two merges wait for each other.
     if guest is None:
         return []
     present = {line.variant_id: line for line in own.lines.all()}
@@ -326,7 +328,7 @@ def merge(*, key: CartKey, user: User, now: datetime) -> list[CartChange]:
         if not noted._default_manager.filter(cart=own).exists():
             noted._default_manager.filter(cart=guest).update(cart=own)
     Cart.objects.filter(pk=guest.pk).update(state=CartState.MERGED, user=user, updated_at=now)
-    touch(own, now)
+    touch(cart=own, now=now)
     return changes
 
 
@@ -336,16 +338,16 @@ def _change(line: CartLine, *, before: int, full: bool, now: datetime) -> CartCh
     most = min(CartLine.MAX_QUANTITY, variant.stock.available) if tracked else CartLine.MAX_QUANTITY
     after = max(before, min(wanted, most))
     reason = ChangeReason.ADDED if after == wanted else ChangeReason.CAPPED if most else ChangeReason.SOLD_OUT
-    if not is_for_sale(variant, now=now):
+    if not is_for_sale(variant=variant, now=now):
         after, reason = before, ChangeReason.NOT_FOR_SALE
     elif full and not before:
         after, reason = before, ChangeReason.CART_FULL
     return CartChange(line.variant_id, before=before, guest=line.quantity, after=after, reason=reason)
 
 
-def touch(cart: Cart, now: datetime) -> None:
+def touch(*, cart: Cart, now: datetime) -> None:
     cart.updated_at = now
-    update(cart, "updated_at")
+    update(row=cart, fields=["updated_at"])
 
 
 def abandon(*, untouched_since: datetime, now: datetime) -> int:

@@ -16,10 +16,12 @@ from graphql import GraphQLError
 
 from domain.accounts import throttle
 from domain.accounts.accounts import Client
+from domain.base.errors import DomainError
 from domain.base.money import Exchange
 from domain.catalog.browse import CategoryTree
-from domain.sales import currency
-from domain.sales.cart import CartKey
+from domain.sales import currency, promotions
+from domain.sales.cart import CartKey, UnknownCartCode
+from domain.sales.priced_cart import PricedCart
 from schema.base import tokens
 from storefront import models
 
@@ -43,9 +45,11 @@ class Context:
     # What the log tells of the operation.
     told: dict[str, Any] = field(default_factory=dict)
     # What prices of the catalogue are shown in: what `@inContext` asks for, or the shop's own currency.
-    exchange: Exchange = field(default_factory=lambda: currency.exchange_to(None))
+    exchange: Exchange = field(default_factory=lambda: currency.exchange_to(currency=None))
     # What is worked out of its document, for whoever sends the same.
     worked_out: dict[Any, Any] = field(default_factory=dict)
+    # Each cart of the answer with its price, as `schema.shop.pricing.show` has put it here.
+    priced_carts: dict[UUID, PricedCart] = field(default_factory=dict)
     # Whether something has asked who it is, so that the answer is for nobody else.
     is_personal: bool = False
 
@@ -97,13 +101,13 @@ class Context:
     def user(self) -> models.User:
         """The viewer, where there has to be one. Raises UNAUTHENTICATED."""
         if self.viewer is None:
-            raise unauthenticated("Log in first.")
+            raise unauthenticated("You have to log in first.")
         return self.viewer
 
     def allow(self, *permissions: str) -> None:
         """Lets staff pass who have all of these. Raises UNAUTHENTICATED, FORBIDDEN."""
         if not (self.user.is_staff and self.user.has_perms([f"storefront.{name}" for name in permissions])):
-            raise GraphQLError("This is not for you.", extensions={"code": "FORBIDDEN"})
+            raise GraphQLError("You do not have permission to do this.", extensions={"code": "FORBIDDEN"})
 
     def enter(self, session: models.Session) -> None:
         """What follows in this request is seen by the session's user."""
@@ -183,15 +187,22 @@ class Context:
 
     def count_unknown_cart(self) -> None:
         """Counts that a cart code was stated which opens nothing. Raises RateLimited."""
-        throttle.count("cart", address=self.client.address, now=self.now)
+        throttle.count(action="cart", address=self.client.address, now=self.now)
 
     def count_refused_discount(self) -> None:
         """Counts that a discount code was refused in a way that tells something. Raises RateLimited."""
-        throttle.count("discount", address=self.client.address, now=self.now)
+        throttle.count(action="discount", address=self.client.address, now=self.now)
+
+    def count_guess(self, error: DomainError) -> None:
+        """Counts an error that tells a client whether a cart or discount code exists. Raises RateLimited."""
+        if isinstance(error, UnknownCartCode):
+            self.count_unknown_cart()
+        if isinstance(error, promotions.DiscountRefused) and error.reason in promotions.REVEALING:
+            self.count_refused_discount()
 
     def check_discounts(self) -> None:
         """Raises RateLimited, before a code is looked at, if too many were refused: a right one is no answer then."""
-        throttle.check("discount", address=self.client.address, now=self.now)
+        throttle.check(action="discount", address=self.client.address, now=self.now)
 
     def pay_to_be_read(self, units: int) -> None:
         """Takes what a document that is not known costs, from an allowance of its own: whatever is known goes on, even
@@ -206,7 +217,7 @@ class Context:
         """
         user = tokens.user_stated(self.request.headers.get("Authorization", ""))
         if user or (self.address and ipaddress.ip_address(self.address).is_global):
-            throttle.spend(units, by=f"{of}{user or self.address}", now=self.now)
+            throttle.spend(units=units, by=f"{of}{user or self.address}", now=self.now)
 
     @property
     def site(self) -> str:

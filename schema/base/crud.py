@@ -15,38 +15,45 @@ from storefront.models import Versioned
 
 Thing = TypeVar("Thing")
 
-SEEN = "As you have seen it: another one is refused (STALE_VERSION). Null: whatever it is by now."
+VERSION = (
+    "The `version` that you read. If the object has changed since, the mutation fails with STALE_VERSION. Null: skip "
+    "this check."
+)
 
 
-@strawberry.type(description="What was saved, as it is now, or why nothing was.")
+@strawberry.type(description="The result of saving: the saved object, or errors.")
 class SavePayload(Generic[Thing]):
     rows: strawberry.Private[QuerySet[Any] | None] = None
     user_errors: list[UserError] = strawberry.field(
-        default_factory=list, description="Why nothing was done; empty on success."
+        default_factory=list, description="Errors that stopped the mutation; empty on success."
     )
 
-    @strawberry.field(description="Null when nothing was done.")
+    @strawberry.field(description="The object as saved; null if the mutation failed.")
     def saved(self, info: Info) -> Thing | None:
         return None if self.rows is None else load(self.rows, info).first()
 
 
-@strawberry.input(description="What to change, if it is there.")
+@strawberry.input(description="Which object to change, if it exists already.")
 class SaveInput:
-    id: strawberry.ID | None = strawberry.field(default=None, description="Of the one to change; null: a new one.")
-    version: int | None = strawberry.field(default=None, description=SEEN)
+    id: strawberry.ID | None = strawberry.field(
+        default=None, description="The `id` of the object to change; null to create a new one."
+    )
+    version: int | None = strawberry.field(default=None, description=VERSION)
 
 
-@strawberry.input(description="What to delete.")
+@strawberry.input(description="Which object to delete.")
 class DeleteInput:
-    id: strawberry.ID = strawberry.field(description="Its `id`.")
-    version: int | None = strawberry.field(default=None, description=SEEN)
+    id: strawberry.ID = strawberry.field(description="The `id` of the object.")
+    version: int | None = strawberry.field(default=None, description=VERSION)
 
 
-@strawberry.type(description="What was deleted, for a client's cache, or why nothing was.")
+@strawberry.type(description="The result of deleting: the id of the deleted object, for a client's cache, or errors.")
 class DeletePayload:
-    deleted_id: strawberry.ID | None = strawberry.field(default=None, description="Null when nothing was done.")
+    deleted_id: strawberry.ID | None = strawberry.field(
+        default=None, description="The `id` of the deleted object; null if the mutation failed."
+    )
     user_errors: list[UserError] = strawberry.field(
-        default_factory=list, description="Why nothing was done; empty on success."
+        default_factory=list, description="Errors that stopped the mutation; empty on success."
     )
 
 

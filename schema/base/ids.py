@@ -20,6 +20,10 @@ def encode(type_name: str, key: object) -> strawberry.ID:
     return strawberry.ID(b64encode(f"{type_name}:{key}".encode()).decode())
 
 
+def encode_row(type_name: str, row: Model | None) -> strawberry.ID | None:
+    return encode(type_name, row.pk) if row else None
+
+
 def _unknown(type_name: str, field: Sequence[str]) -> NotFound:
     """In the same words as of an id that could be one, but is nobody's."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type_name).lower()
@@ -58,17 +62,21 @@ def uuid(value: str, type_name: str, *, field: Sequence[str] = ()) -> UUID:
         raise _unknown(type_name, field) from None
 
 
-@strawberry.interface(description="Something with an id that is unique in the whole shop, for a client's cache.")
+@strawberry.interface(description="An object with an id that is unique in the whole shop, for a client's cache.")
 class Node:
-    @strawberry_django.field(only=["pk"], description="Opaque; stays the same for as long as the thing exists.")
+    @strawberry_django.field(only=["pk"], description="Opaque id. It never changes while the object exists.")
     def id(self: Any, info: strawberry.Info) -> strawberry.ID:
         return encode(info._raw_info.parent_type.name.removeprefix(_OF_STAFF), self.pk)
 
 
-@strawberry.interface(description="Something that staff change: whoever does can say which version they have seen.")
+@strawberry.interface(
+    description="An object that staff edit. Sending `version` with a change makes sure that nobody else's change is "
+    "overwritten."
+)
 class Versioned(Node):
     version: int = strawberry.field(
-        description="Grows with each change. Give it with yours, and it is refused if another came in between."
+        description="Increases with each change. Send it with a change: if somebody else changed the object since, "
+        "the mutation fails with STALE_VERSION."
     )
 
     @classmethod

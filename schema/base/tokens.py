@@ -63,10 +63,10 @@ def session_of(token: str, *, now: datetime) -> Session:
         sid, sub, version = (str(claims[name]) for name in ("sid", "sub", "ver"))
         named = Q(pk=UUID(sid), user_id=UUID(sub), token_version=version)
     except (KeyError, ValueError):
-        raise InvalidToken("This is not an access token of this shop.") from None
-    session = sessions.alive(now).select_related("user").filter(named).first()
+        raise InvalidToken("The access token is invalid.") from None
+    session = sessions.active(now=now).select_related("user").filter(named).first()
     if session is None:
-        raise InvalidToken("The session has ended: log in again.")
+        raise InvalidToken("The session has ended. Log in again.")
     return session
 
 
@@ -74,11 +74,11 @@ def _claims(token: str) -> dict[str, Any]:
     try:
         claims = _verified(token)
     except jwt.ExpiredSignatureError:
-        raise InvalidToken("The access token has expired: refresh it.") from None
+        raise InvalidToken("The access token has expired. Refresh it.") from None
     except (jwt.InvalidTokenError, ValueError, RecursionError):
-        raise InvalidToken("This is not an access token of this shop.") from None
+        raise InvalidToken("The access token is invalid.") from None
     if claims.get("typ") != _TYPE or "exp" not in claims:
-        raise InvalidToken("This is not an access token of this shop.")
+        raise InvalidToken("The access token is invalid.")
     return claims
 
 

@@ -139,7 +139,7 @@ def execute(prepared: Prepared, variables: dict[str, Any] | None, context: Conte
     except CurrencyUnavailable as error:
         told = GraphQLError(error.message, prepared.operation, extensions={"code": "BAD_USER_INPUT"})
         raise Refused(_refusal([told])) from None
-    if prepared.is_public:
+    if prepared.is_public and settings.COMPILED_READS:
         data = compiled_reads.answer(prepared.document, prepared.operation, variables or {}, context)
         if data is not None:
             return _answered(ExecutionResult(data, None), prepared.name, size)
@@ -172,7 +172,7 @@ def _exchange(operation: OperationDefinitionNode, variables: dict[str, Any]) -> 
         coerced = get_variable_values(_SCHEMA, operation.variable_definitions, variables)
         given = get_directive_values(_IN_CONTEXT, operation, coerced) if isinstance(coerced, dict) else None
         code = (given or {}).get("currency")
-    return currency.exchange_to(currency.named(code) if code is not None else None)
+    return currency.exchange_to(currency=currency.named(code=code) if code is not None else None)
 
 
 def _prepared(query: str, operation_name: str | None, pay: Callable[[int], None]) -> Prepared | Answer:

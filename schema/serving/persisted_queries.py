@@ -54,7 +54,7 @@ def keep(query: str, extensions: Mapping[str, Any] | None) -> None:
     if digest is None or len(query) > MAX_CACHED or settings.PERSISTED_QUERIES_FILE or _known(digest):
         return
     _memory.keep(digest, query)
-    shared_cache.keep(f"persisted:{digest}", query, seconds=_KEPT_SECONDS)
+    shared_cache.store(key=f"persisted:{digest}", value=query, seconds=_KEPT_SECONDS)
 
 
 def forget() -> None:
@@ -76,7 +76,7 @@ def _hash_stated(extensions: Mapping[str, Any] | None) -> str | None:
 def _known(digest: str) -> str | None:
     query = _memory.get(digest)
     if query is None:
-        query = shared_cache.get(f"persisted:{digest}")
+        query = shared_cache.get(key=f"persisted:{digest}")
         if query is not None:
             _memory.keep(digest, query)
     return query

@@ -94,7 +94,7 @@ def answer(
 def _public(prepared: Prepared, variables: dict[str, Any] | None, context: Context) -> Answer:
     if context.has_written:
         return _of_one_database(prepared, variables, context)
-    return replicas.read(lambda: _of_one_database(prepared, variables, context))
+    return replicas.read(query=lambda: _of_one_database(prepared, variables, context))
 
 
 def _of_one_database(prepared: Prepared, variables: dict[str, Any] | None, context: Context) -> Answer:
@@ -189,9 +189,9 @@ def _given_once(key: str, known: Known, make: Callable[[], Entry | Answer]) -> t
             made = make()
             if isinstance(made, Entry):
                 _memory.keep(key, made)
-                shared_cache.keep(key, tuple(made), seconds=_KEPT_SECONDS)
+                shared_cache.store(key=key, value=tuple(made), seconds=_KEPT_SECONDS)
         finally:
-            shared_cache.forget(f"making:{key}")
+            shared_cache.delete(key=f"making:{key}")
         return made, "miss"
 
 
@@ -202,7 +202,7 @@ def _of_all_processes(key: str, known: Known, stale: Entry | None) -> tuple[Entr
         entry, state = _judged(_shared(key), known)
         if entry and (state == "hit" or stale is None):
             _memory.keep(key, entry)
-        if state == "hit" or shared_cache.claim(f"making:{key}", seconds=_CLAIM_SECONDS):
+        if state == "hit" or shared_cache.claim(key=f"making:{key}", seconds=_CLAIM_SECONDS):
             return (entry if state == "hit" else None), state
         if stale or entry:
             return stale or entry, "stale"
@@ -221,7 +221,7 @@ def _judged(entry: Entry | None, known: Known) -> tuple[Entry | None, State]:
 
 
 def _shared(key: str) -> Entry | None:
-    found = shared_cache.get(key)
+    found = shared_cache.get(key=key)
     return Entry(Version(*found[0]), *found[1:]) if found else None
 
 

@@ -13,7 +13,7 @@ class ChangeAction(models.TextChoices):
 
 
 class Change(models.Model):
-    """Who changed what of the shop, and how it was before. Written with the change, and never changed itself."""
+    """An entry of the change log: who changed what, with the values before and after. It is never changed itself."""
 
     at = models.DateTimeField()
     actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")

@@ -5,9 +5,9 @@ from django.db.models import Q
 
 
 class OutboxMessage(models.Model):
-    """What the shop owes after an answer (a mail, a webhook): written in the transaction that causes it.
+    """A side effect (a mail, a webhook), stored in the transaction that causes it.
 
-    `domain.base.outbox` delivers it, at least once; `kind` names the handler, and `payload` holds no secret.
+    `domain.base.outbox` delivers it at least once. `kind` names the handler. `payload` must not contain secrets.
     """
 
     kind = models.CharField(max_length=50)

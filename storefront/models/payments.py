@@ -27,7 +27,7 @@ OPEN_PAYMENT = Q(state__in=[PaymentState.PENDING, PaymentState.REQUIRES_ACTION])
 
 
 class Payment(models.Model):
-    """One attempt to take an order's money. Its id is the gateway's idempotency key."""
+    """An attempt to charge an order's total. Its id is the idempotency key for the gateway."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="payments")
@@ -68,7 +68,7 @@ class Payment(models.Model):
 
 
 class Refund(models.Model):
-    """Money of a payment that is given back. Its id is the gateway's idempotency key."""
+    """A refund of a payment or of a part of it. Its id is the idempotency key for the gateway."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
@@ -98,7 +98,7 @@ class Refund(models.Model):
 
 
 class GatewayEvent(models.Model):
-    """That a gateway told us something, once for each of its events. What happened is asked of it."""
+    """A gateway's webhook event, stored once. It does not say what happened: we look that up at the gateway."""
 
     provider = models.CharField(max_length=20, choices=PaymentProvider)
     event_id = models.CharField(max_length=200)
@@ -117,7 +117,7 @@ class GatewayEvent(models.Model):
 
 
 class TestCharge(models.Model):
-    """The books of the offline gateway, as it keeps them for itself: what it took."""
+    """The test gateway's own books: its charges."""
 
     __test__ = False
 
@@ -138,7 +138,7 @@ class TestCharge(models.Model):
 
 
 class TestRefund(models.Model):
-    """The books of the offline gateway: what it gave back."""
+    """The test gateway's own books: its refunds."""
 
     __test__ = False
 

@@ -18,13 +18,13 @@ class DiscountKind(models.TextChoices):
     FREE_SHIPPING = "FREE_SHIPPING", "free shipping"
 
 
-def normal_code(given: str) -> str:
-    """The one spelling of a discount code: people type them in any case, with spaces around."""
+def normalize_code(given: str) -> str:
+    """The normalised discount code: buyers type codes in any case, with spaces around."""
     return given.strip().upper()
 
 
 class Discount(Versioned):
-    """What a code takes off, for whom, when and of what. Amounts are in the shop's currency."""
+    """A discount code: its effect, limits and covered goods. Amounts are in the shop's currency."""
 
     code = models.CharField(
         max_length=40,
@@ -80,17 +80,17 @@ class Discount(Versioned):
     def clean(self) -> None:
         for name in ("starts_at", "ends_at"):
             moment = getattr(self, name)
-            # The years at both ends do not exist in every time zone.
+            # Not the first and last year, because converting them to another time zone may overflow.
             if moment and (is_naive(moment) or not MINYEAR < moment.year < MAXYEAR):
-                raise ValidationError({name: "A moment with its time zone, such as 2030-06-01T00:00:00+02:00."})
+                raise ValidationError({name: "Use a time with its time zone, such as 2030-06-01T00:00:00+02:00."})
 
     def clean_fields(self, exclude: object = None) -> None:
-        self.code = normal_code(self.code or "")
+        self.code = normalize_code(self.code or "")
         super().clean_fields(exclude)  # type: ignore[arg-type]
 
 
 class DiscountUse(models.Model):
-    """That an order took a discount. It counts against the limits until it is given back."""
+    """An order's use of a discount. It counts towards the limits until it is released (`given_back_at`)."""
 
     discount = models.ForeignKey(Discount, on_delete=models.PROTECT, related_name="uses")
     order = models.ForeignKey("storefront.Order", on_delete=models.CASCADE, related_name="discount_uses")

@@ -10,7 +10,7 @@ from storefront.models.tax import TaxClass
 
 
 class ShippingZone(Versioned):
-    """Countries that cost the same to send to. A country in several zones has the methods of each."""
+    """Countries with the same shipping methods. A country in several zones has the methods of each."""
 
     name = models.CharField(max_length=100, unique=True)
     countries: models.JSONField[Any, Any] = models.JSONField(
@@ -34,9 +34,9 @@ class ShippingZone(Versioned):
 
 
 class ShippingMethod(Versioned):
-    """A way to send a parcel to a zone, at one price, or at one that depends on the weight (`WeightBand`).
+    """A shipping method of a zone, with one price or with prices by weight (`WeightBand`).
 
-    Prices are in the shop's currency, with or without tax as all its prices.
+    Prices are in the shop's currency, and include tax or not like all of its prices.
     """
 
     zone = models.ForeignKey(ShippingZone, on_delete=models.PROTECT, related_name="methods")
@@ -66,7 +66,7 @@ class ShippingMethod(Versioned):
 
 
 class WeightBand(models.Model):
-    """What a method costs up to a weight. A parcel above its method's heaviest band cannot be sent by it."""
+    """A method's price up to a weight. The method does not take parcels above its heaviest band."""
 
     method = models.ForeignKey(ShippingMethod, on_delete=models.CASCADE, related_name="bands")
     up_to_grams = models.PositiveIntegerField(validators=[MinValueValidator(1)])

@@ -15,7 +15,7 @@ class StockPolicy(models.TextChoices):
 
 
 class Stock(models.Model):
-    """How many units of a variant there are: `on_hand` in the warehouse, `reserved` of them by orders."""
+    """A variant's stock: `on_hand` units in the warehouse, of which `reserved` are reserved by orders."""
 
     variant = models.OneToOneField(ProductVariant, on_delete=models.CASCADE, primary_key=True, related_name="stock")
     policy = models.CharField(max_length=10, choices=StockPolicy, default=StockPolicy.DENY)
@@ -37,7 +37,7 @@ class Stock(models.Model):
 
     @property
     def available(self) -> int:
-        """Units that can still be promised, never below zero."""
+        """The units that can still be sold, at least 0."""
         return max(self.on_hand - self.reserved, 0)
 
 
@@ -51,7 +51,7 @@ class MovementReason(models.TextChoices):
 
 
 class StockAdjustment(models.Model):
-    """What staff adjusted by one request, by whose id a retry is known."""
+    """A stock adjustment by staff. `request_id` identifies retries."""
 
     request_id = models.CharField(max_length=100, unique=True)
     asked: "models.JSONField[Any, Any]" = models.JSONField(help_text="What a retry has to ask for as well.")
@@ -63,7 +63,7 @@ class StockAdjustment(models.Model):
 
 
 class StockMovement(models.Model):
-    """One move of a variant's stock. The sums over a variant's movements are its stock."""
+    """A change of a variant's stock. A variant's movements add up to its stock."""
 
     variant = models.ForeignKey(ProductVariant, on_delete=models.PROTECT, related_name="stock_movements")
     on_hand_change = models.IntegerField(default=0)

@@ -9,7 +9,7 @@ from storefront.models.fields import Versioned, check_countries, check_region
 
 
 class TaxClass(Versioned):
-    """Goods that are taxed in another way than the standard one: books, food. Without one, a good is standard."""
+    """Goods with other tax rates than the standard ones, such as books or food. No class means standard."""
 
     name = models.CharField(max_length=100, unique=True)
 
@@ -22,7 +22,7 @@ class TaxClass(Versioned):
 
 
 class TaxRate(Versioned):
-    """What a country, or a region of it, takes of goods that are sent there. `domain.sales.tax` says which holds."""
+    """A tax rate for goods sent to a country or region. `domain.sales.tax` selects the rate."""
 
     name = models.CharField(max_length=100, default="VAT", help_text='What the buyer reads: "VAT", "MwSt.".')
     country_code = models.CharField("country", max_length=2, help_text="ISO 3166-1 alpha-2, such as DE.")

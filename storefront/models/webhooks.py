@@ -19,12 +19,12 @@ class WebhookTopic(models.TextChoices):
 
 
 def new_secret() -> str:
-    """As https://www.standardwebhooks.com has it: 32 random bytes."""
+    """A secret of 32 random bytes, in the form of https://www.standardwebhooks.com."""
     return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
 
 class WebhookEndpoint(models.Model):
-    """A system of the shop's owner that is told what happens."""
+    """A system of the shop's owner that receives webhooks."""
 
     url = models.URLField("URL", max_length=500)
     topics: models.JSONField[Any, Any] = models.JSONField(default=list)
@@ -40,7 +40,7 @@ class WebhookEndpoint(models.Model):
 
 
 class WebhookDelivery(models.Model):
-    """One event for one endpoint, and how sending it went. Its id is what the receiver knows it by."""
+    """An event for an endpoint, and the result of sending it. Receivers identify the event by its id."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     endpoint = models.ForeignKey(WebhookEndpoint, on_delete=models.CASCADE, related_name="deliveries")

@@ -47,7 +47,7 @@ _ICONS: dict[str, str] = {
 @register.filter
 def money(amount: Decimal, currency: str) -> str:
     """1,234.50 EUR"""
-    return f"{quantize(amount, currency):,} {currency}"
+    return f"{quantize(amount=amount, currency=currency):,} {currency}"
 
 
 @register.filter
@@ -76,18 +76,33 @@ def icon(event: models.OrderEvent) -> str:
     return _ICONS[event.kind]
 
 
-# In a word, where the choice's name is a sentence.
-_IMPORTS = {
-    models.ImportState.CHECKING: ("being looked at", "waiting"),
-    models.ImportState.CHECKED: ("looked at", "todo"),
-    models.ImportState.RUNNING: ("being taken", "waiting"),
-    models.ImportState.DONE: ("taken", "good"),
+IMPORT_CONTENTS = {
+    models.ImportKind.PRODUCTS: "Products (Shopify CSV)",
+    models.ImportKind.STOCK: "Stock count",
+}
+# Of each state: a word, a colour, and a heading.
+_IMPORT_STATES = {
+    models.ImportState.CHECKING: ("checking", "waiting", "Checking the file. Nothing is changed."),
+    models.ImportState.CHECKED: ("checked", "todo", "Checked. The import would make these changes."),
+    models.ImportState.RUNNING: ("importing", "waiting", "Importing."),
+    models.ImportState.DONE: ("imported", "good", "Imported."),
 }
 
 
 @register.filter
+def import_content(row: models.Import) -> str:
+    return IMPORT_CONTENTS[models.ImportKind(row.kind)]
+
+
+@register.filter
 def import_state(row: models.Import) -> str:
-    return badge(*_IMPORTS[models.ImportState(row.state)])
+    word, tone, _ = _IMPORT_STATES[models.ImportState(row.state)]
+    return badge(word, tone)
+
+
+@register.filter
+def import_heading(row: models.Import) -> str:
+    return _IMPORT_STATES[models.ImportState(row.state)][2]
 
 
 _ACTIONS: dict[str, str] = {
@@ -107,7 +122,7 @@ def thumbnail(image: models.Image | None) -> str:
         return format_html('<span class="shop-thumbnail material-symbols-outlined">{}</span>', "image")
     return format_html(
         '<img class="shop-thumbnail" src="{}" alt="{}" loading="lazy">',
-        images.url(image, ImageSize.THUMBNAIL),
+        images.url(image=image, size=ImageSize.THUMBNAIL),
         image.alt,
     )
 
@@ -135,6 +150,6 @@ _LEFT = {
 def units(held: models.Stock) -> str:
     """How many can still be promised, in colour where that is few."""
     if held.policy == models.StockPolicy.UNTRACKED:
-        return "not counted"
-    tone = _LEFT.get(stock.availability(held))
+        return "not tracked"
+    tone = _LEFT.get(stock.availability(stock=held))
     return badge(f"{held.available} left", tone) if tone else f"{held.available:,}"

@@ -73,7 +73,7 @@ def test_clients_cannot_make_up_names_without_end(scrape, monkeypatch):
 def test_orders_payments_and_what_is_owed_are_told_in_five_statements(placed_order, scrape, statements):
     placed_order({VariantFactory(): 1})
     OutboxMessage.objects.update(created_at=timezone.now() - timedelta(minutes=5))
-    outbox.put("mail", {}, now=timezone.now())
+    outbox.put(kind="mail", payload={}, now=timezone.now())
     OutboxMessage.objects.filter(kind="mail").update(given_up_at=timezone.now())
     OutboxMessage.objects.filter(given_up_at=None).update(error="ConnectionRefusedError")
     with statements() as counted:
@@ -89,15 +89,15 @@ def test_clocks_tell_when_they_last_ran_well_and_whether_they_fail_now(scrape, m
         raise RuntimeError("no")
 
     assert scrape()['commercia_clock_age_seconds{clock="prune"}'] == float("inf")
-    clocks.run("prune", timezone.now() - timedelta(minutes=5))
+    clocks.run(name="prune", now=timezone.now() - timedelta(minutes=5))
     with monkeypatch.context() as failing:
         failing.setitem(clocks.CLOCKS, "prune", clocks.Clock(timedelta(days=1), broken))
         with pytest.raises(RuntimeError):
-            clocks.run("prune", timezone.now())
+            clocks.run(name="prune", now=timezone.now())
     found = scrape()
     assert 299 < found['commercia_clock_age_seconds{clock="prune"}'] < 330
     assert found['commercia_clock_failing{clock="prune"}'] == 1
-    clocks.run("prune", timezone.now())
+    clocks.run(name="prune", now=timezone.now())
     found = scrape()
     assert found['commercia_clock_age_seconds{clock="prune"}'] < 30
     assert found['commercia_clock_failing{clock="prune"}'] == 0

@@ -74,7 +74,7 @@ def test_an_id_goes_with_the_request_its_answer_its_lines_and_what_it_owes(api, 
     def told(payload, key, now):
         structlog.get_logger("handler").info("delivering")
 
-    outbox.relay({"account_unknown": told}, clock=lambda: NOW.replace(year=2099))
+    outbox.relay(handlers={"account_unknown": told}, clock=lambda: NOW.replace(year=2099))
     (line,) = [line for line in log() if line["event"] == "delivering"]
     assert line["request_id"] == request_id
 

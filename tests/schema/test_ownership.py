@@ -273,7 +273,7 @@ def belongings(placed_order, ready_cart):
                 "CartLine": ids.encode("CartLine", cart.lines.get().pk),
                 "SavedAddress": ids.encode("SavedAddress", address.pk) if address else "",
             },
-            secrets={"receipt": orders.receipt(order)},
+            secrets={"receipt": orders.receipt(order=order)},
         )
 
     return make

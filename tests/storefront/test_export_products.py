@@ -12,7 +12,7 @@ from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
 from PIL import Image as Picture
 
-from domain.catalog.products import Saved
+from domain.catalog.products import SaveResult
 from domain.importing import shopify_export
 from domain.importing.sheets import Note
 from domain.importing.shopify_csv import import_products
@@ -36,10 +36,10 @@ def rows(text):
 def taken(text, images=None):
     """How many products were created, updated and unchanged by it; there must be nothing to tell."""
     lines = io.StringIO(text, newline="")
-    outcomes = list(import_products(lines, images=images, dry_run=False, actor=None, now=NOW))
+    outcomes = list(import_products(lines=lines, images=images, dry_run=False, actor=None, now=NOW))
     assert [outcome for outcome in outcomes if isinstance(outcome, Note)] == []
     counts = Counter(outcomes)
-    return counts[Saved.CREATED], counts[Saved.UPDATED], counts[Saved.UNCHANGED]
+    return counts[SaveResult.CREATED], counts[SaveResult.UPDATED], counts[SaveResult.UNCHANGED]
 
 
 def everything():
@@ -334,5 +334,5 @@ if AT_HAND:  # They belong to other shops, and are not in the repository.
     @pytest.mark.parametrize("file", AT_HAND, ids=lambda path: path.name)
     def test_the_export_of_a_real_shop_goes_out_and_in_unchanged(file):
         with file.open(encoding="utf-8", newline="") as lines:
-            list(import_products(lines, images=None, dry_run=False, actor=None, now=NOW))
+            list(import_products(lines=lines, images=None, dry_run=False, actor=None, now=NOW))
         comes_back_unchanged()

@@ -28,8 +28,8 @@ def test_only_what_is_over_is_deleted(settings, capsys):
             )
         ]
     )
-    throttle.count("cart", address="192.0.2.1", now=now - timedelta(days=1))
-    throttle.count("cart", address="192.0.2.1", now=now)
+    throttle.count(action="cart", address="192.0.2.1", now=now - timedelta(days=1))
+    throttle.count(action="cart", address="192.0.2.1", now=now)
     call_command("prune")
     assert list(models.Session.objects.values_list("user_agent", flat=True)) == ["new"]
     assert models.Attempts.objects.get().expires_at > now

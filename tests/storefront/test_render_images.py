@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 
 def test_every_picture_gets_its_sizes_and_what_cannot_is_told(files, capsys, delivered):
     for name in ("products/a.png", "products/b.png"):
-        media.publish(name, drawn())
+        media.publish(name=name, content=drawn())
         ImageFactory(file=name)
     ImageFactory(file="products/none.png")
     with pytest.raises(SystemExit):

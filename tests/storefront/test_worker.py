@@ -32,7 +32,7 @@ def worker():
 
 
 def owe(to="ada@example.com"):
-    outbox.put("account_known", {"to": to}, now=timezone.now())
+    outbox.put(kind="account_known", payload={"to": to}, now=timezone.now())
 
 
 def test_what_is_owed_goes_out_at_once(worker, mailoutbox, monkeypatch):
@@ -75,4 +75,4 @@ def test_a_failure_stops_nothing(worker, mailoutbox, monkeypatch, caplog):
     worker.start()
     owe()
     wait_until(lambda: len(mailoutbox) == 1)
-    assert caplog.text.count("The worker failed, and goes on.") == 2
+    assert caplog.text.count("The worker failed and continues.") == 2

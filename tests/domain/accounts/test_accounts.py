@@ -34,9 +34,9 @@ GUEST = CartKey()
 
 @pytest.fixture(autouse=True)
 def _nobody_s_password_of_this_test():
-    accounts._nobodys_password.cache_clear()
+    accounts._dummy_hash.cache_clear()
     yield
-    accounts._nobodys_password.cache_clear()
+    accounts._dummy_hash.cache_clear()
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ def test_proven_email_hinders_nobody_from_registering_and_its_owner_is_told(post
     assert User.objects.filter(pk=owner.pk).values().get() == before
     assert not owner.sessions.exists()
     assert (entered.user.email, entered.user.claimed_email) == (None, ADA)
-    assert (mail.to, mail.subject) == ([ADA], "You have an account already")
+    assert (mail.to, mail.subject) == ([ADA], "You already have an account")
     assert "token" not in mail.body
     assert "Eve" not in mail.body + mail.alternatives[0].content
 
@@ -416,7 +416,7 @@ def hashes(monkeypatch):
         made.append(salt)
         return encode(self, password, salt)
 
-    accounts._nobodys_password()
+    accounts._dummy_hash()
     monkeypatch.setattr(MD5PasswordHasher, "encode", encoded)
     return made
 
@@ -751,12 +751,12 @@ def ask(email=ADA):
 @pytest.mark.parametrize(
     ("given", "act", "subject", "link"),
     [
-        ({}, register, "Confirm your e-mail", "/verify-email?token="),
-        ({"email": None, "claimed": ADA}, register, "Confirm your e-mail", "/verify-email?token="),
-        ({"password": OTHER}, register, "You have an account already", "/login"),
-        ({}, ask, "There is no account with this e-mail", "/register"),
-        ({"email": ADA}, ask, "Set a new password", "/reset-password?token="),
-        ({"email": None, "claimed": ADA}, ask, "Set a new password", "/reset-password?token="),
+        ({}, register, "Confirm your e-mail address", "/verify-email?token="),
+        ({"email": None, "claimed": ADA}, register, "Confirm your e-mail address", "/verify-email?token="),
+        ({"password": OTHER}, register, "You already have an account", "/login"),
+        ({}, ask, "No account with this e-mail address", "/register"),
+        ({"email": ADA}, ask, "Reset your password", "/reset-password?token="),
+        ({"email": None, "claimed": ADA}, ask, "Reset your password", "/reset-password?token="),
     ],
 )
 def test_mail_says_what_it_is_about_in_text_and_html(posted, settings, given, act, subject, link):
@@ -1036,7 +1036,7 @@ def test_email_of_a_deleted_account_is_free_for_a_new_one(posted):
     old = account()
     delete(old)
     entered, (mail,) = posted(register)
-    assert mail.subject == "Confirm your e-mail"
+    assert mail.subject == "Confirm your e-mail address"
     assert accounts.verify_email(token=token_in(mail)) == entered.user != old
 
 
@@ -1058,7 +1058,9 @@ def test_orders_of_a_deleted_account_stay_as_they_were(placed_order):
     delete(user)
     assert Order.objects.values().get() == before
     assert (order.email, order.shipping_address, order.lines.get().quantity) == (ADA, ADDRESS, 2)
-    assert orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order), now=NOW).state == "CANCELLED"
+    assert (
+        orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order=order), now=NOW).state == "CANCELLED"
+    )
 
 
 def test_carts_of_a_deleted_account_are_abandoned_without_what_was_told(ready_cart, placed_order):

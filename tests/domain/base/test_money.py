@@ -25,7 +25,7 @@ currencies = st.sampled_from(["EUR", "JPY", "KWD"])
     ],
 )
 def test_amount_has_the_decimals_of_its_currency(currency, rounded):
-    assert str(quantize(Decimal("1234.5678"), currency)) == rounded
+    assert str(quantize(amount=Decimal("1234.5678"), currency=currency)) == rounded
 
 
 @pytest.mark.parametrize(
@@ -39,22 +39,26 @@ def test_amount_has_the_decimals_of_its_currency(currency, rounded):
     ],
 )
 def test_half_a_unit_rounds_up(amount, currency, rounded):
-    assert str(quantize(Decimal(amount), currency)) == rounded
+    assert str(quantize(amount=Decimal(amount), currency=currency)) == rounded
 
 
 def test_whole_amount_is_written_with_its_decimals():
-    assert [str(quantize(Decimal(5), currency)) for currency in ("EUR", "JPY", "KWD")] == ["5.00", "5", "5.000"]
+    assert [str(quantize(amount=Decimal(5), currency=currency)) for currency in ("EUR", "JPY", "KWD")] == [
+        "5.00",
+        "5",
+        "5.000",
+    ]
 
 
 @given(amounts, currencies)
 def test_rounding_twice_is_rounding_once(amount, currency):
-    once = quantize(amount, currency)
-    assert str(quantize(once, currency)) == str(once)
+    once = quantize(amount=amount, currency=currency)
+    assert str(quantize(amount=once, currency=currency)) == str(once)
 
 
 @given(amounts, currencies)
 def test_rounding_moves_an_amount_by_half_a_unit_at_most(amount, currency):
-    rounded = quantize(amount, currency)
+    rounded = quantize(amount=amount, currency=currency)
     unit = Decimal(1).scaleb(int(rounded.as_tuple().exponent))
     assert abs(rounded - amount) <= unit / 2
 
@@ -62,7 +66,7 @@ def test_rounding_moves_an_amount_by_half_a_unit_at_most(amount, currency):
 @given(amounts, amounts, currencies)
 def test_rounding_keeps_the_order_of_amounts(one, other, currency):
     less, more = sorted([one, other])
-    assert quantize(less, currency) <= quantize(more, currency)
+    assert quantize(amount=less, currency=currency) <= quantize(amount=more, currency=currency)
 
 
 @pytest.mark.django_db

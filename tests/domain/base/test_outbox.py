@@ -50,29 +50,29 @@ def handler():
 
 def owe(number=1, kind="mail"):
     for n in range(number):
-        outbox.put(kind, {"n": n}, now=NOW)
+        outbox.put(kind=kind, payload={"n": n}, now=NOW)
 
 
 def test_what_is_owed_is_delivered_once_in_its_order(handler, clock):
     owe(3)
-    assert outbox.relay({"mail": handler}, clock=clock) == 3
+    assert outbox.relay(handlers={"mail": handler}, clock=clock) == 3
     assert [n for n, _ in handler.delivered] == [0, 1, 2]
-    assert outbox.relay({"mail": handler}, clock=clock) == 0
+    assert outbox.relay(handlers={"mail": handler}, clock=clock) == 0
 
 
 def test_what_a_transaction_takes_back_is_not_owed(handler, clock):
     with transaction.atomic():
         owe()
         transaction.set_rollback(True)
-    assert outbox.relay({"mail": handler}, clock=clock) == 0
+    assert outbox.relay(handlers={"mail": handler}, clock=clock) == 0
 
 
 def test_a_worker_is_woken_by_what_is_owed_and_not_before(handler):
-    outbox.news.clear()
+    outbox.new_messages.clear()
     with transaction.atomic():
         owe()
-        assert not outbox.news.is_set()
-    assert outbox.news.is_set()
+        assert not outbox.new_messages.is_set()
+    assert outbox.new_messages.is_set()
 
 
 def test_a_failure_is_tried_again_later_and_later_with_the_same_key(handler, clock):
@@ -80,7 +80,7 @@ def test_a_failure_is_tried_again_later_and_later_with_the_same_key(handler, clo
     handler.failures = 3
     waits = []
     while not handler.delivered:
-        outbox.relay({"mail": handler}, clock=clock)
+        outbox.relay(handlers={"mail": handler}, clock=clock)
         message = OutboxMessage.objects.get()
         waits.append(message.due_at - clock.now)
         clock.forward(waits[-1])
@@ -92,7 +92,7 @@ def test_a_failure_is_tried_again_later_and_later_with_the_same_key(handler, clo
 def test_one_that_fails_holds_up_no_other(handler, clock):
     owe(3)
     handler.failures = 1
-    assert outbox.relay({"mail": handler}, clock=clock) == 3
+    assert outbox.relay(handlers={"mail": handler}, clock=clock) == 3
     assert [n for n, _ in handler.delivered] == [1, 2]
 
 
@@ -100,24 +100,24 @@ def test_waits_are_half_a_day_in_all_and_then_it_is_a_dead_letter_that_can_be_re
     owe()
     handler.failures = outbox.MAX_ATTEMPTS
     for _ in range(outbox.MAX_ATTEMPTS):
-        outbox.relay({"mail": handler}, clock=clock)
+        outbox.relay(handlers={"mail": handler}, clock=clock)
         clock.now = OutboxMessage.objects.get().due_at
     message = OutboxMessage.objects.get()
     assert message.error == "ConnectionRefusedError: nobody is there"
     assert message.given_up_at - NOW > timedelta(hours=8)
     clock.forward(timedelta(days=30))
-    assert outbox.relay({"mail": handler}, clock=clock) == 0
+    assert outbox.relay(handlers={"mail": handler}, clock=clock) == 0
     assert outbox.requeue(messages=[message.pk], now=clock.now) == 1
-    assert outbox.relay({"mail": handler}, clock=clock) == 1
+    assert outbox.relay(handlers={"mail": handler}, clock=clock) == 1
     assert outbox.requeue(messages=[message.pk], now=clock.now) == 0
     assert len(handler.delivered) == 1
 
 
 def test_a_kind_that_nobody_knows_is_kept_until_somebody_does(handler, clock):
     owe(kind="new")
-    outbox.relay({"mail": handler}, clock=clock)
+    outbox.relay(handlers={"mail": handler}, clock=clock)
     clock.forward(timedelta(hours=1))
-    outbox.relay({"new": handler}, clock=clock)
+    outbox.relay(handlers={"new": handler}, clock=clock)
     assert len(handler.delivered) == 1
 
 
@@ -128,10 +128,10 @@ def test_whoever_died_with_a_message_leaves_it_to_others_after_a_while(clock, ha
         raise SystemExit  # As a process that is killed: nothing is noted.
 
     with pytest.raises(SystemExit):
-        outbox.relay({"mail": die}, clock=clock)
-    assert outbox.relay({"mail": handler}, clock=clock) == 0
+        outbox.relay(handlers={"mail": die}, clock=clock)
+    assert outbox.relay(handlers={"mail": handler}, clock=clock) == 0
     clock.forward(outbox.lease())
-    assert outbox.relay({"mail": handler}, clock=clock) == 1
+    assert outbox.relay(handlers={"mail": handler}, clock=clock) == 1
 
 
 def test_a_message_that_kills_whoever_takes_it_is_a_dead_letter_in_the_end(clock):
@@ -142,11 +142,14 @@ def test_a_message_that_kills_whoever_takes_it_is_a_dead_letter_in_the_end(clock
 
     for _ in range(outbox.MAX_ATTEMPTS):
         with pytest.raises(SystemExit):
-            outbox.relay({"mail": die}, clock=clock)
+            outbox.relay(handlers={"mail": die}, clock=clock)
         clock.forward(outbox.lease())
-    assert outbox.relay({"mail": die}, clock=clock) == 1
+    assert outbox.relay(handlers={"mail": die}, clock=clock) == 1
     message = OutboxMessage.objects.get()
-    assert (message.given_up_at, message.error) == (clock.now, "RuntimeError: Nobody who took it came back.")
+    assert (message.given_up_at, message.error) == (
+        clock.now,
+        "RuntimeError: Each worker that claimed this message has died.",
+    )
 
 
 def test_many_who_relay_at_once_deliver_each_message_once(handler, clock):
@@ -154,7 +157,7 @@ def test_many_who_relay_at_once_deliver_each_message_once(handler, clock):
 
     def relay(_):
         try:
-            return outbox.relay({"mail": handler}, clock=clock)
+            return outbox.relay(handlers={"mail": handler}, clock=clock)
         finally:
             connections.close_all()
 
@@ -167,7 +170,7 @@ def test_many_who_relay_at_once_deliver_each_message_once(handler, clock):
 def test_what_was_delivered_is_kept_for_a_fortnight(handler, clock):
     owe(2)
     handler.failures = 1
-    outbox.relay({"mail": handler}, clock=clock)
+    outbox.relay(handlers={"mail": handler}, clock=clock)
     assert outbox.prune(now=NOW + timedelta(days=13)) == 0
     assert outbox.prune(now=NOW + timedelta(days=14)) == 1
     assert OutboxMessage.objects.get().delivered_at is None
@@ -175,5 +178,5 @@ def test_what_was_delivered_is_kept_for_a_fortnight(handler, clock):
 
 def test_nothing_due_costs_one_statement_and_no_lock(handler, clock, statements):
     with statements() as counted:
-        outbox.relay({"mail": handler}, clock=clock)
+        outbox.relay(handlers={"mail": handler}, clock=clock)
     assert len(counted) == 1

@@ -50,7 +50,7 @@ def serve(settings):
 
 
 def post(url, seconds=2.0):
-    return public_http.post(url, body=b"{}", headers={"content-type": "application/json"}, seconds=seconds)
+    return public_http.post(url=url, body=b"{}", headers={"content-type": "application/json"}, seconds=seconds)
 
 
 @pytest.mark.parametrize(
@@ -64,13 +64,13 @@ def post(url, seconds=2.0):
 def test_a_name_that_leads_to_a_private_address_is_refused(monkeypatch, address):
     monkeypatch.setattr(socket, "getaddrinfo", found("93.184.216.34", address))
     with pytest.raises(public_http.NotPublic):
-        public_http.check("https://erp.example/")
+        public_http.check(url="https://erp.example/")
 
 
 @pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1::1", "64:ff9b::5db8:d822"])
 def test_a_name_that_leads_to_public_addresses_is_not(monkeypatch, address):
     monkeypatch.setattr(socket, "getaddrinfo", found(address))
-    public_http.check("https://erp.example:8443/hooks?shop=1")
+    public_http.check(url="https://erp.example:8443/hooks?shop=1")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_name_that_leads_to_public_addresses_is_not(monkeypatch, address):
 )  # fmt: skip
 def test_an_address_that_is_none_or_is_ours_is_refused(url):
     with pytest.raises(public_http.NotPublic):
-        public_http.check(url)
+        public_http.check(url=url)
 
 
 def test_a_name_that_leads_elsewhere_the_second_time_reaches_nobody(monkeypatch):

@@ -204,7 +204,7 @@ def test_a_sale_makes_a_new_version_only_if_the_public_is_told_something_else(ra
     with raises(told):
         placed = order()
     with raises(told):
-        orders.cancel(order_id=placed.pk, viewer=None, receipt=orders.receipt(placed), now=NOW)
+        orders.cancel(order_id=placed.pk, viewer=None, receipt=orders.receipt(order=placed), now=NOW)
 
 
 def test_what_is_sold_on_order_is_never_out_of_stock(raises, place):
@@ -232,13 +232,13 @@ def test_shipping_what_was_reserved_tells_the_public_nothing(raises, paid_order)
 def test_a_count_makes_a_new_version_only_if_the_public_is_told_something_else(raises, policy, on_hand, told):
     variant = VariantFactory(stock__on_hand=10)
     with raises(told), transaction.atomic():
-        stock.count(variants={variant: (policy, on_hand)}, actor=None, now=NOW)
+        stock.record_count(variants={variant: (policy, on_hand)}, actor=None, now=NOW)
 
 
 def test_goods_that_come_back_are_told_of(raises):
     variant = VariantFactory(stock__on_hand=0)
     with raises(), transaction.atomic():
-        stock.count(variants={variant: (StockPolicy.DENY, 5)}, actor=None, now=NOW)
+        stock.record_count(variants={variant: (StockPolicy.DENY, 5)}, actor=None, now=NOW)
 
 
 # ── at once ──────────────────────────────────────────────────────────────────────────────────────────
@@ -292,11 +292,11 @@ if connection.vendor == "postgresql":
 
         def count(variant):
             with transaction.atomic():
-                stock.count(variants={variant: (StockPolicy.DENY, 0)}, actor=None, now=NOW)
+                stock.record_count(variants={variant: (StockPolicy.DENY, 0)}, actor=None, now=NOW)
 
         before = current()
         with transaction.atomic():
-            stock.count(variants={first: (StockPolicy.DENY, 0)}, actor=None, now=NOW)
+            stock.record_count(variants={first: (StockPolicy.DENY, 0)}, actor=None, now=NOW)
             together(lambda: count(second))
             assert Stock.objects.get(variant=second).on_hand == 0
         assert current().changes == before.changes + 2

@@ -24,13 +24,13 @@ LATER = NOW + timedelta(days=1)
 
 @pytest.fixture(autouse=True)
 def _no_file_is_touched_in_a_transaction(monkeypatch):
-    asking = media._asking
+    asking = media._storage_errors
 
     def outside():
         assert not transaction.get_connection().in_atomic_block
         return asking()
 
-    monkeypatch.setattr("domain.catalog.media._asking", outside)
+    monkeypatch.setattr("domain.catalog.media._storage_errors", outside)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def attached(uploaded):
 
 
 def work(now=NOW):
-    outbox.relay(HANDLERS, clock=lambda: now)
+    outbox.relay(handlers=HANDLERS, clock=lambda: now)
 
 
 def named(key, *sizes):
@@ -74,13 +74,13 @@ def test_what_was_uploaded_is_shown_at_once_and_in_every_size_soon(files, upload
     image.refresh_from_db()
     assert (image.product, image.alt, image.width, image.height) == (product, "A tee", 30, 40)
     assert files.public == named(key, "detail")
-    assert {images.url(image, size) for size in ImageSize} == {media.url(f"products/{key}-detail.webp")}
+    assert {images.url(image=image, size=size) for size in ImageSize} == {media.url(name=f"products/{key}-detail.webp")}
     work()
     image.refresh_from_db()
     assert image.rendered_at == NOW
     assert files.public == named(key, *EVERY)
-    assert [images.url(image, size) for size in ImageSize] == [
-        media.url(f"products/{key}-{size}.webp") for size in EVERY
+    assert [images.url(image=image, size=size) for size in ImageSize] == [
+        media.url(name=f"products/{key}-{size}.webp") for size in EVERY
     ]
     assert files.originals == [key]
     assert files.original(key) == located(6)
@@ -104,7 +104,7 @@ def test_a_longer_one_than_may_be_is_not_read(files, uploaded, settings, monkeyp
     key = uploaded(drawn(size=(300, 300)))
     settings.MAX_IMAGE_BYTES = 100
     monkeypatch.setattr("domain.catalog.renditions.render", lambda *given: pytest.fail("It was read."))
-    with pytest.raises(InvalidInput, match="More than 100 bytes"):
+    with pytest.raises(InvalidInput, match="more than 100 bytes"):
         images.attach(product_id=ProductFactory().pk, key=key, now=NOW)
 
 
@@ -296,7 +296,7 @@ def test_what_is_never_attached_is_pruned_after_a_day_and_what_is_attached_stays
     images.create_upload(filename="", content_type="image/png", size=1, now=NOW)
     images.prune(now=LATER - timedelta(seconds=1))
     assert len(files.originals) == 2
-    clocks.run("prune_images", LATER)
+    clocks.run(name="prune_images", now=LATER)
     assert files.originals == [kept.upload_id]
     with pytest.raises(NotFound):
         images.attach(product_id=kept.product_id, key=left, now=LATER)
@@ -306,7 +306,7 @@ def test_what_is_written_while_it_is_pruned_is_pruned_a_day_later(files, uploade
     key = uploaded()
     images.prune(now=LATER)
     files.put(key, drawn())
-    media.publish(f"products/{key}-detail.webp", b"late")
+    media.publish(name=f"products/{key}-detail.webp", content=b"late")
     assert images.prune(now=LATER + timedelta(hours=23)) == 0
     assert images.prune(now=LATER + timedelta(days=1)) == 1
     assert (files.public, files.originals, ImageUpload.objects.count()) == ([], [], 0)
@@ -340,8 +340,8 @@ def test_a_picture_that_is_deleted_while_it_is_rendered_stays_deleted(files, att
     image = attached()
     publish = media.publish
 
-    def deleting(name, content):
-        publish(name, content)
+    def deleting(*, name, content):
+        publish(name=name, content=content)
         if Image.objects.exists():
             images.delete(image_id=image.pk, now=NOW)
 
@@ -354,12 +354,12 @@ def test_a_picture_that_is_deleted_while_it_is_rendered_stays_deleted(files, att
 @pytest.fixture
 def old_image(files):
     """As an earlier version imported them: the original itself is public, and there is no other size."""
-    media.publish("products/tee-1.png", located(6))
+    media.publish(name="products/tee-1.png", content=located(6))
     return ImageFactory(file="products/tee-1.png", source="tee.png", width=40, height=30)
 
 
 def test_one_that_was_imported_before_there_were_sizes_is_shown_as_it_is(files, old_image):
-    assert {images.url(old_image, size) for size in ImageSize} == {media.url("products/tee-1.png")}
+    assert {images.url(image=old_image, size=size) for size in ImageSize} == {media.url(name="products/tee-1.png")}
 
 
 def test_one_that_was_imported_before_there_were_sizes_gets_them_and_its_original_is_taken_in(files, old_image):
@@ -381,7 +381,7 @@ def test_one_that_was_imported_before_there_were_sizes_is_deleted_with_its_file(
 
 def test_a_file_that_is_missing_is_told_and_tried_again(files, attached):
     image = attached()
-    media.forget(image.upload_id)
+    media.delete_original(key=image.upload_id)
     work()
     assert "StorageUnavailable" in OutboxMessage.objects.get(kind=images.RENDER).error
     gone = ImageFactory(file="products/none.png")
@@ -395,11 +395,11 @@ def test_a_file_that_is_missing_is_told_and_tried_again(files, attached):
 def test_an_import_takes_the_same_way(files):
     product = ProductFactory()
     given = {"product": product, "source": "tee.png", "alt": "A tee", "position": 1, "now": NOW}
-    image = images.take(content=drawn(), **given)
+    image = images.import_image(content=drawn(), **given)
     work()
     assert files.public == named(image.upload_id, *EVERY)
-    assert images.take(content=drawn(), **given) == image
-    assert images.take(content=drawn("JPEG"), **given | {"source": "other.jpg"}) != image
+    assert images.import_image(content=drawn(), **given) == image
+    assert images.import_image(content=drawn("JPEG"), **given | {"source": "other.jpg"}) != image
     images.prune(now=LATER)
     assert len(files.originals) == 2
 
@@ -409,7 +409,7 @@ def test_an_import_keeps_no_file_of_what_it_refuses(files, settings):
     settings.MAX_IMAGE_BYTES = 1_000
     for content, source in ((HTML, "a"), (drawn() + b"\0" * 1_000, "b"), (drawn(), "c" * 1_001)):
         with pytest.raises(InvalidInput):
-            images.take(content=content, source=source, **given)
+            images.import_image(content=content, source=source, **given)
     assert (files.public, files.originals, ImageUpload.objects.count()) == ([], [], 0)
 
 
@@ -446,14 +446,14 @@ def test_an_upload_is_attached_or_pruned_and_never_half(files, uploaded):
 
 def test_the_same_picture_imported_twice_at_once_is_one(files):
     product = ProductFactory()
-    take = partial(images.take, product=product, source="a", alt="", content=drawn(), position=1, now=NOW)
+    take = partial(images.import_image, product=product, source="a", alt="", content=drawn(), position=1, now=NOW)
     assert len({image.pk for image in together(take, take, take)}) == 1
 
 
 def test_sizes_rendered_by_two_workers_are_the_same(files, attached):
     image = attached()
     old = ImageFactory(file="products/old.png")
-    media.publish("products/old.png", drawn())
+    media.publish(name="products/old.png", content=drawn())
     render = [partial(images.render, image_id=each.pk, now=NOW) for each in (image, old)]
     assert together(*render * 3) == [None] * 6
     work()

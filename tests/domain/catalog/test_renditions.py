@@ -23,7 +23,7 @@ from tests.pictures import (
 
 
 def rendered(content, size=ImageSize.DETAIL):
-    file = renditions.render(content, [size]).files[size]
+    file = renditions.render(content=content, sizes=[size]).files[size]
     picture = Image.open(BytesIO(file))
     assert (picture.format, picture.n_frames, sorted(picture.info.keys() & {"exif", "xmp", "icc_profile"})) == (
         "WEBP", 1, [],
@@ -50,12 +50,12 @@ def test_a_picture_of_each_kind_becomes_webp(kind):
 def test_a_large_one_fits_its_size_and_keeps_its_proportions(kind, size, expected):
     content = drawn(kind, size=(4000, 2000))
     assert rendered(content, size).size == expected
-    told = renditions.render(content, [size])
+    told = renditions.render(content=content, sizes=[size])
     assert (told.width, told.height) == (4000, 2000)
 
 
 def test_a_small_one_is_not_enlarged():
-    files = renditions.render(drawn(size=(150, 90)), ImageSize).files
+    files = renditions.render(content=drawn(size=(150, 90)), sizes=ImageSize).files
     assert [Image.open(BytesIO(file)).size for file in files.values()] == [(150, 90)] * 3
 
 
@@ -65,28 +65,28 @@ def test_one_that_is_all_width_is_still_a_picture():
 
 @pytest.mark.parametrize("content", NOT_PICTURES.values(), ids=NOT_PICTURES.keys())
 def test_what_is_no_picture_is_refused(content):
-    with pytest.raises(InvalidInput, match="Not a picture"):
-        renditions.render(content, ImageSize)
+    with pytest.raises(InvalidInput, match="not a readable image"):
+        renditions.render(content=content, sizes=ImageSize)
 
 
 @pytest.mark.parametrize("size", [(50_001, 1_000), (10_000, 10_000), (60_000, 60_000), (2**31 - 1, 2**31 - 1)])
 def test_a_bomb_of_pixels_is_refused_before_it_is_drawn(size):
-    with pytest.raises(InvalidInput, match="More than 50000000 pixels"):
-        renditions.render(claiming(*size), ImageSize)
+    with pytest.raises(InvalidInput, match="more than 50000000 pixels"):
+        renditions.render(content=claiming(*size), sizes=ImageSize)
 
 
 def test_the_most_pixels_are_a_setting(settings):
     settings.MAX_IMAGE_PIXELS = 1199
-    with pytest.raises(InvalidInput, match="More than 1199 pixels"):
-        renditions.render(drawn(), ImageSize)
+    with pytest.raises(InvalidInput, match="more than 1199 pixels"):
+        renditions.render(content=drawn(), sizes=ImageSize)
     settings.MAX_IMAGE_PIXELS = 1200
-    renditions.render(drawn(), ImageSize)
+    renditions.render(content=drawn(), sizes=ImageSize)
 
 
 def test_nothing_tells_where_or_by_what_it_was_taken():
     content = located()
     assert b"CANARY" in content
-    for file in renditions.render(content, ImageSize).files.values():
+    for file in renditions.render(content=content, sizes=ImageSize).files.values():
         assert not any(word in file for word in (b"CANARY", b"Exif", b"EXIF", b"GPS"))
 
 
@@ -96,7 +96,7 @@ def test_nothing_tells_where_or_by_what_it_was_taken():
 )
 def test_a_camera_that_was_held_otherwise_is_turned_upright(orientation, size, blue):
     content = located(orientation)
-    picture, told = rendered(content), renditions.render(content, ())
+    picture, told = rendered(content), renditions.render(content=content, sizes=())
     assert (picture.size, (told.width, told.height)) == (size, size)
     assert colour(picture, *blue) == (0, 0, 1)
     assert colour(picture, size[0] - 1 - blue[0], size[1] - 1 - blue[1]) == (1, 0, 0)
@@ -105,7 +105,7 @@ def test_a_camera_that_was_held_otherwise_is_turned_upright(orientation, size, b
 def test_a_large_one_that_is_turned_is_told_by_its_own_size():
     exif = Image.Exif()
     exif[0x0112] = 6
-    told = renditions.render(drawn("JPEG", size=(8000, 4000), exif=exif), [ImageSize.CARD])
+    told = renditions.render(content=drawn("JPEG", size=(8000, 4000), exif=exif), sizes=[ImageSize.CARD])
     assert (told.width, told.height) == (4000, 8000)
     assert Image.open(BytesIO(told.files[ImageSize.CARD])).size == (300, 600)
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db
 
 
 def receipt(order):
-    return {"order_id": order.pk, "viewer": None, "receipt": orders.receipt(order), "now": NOW}
+    return {"order_id": order.pk, "viewer": None, "receipt": orders.receipt(order=order), "now": NOW}
 
 
 def refund(order, amount=None, **given):
@@ -50,7 +50,7 @@ def counted():
         variant = VariantFactory(stock__on_hand=0, price=Decimal(20))
         from domain.catalog import stock  # noqa: PLC0415 (the fixture's name would hide it)
 
-        stock.count(variants={variant: (StockPolicy.DENY, on_hand)}, actor=None, now=NOW)
+        stock.record_count(variants={variant: (StockPolicy.DENY, on_hand)}, actor=None, now=NOW)
         return variant
 
     return make

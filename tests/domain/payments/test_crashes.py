@@ -40,18 +40,18 @@ CLASSES = {
 POINTS = {
     "place, before its commit": ("place", "domain.catalog.stock.reserve"),
     "place, after its commit": ("place", "domain.sales.orders.place"),
-    "pay, the intent is committed": ("pay", "domain.payments.payments._intend"),
+    "pay, the intent is committed": ("pay", "domain.payments.payments._record_intent"),
     "pay, the gateway has begun": ("begin", "{gateway}.charge"),
     "pay, the money was taken": ("pay", "{gateway}.charge"),
     "pay, before the answer is committed": ("pay", "domain.sales.orders.settle"),
-    "pay, after the answer is committed": ("pay", "domain.payments.payments._record"),
+    "pay, after the answer is committed": ("pay", "domain.payments.payments._record_outcome"),
     "webhook, it is noted": ("tell", "domain.payments.payments.receive"),
     "webhook, the gateway was asked": ("tell", "{gateway}.look_up"),
     "webhook, before what it said is committed": ("tell", "domain.sales.orders.settle"),
-    "refund, it is committed": ("give", "domain.payments.refunds._intend"),
+    "refund, it is committed": ("give", "domain.payments.refunds._record_intent"),
     "refund, what stands was looked up": ("give", "{gateway}.look_up_refund"),
     "refund, the money was given": ("give", "{gateway}.refund"),
-    "refund, before the answer is committed": ("give", "domain.payments.refunds._given"),
+    "refund, before the answer is committed": ("give", "domain.payments.refunds._record_success"),
 }
 SCRIPT = """
 import importlib, json, os, signal, sys
@@ -87,7 +87,7 @@ def begin(given, method=""):
     return payments.start(
         order_id=order.pk,
         viewer=None,
-        receipt=orders.receipt(order),
+        receipt=orders.receipt(order=order),
         provider=PaymentProvider(given["provider"]),
         method=method,
         now=timezone.now(),
@@ -111,8 +111,8 @@ def give(given):
 
 
 def work(now=None):
-    handlers = {kind: lambda *_: None for kind in HANDLERS} | {payments.EVENT: payments.look_into}
-    outbox.relay(handlers, clock=lambda: now or timezone.now())
+    handlers = {kind: lambda *_: None for kind in HANDLERS} | {payments.EVENT: payments.process_event}
+    outbox.relay(handlers=handlers, clock=lambda: now or timezone.now())
 
 
 @pytest.fixture(params=FAKES, ids=lambda fake: fake.provider.lower())
@@ -152,7 +152,7 @@ def killed(gateway):
 def test_whoever_is_killed_in_a_sale_loses_and_doubles_nothing(gateway, killed, ready_cart, where, number):
     variant = VariantFactory(stock__on_hand=0, price=Decimal(20))
     with transaction.atomic():
-        stock.count(variants={variant: (StockPolicy.DENY, 10)}, actor=None, now=timezone.now())
+        stock.record_count(variants={variant: (StockPolicy.DENY, 10)}, actor=None, now=timezone.now())
     cart = ready_cart({variant: 1}, shipping=ShippingMethodFactory(price=0))
     given = {"cart": cart.code, "total": str(totals(cart).total)}
     given |= {"provider": gateway.provider, "method": gateway.method}

@@ -24,7 +24,7 @@ def flutterwave(settings):
 @pytest.fixture
 def start(flutterwave, placed_order):
     order = placed_order({VariantFactory(price=Decimal("19.99")): 1}, shipping=ShippingMethodFactory(price=0))
-    given = {"order_id": order.pk, "viewer": None, "receipt": orders.receipt(order), "now": NOW}
+    given = {"order_id": order.pk, "viewer": None, "receipt": orders.receipt(order=order), "now": NOW}
     return lambda: payments.start(**given, provider=PaymentProvider.FLUTTERWAVE)
 
 

@@ -50,7 +50,7 @@ def new_order(placed_order):
     """Orders of 20.00, of a variant whose stock came by a count."""
     variant, shipping = VariantFactory(stock__on_hand=0, price=Decimal(20)), ShippingMethodFactory(price=0)
     with transaction.atomic():
-        stock.count(variants={variant: (StockPolicy.DENY, 1_000)}, actor=None, now=NOW)
+        stock.record_count(variants={variant: (StockPolicy.DENY, 1_000)}, actor=None, now=NOW)
     return lambda: placed_order({variant: 1}, shipping=shipping)
 
 
@@ -63,7 +63,7 @@ def start(order, method="", now=NOW):
     payment = payments.start(
         order_id=order.pk,
         viewer=None,
-        receipt=orders.receipt(order),
+        receipt=orders.receipt(order=order),
         provider=PaymentProvider(gateway_of(order)),
         method=method,
         return_url="https://shop.example/done",
@@ -94,8 +94,8 @@ def tell(gateway, event):
 
 
 def look_into_events(now=NOW):
-    handlers = {kind: lambda *_: None for kind in HANDLERS} | {payments.EVENT: payments.look_into}
-    outbox.relay(handlers, clock=lambda: now)
+    handlers = {kind: lambda *_: None for kind in HANDLERS} | {payments.EVENT: payments.process_event}
+    outbox.relay(handlers=handlers, clock=lambda: now)
 
 
 def give(payment, amount=None, request_id="1", now=NOW):
@@ -221,7 +221,7 @@ def test_a_gateway_that_hangs_holds_no_lock_and_the_buyer_has_an_answer_in_ten_s
             time.sleep(0.01)
         asked = time.monotonic()
         with transaction.atomic():
-            assert locks.order(Order.objects.filter(pk=order.pk)) == order
+            assert locks.order(candidates=Order.objects.filter(pk=order.pk)) == order
         assert time.monotonic() - asked < 1
         assert not waiting.done()
         assert waiting.result() < 10
@@ -344,7 +344,7 @@ def test_money_for_a_payment_that_was_given_up_is_found(order, gateway, found_by
     """Stripe and Flutterwave take it all the same; at PayPal it is for us to take, and we do not."""
     payment = start(order)
     later = NOW + timedelta(minutes=20)
-    orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order), now=later)
+    orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order=order), now=later)
     assert Payment.objects.get().state == PaymentState.CANCELLED
     gateway.pay(payment)
     if found_by == "the webhook":

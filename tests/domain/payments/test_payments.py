@@ -32,7 +32,7 @@ def order(placed_order):
 
 
 def pay(order, method="ok", **given):
-    given = {"viewer": None, "receipt": orders.receipt(order), "provider": PaymentProvider.TEST, **given}
+    given = {"viewer": None, "receipt": orders.receipt(order=order), "provider": PaymentProvider.TEST, **given}
     return payments.start(order_id=order.pk, method=method, now=NOW, **given)
 
 
@@ -144,7 +144,7 @@ def test_the_test_gateway_can_tell_by_events_alone(order, method):
     assert pay(order, method).state == PaymentState.PENDING
     assert not TestCharge.objects.filter(state=PaymentState.FAILED).exists()
     for _ in range(2):  # What it tells, and then the look into that.
-        outbox.relay(HANDLERS, clock=lambda: NOW.replace(year=2099))
+        outbox.relay(handlers=HANDLERS, clock=lambda: NOW.replace(year=2099))
     assert order.events.filter(kind=OrderEventKind.PAID).count() == 1
     assert GatewayEvent.objects.filter(payment=order.payments.get()).count() == (2 if method.endswith("red") else 1)
 
@@ -227,7 +227,7 @@ def test_without_a_token_the_amount_says_how_the_test_gateway_answers(placed_ord
 def test_nothing_moves_the_order_while_a_gateway_is_asked(order, meanwhile):
     def cancel():
         with pytest.raises(orders.OrderStateConflict):
-            orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order), now=NOW)
+            orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order=order), now=NOW)
 
     meanwhile(cancel)
     pay(order)
@@ -257,7 +257,7 @@ def test_money_taken_counts_though_a_twin_request_asked_for_action_and_the_order
     def ask_and_cancel():
         pay(order, "action")
         with suppress(orders.OrderStateConflict):
-            orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order), now=NOW)
+            orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order=order), now=NOW)
 
     meanwhile(ask_and_cancel)
     pay(order, "ok")
@@ -275,7 +275,7 @@ def test_money_of_a_gateway_that_was_no_longer_waited_for_still_counts(
 ):
     def cancel_when_it_takes_too_long():
         late = NOW + timedelta(minutes=15, seconds=1)
-        orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order), now=late)
+        orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order=order), now=late)
         assert (state(), Payment.objects.get().state) == (OrderState.CANCELLED, PaymentState.PENDING)
         Stock.objects.update(on_hand=on_hand)
 
@@ -290,7 +290,7 @@ def test_money_of_a_gateway_that_was_no_longer_waited_for_still_counts(
 def test_late_answer_without_money_leaves_the_cancelled_order_as_it_is(order, meanwhile, method):
     def cancel_when_it_takes_too_long():
         late = NOW + timedelta(minutes=15, seconds=1)
-        orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order), now=late)
+        orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order=order), now=late)
 
     meanwhile(cancel_when_it_takes_too_long)
     assert pay(order, method).state == PaymentState.CANCELLED

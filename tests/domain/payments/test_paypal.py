@@ -25,7 +25,7 @@ def paypal(settings):
 
 def charge(amount, currency="EUR", **given):
     wanted = Charge(key=Payment().pk, amount=Decimal(amount), currency=currency, number="A1", **given)
-    return wanted, gateways.by_provider(PaymentProvider.PAYPAL).charge(wanted)
+    return wanted, gateways.gateway_for(provider=PaymentProvider.PAYPAL).charge(wanted)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_an_amount_that_paypal_cannot_take_is_refused_before_it_is_asked(paypal)
 
 def test_what_paypal_declines_is_over_and_the_buyer_begins_anew(paypal, placed_order):
     order = placed_order({VariantFactory(price=Decimal("20.02")): 1}, shipping=ShippingMethodFactory(price=0))
-    given = {"order_id": order.pk, "viewer": None, "receipt": orders.receipt(order), "now": NOW}
+    given = {"order_id": order.pk, "viewer": None, "receipt": orders.receipt(order=order), "now": NOW}
     payment = payments.start(**given, provider=PaymentProvider.PAYPAL)
     paypal.agree(payment)
     with pytest.raises(payments.PaymentDeclined) as declined:
@@ -75,7 +75,7 @@ def test_a_capture_that_waits_for_paypal_is_asked_about(paypal):
     unit = order["purchase_units"][0]
     unit["payments"]["captures"].append({"id": "C1", "status": "PENDING", "amount": unit["amount"]})
     order["status"] = "COMPLETED"
-    gateway = gateways.by_provider(PaymentProvider.PAYPAL)
+    gateway = gateways.gateway_for(provider=PaymentProvider.PAYPAL)
     wanted = Charge(key=wanted.key, amount=wanted.amount, currency="EUR", reference=made.reference)
     for status, state in (
         ("PENDING", PaymentState.PENDING),

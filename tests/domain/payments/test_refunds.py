@@ -34,7 +34,7 @@ def pay(order, method="ok", now=NOW):
     return payments.start(
         order_id=order.pk,
         viewer=None,
-        receipt=orders.receipt(order),
+        receipt=orders.receipt(order=order),
         provider=PaymentProvider.TEST,
         method=method,
         now=now,
@@ -123,8 +123,8 @@ def test_the_buyer_is_told_of_each_part(payment, delivered):
     give(payment, 30)
     give(payment, 30)
     (mail,) = delivered()
-    assert mail.subject == f"30.00 EUR of order {payment.order.number} given back"
-    assert "We have given back 30.00 EUR." in mail.body
+    assert mail.subject == f"Refund of 30.00 EUR for your order {payment.order.number}"
+    assert "We have refunded 30.00 EUR." in mail.body
 
 
 def test_the_same_request_gives_once(payment):
@@ -188,7 +188,7 @@ def test_what_a_gateway_refuses_is_noted_and_can_be_given_otherwise(payment, mon
     event = Order.objects.get().events.last()
     assert (event.kind, event.message) == (
         OrderEventKind.REFUND_DUE,
-        "40.00 EUR could not be given back: The account is closed.",
+        "The refund of 40.00 EUR failed: The account is closed.",
     )
     assert Payment.objects.get().refunded == 0
     assert give(payment, request_id="2").amount == 100
@@ -212,7 +212,7 @@ def test_late_money_for_an_order_whose_goods_are_gone_goes_back_by_itself(placed
     assert order.state == OrderState.EXPIRED
     kinds = list(order.events.values_list("kind", flat=True))
     assert kinds[-2:] == [OrderEventKind.REFUND_DUE, OrderEventKind.REFUNDED]
-    assert [mail.subject for mail in delivered()] == [f"500.00 EUR of order {order.number} given back"]
+    assert [mail.subject for mail in delivered()] == [f"Refund of 500.00 EUR for your order {order.number}"]
     assert stock_of(variant) == (10, 1)
     books_agree()
 

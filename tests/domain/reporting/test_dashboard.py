@@ -55,7 +55,7 @@ def test_orders_are_summed_by_the_day_they_were_placed(bought):
 
 def test_what_nobody_paid_and_what_was_given_up_is_no_sale(placed_order):
     waiting, given_up = (placed_order({VariantFactory(): 1}) for _ in range(2))
-    orders.cancel(order_id=given_up.pk, viewer=None, receipt=orders.receipt(given_up), now=NOW)
+    orders.cancel(order_id=given_up.pk, viewer=None, receipt=orders.receipt(order=given_up), now=NOW)
     assert brought() == []
     assert waiting.state == models.OrderState.AWAITING_PAYMENT
 
@@ -90,11 +90,11 @@ def test_whoever_waited_longest_is_shipped_first(bought):
 def test_money_that_is_due_is_looked_at_until_it_went_back(bought):
     order = bought()
     assert not dashboard.orders_owed_a_refund().exists()
-    orders.tell(order, models.OrderEventKind.REFUND_DUE, now=NOW)
+    orders.add_event(order=order, kind=models.OrderEventKind.REFUND_DUE, now=NOW)
     assert list(dashboard.orders_owed_a_refund()) == [order]
     give_back(order)
     assert not dashboard.orders_owed_a_refund().exists()
-    orders.tell(order, models.OrderEventKind.REFUND_DUE, now=NOW)
+    orders.add_event(order=order, kind=models.OrderEventKind.REFUND_DUE, now=NOW)
     assert list(dashboard.orders_owed_a_refund()) == [order]
 
 

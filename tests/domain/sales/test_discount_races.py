@@ -49,7 +49,7 @@ def placing(cart):
 
 
 def cancelling(order):
-    return partial(orders.cancel, order_id=order.pk, viewer=None, receipt=orders.receipt(order), now=NOW)
+    return partial(orders.cancel, order_id=order.pk, viewer=None, receipt=orders.receipt(order=order), now=NOW)
 
 
 def test_50_buyers_of_a_code_with_5_uses_make_5_discounted_orders(ready_cart):
@@ -132,7 +132,7 @@ def test_what_changed_while_a_buyer_waited_for_the_code_is_what_it_costs(ready_c
 
     with ThreadPoolExecutor(1) as thread:
         with transaction.atomic():
-            locks.discounts(Discount.objects.all())
+            locks.discounts(candidates=Discount.objects.all())
             bought = thread.submit(buy)
             assert not wait([bought], timeout=0.5).done
             ProductVariant.objects.update(price=99)

@@ -234,7 +234,7 @@ def told(cart, email, city):
         shipping_address=replace(ADDRESS, city=city),
         shipping_method_id=ShippingMethodFactory().pk,
         now=NOW,
-    )
+    ).cart
 
 
 def test_what_the_guest_told_comes_along(user):
@@ -293,7 +293,7 @@ def test_guest_s_cart_is_over_and_opens_to_its_new_owner_alone(user):
     for visitor in (None, UserFactory()):
         with pytest.raises(NotFound):
             carts.clear(key=CartKey(code=guest.code, user=visitor), now=LATER)
-    assert not carts.candidates(CartKey(remembered=guest.code)).exists()
+    assert not carts.candidates(key=CartKey(remembered=guest.code)).exists()
 
 
 def test_cart_that_was_merged_before_is_not_merged_again(user):

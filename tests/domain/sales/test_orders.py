@@ -37,14 +37,14 @@ def place(cart, total=None, **given):
 
 
 def cancel(order, now=NOW, **given):
-    return orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order), now=now, **given)
+    return orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order=order), now=now, **given)
 
 
 def pay(order, method="ok", now=NOW):
     return payments.start(
         order_id=order.pk,
         viewer=None,
-        receipt=orders.receipt(order),
+        receipt=orders.receipt(order=order),
         provider=PaymentProvider.TEST,
         method=method,
         now=now,
@@ -219,7 +219,7 @@ def test_refused_order_can_be_placed_once_the_stock_is_back(ready_cart):
 
 def test_all_refusals_are_told_at_once():
     sold_out = VariantFactory()
-    cart = carts.add_lines(key=carts.CartKey(), lines=[carts.NewLine(sold_out.pk, 1)], now=NOW)
+    cart = carts.add_lines(key=carts.CartKey(), lines=[carts.NewLine(sold_out.pk, 1)], now=NOW).cart
     Stock.objects.update(on_hand=0)
     with pytest.raises(ExceptionGroup) as refused:
         place(cart)
@@ -313,21 +313,24 @@ def test_staff_change_orders_only_with_the_permission(placed_order):
 def test_receipt_is_for_those_who_may_act_on_the_order(placed_order):
     owner = UserFactory()
     order = placed_order({VariantFactory(): 1}, owner)
-    assert orders.may_hold_receipt(owner, order)
-    assert orders.may_hold_receipt(None, order)
-    assert orders.may_hold_receipt(clerk_with("view_order", "change_order"), order)
-    assert not orders.may_hold_receipt(clerk_with("view_order"), order)
+    assert orders.may_hold_receipt(viewer=owner, order=order)
+    assert orders.may_hold_receipt(viewer=None, order=order)
+    assert orders.may_hold_receipt(viewer=clerk_with("view_order", "change_order"), order=order)
+    assert not orders.may_hold_receipt(viewer=clerk_with("view_order"), order=order)
 
 
 def test_staff_who_may_only_look_hold_the_receipt_of_what_they_bought_themselves(placed_order):
     clerk = clerk_with("view_order")
     own, other = placed_order({VariantFactory(): 1}, clerk), placed_order({VariantFactory(): 1}, UserFactory())
-    assert (orders.may_hold_receipt(clerk, own), orders.may_hold_receipt(clerk, other)) == (True, False)
+    assert (orders.may_hold_receipt(viewer=clerk, order=own), orders.may_hold_receipt(viewer=clerk, order=other)) == (
+        True,
+        False,
+    )
 
 
 def test_receipt_shows_its_order_to_whoever_holds_it(placed_order):
     order, _other = placed_order({VariantFactory(): 1}), placed_order({VariantFactory(): 1})
-    assert seen_by(None, orders.receipt(order)) == seen_by(UserFactory(), orders.receipt(order)) == {order}
+    assert seen_by(None, orders.receipt(order=order)) == seen_by(UserFactory(), orders.receipt(order=order)) == {order}
 
 
 TAMPERED = {
@@ -345,7 +348,7 @@ TAMPERED = {
 @pytest.mark.parametrize("tampered", TAMPERED.values(), ids=TAMPERED)
 def test_tampered_receipt_shows_nothing(placed_order, tampered):
     order = placed_order({VariantFactory(): 1})
-    receipt = tampered(order, orders.receipt(order))
+    receipt = tampered(order, orders.receipt(order=order))
     assert seen_by(None, receipt) == set()
     with pytest.raises(NotFound):
         orders.cancel(order_id=order.pk, viewer=None, receipt=receipt, now=NOW)
@@ -354,7 +357,7 @@ def test_tampered_receipt_shows_nothing(placed_order, tampered):
 def test_receipt_opens_no_other_order(placed_order):
     order, other = placed_order({VariantFactory(): 1}), placed_order({VariantFactory(): 1})
     with pytest.raises(NotFound):
-        orders.cancel(order_id=other.pk, viewer=None, receipt=orders.receipt(order), now=NOW)
+        orders.cancel(order_id=other.pk, viewer=None, receipt=orders.receipt(order=order), now=NOW)
 
 
 # ── cancelling ───────────────────────────────────────────────────────────────────────────────────────
@@ -486,7 +489,7 @@ def test_order_moves_only_along_the_table(placed_order, state, to):
     order.refresh_from_db()
 
     def move():
-        orders.move(order, to, kind=OrderEventKind.SHIPPED, message="", actor=None, now=NOW)
+        orders.change_state(order=order, to=to, kind=OrderEventKind.SHIPPED, message="", actor=None, now=NOW)
 
     if (state, to) in ALLOWED:
         move()
@@ -500,5 +503,5 @@ def test_order_moves_only_along_the_table(placed_order, state, to):
 @pytest.mark.parametrize(("to", "left"), [(OrderState.CANCELLED, 0), (OrderState.EXPIRED, 0), (OrderState.PAID, 1)])
 def test_stock_is_given_back_by_orders_that_end_unpaid(placed_order, to, left):
     order = placed_order({VariantFactory(): 1})
-    orders.move(order, to, kind=OrderEventKind.PAID, message="", actor=None, now=NOW)
+    orders.change_state(order=order, to=to, kind=OrderEventKind.PAID, message="", actor=None, now=NOW)
     assert list(reserved().values()) == [left]

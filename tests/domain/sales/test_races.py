@@ -71,7 +71,7 @@ def paying(order, method="ok"):
         payments.start,
         order_id=order.pk,
         viewer=None,
-        receipt=orders.receipt(order),
+        receipt=orders.receipt(order=order),
         provider=PaymentProvider.TEST,
         method=method,
         now=NOW,
@@ -79,7 +79,7 @@ def paying(order, method="ok"):
 
 
 def cancelling(order):
-    return partial(orders.cancel, order_id=order.pk, viewer=None, receipt=orders.receipt(order), now=NOW)
+    return partial(orders.cancel, order_id=order.pk, viewer=None, receipt=orders.receipt(order=order), now=NOW)
 
 
 def kinds(outcomes):

@@ -20,7 +20,10 @@ def parcel(address=ADDRESS, grams=0, worth="0", exchange=EUR):
 
 
 def offered(**given):
-    return [(offer.method.name, offer.price) for offer in shipping.offers(parcel(**given), shipping.methods())]
+    return [
+        (offer.method.name, offer.price)
+        for offer in shipping.offers(parcel=parcel(**given), methods=shipping.methods())
+    ]
 
 
 def test_methods_of_every_zone_that_has_the_country_are_offered_in_the_shops_order():
@@ -66,7 +69,7 @@ def test_prices_and_thresholds_are_converted():
 def test_units_weigh_together_and_what_is_not_known_weighs_nothing(ready_cart):
     stone, feather = VariantFactory(weight_grams=400), VariantFactory(weight_grams=None)
     cart = ready_cart({stone: 3, feather: 5})
-    assert shipping.grams(cart.lines.select_related("variant")) == 1200
+    assert shipping.grams(lines=cart.lines.select_related("variant")) == 1200
 
 
 def test_parcel_is_free_by_what_is_left_to_pay_for_the_goods(ready_cart):

@@ -23,7 +23,7 @@ CALIFORNIA = replace(ADDRESS, country_code="US", region="CA")
 
 
 def percent(address, tax_class=None):
-    return tax.rate(tax.rates(), address, tax_class.pk if tax_class else None).percent
+    return tax.rate(rates=tax.rates(), address=address, tax_class_id=tax_class.pk if tax_class else None).percent
 
 
 def test_country_without_a_rate_takes_nothing():

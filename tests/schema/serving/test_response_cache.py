@@ -203,7 +203,7 @@ def test_no_more_is_remembered_than_the_setting_says(settings):
 
 def change_price(variant, amount):
     models.ProductVariant.objects.filter(pk=variant.pk).update(price=Decimal(amount))
-    products.refresh(variant.product)
+    products.refresh_derived(product=variant.product)
 
 
 def test_a_write_to_the_catalogue_shows(api, mug):
@@ -397,15 +397,15 @@ if configured.REDIS_URL:
     def test_while_another_process_makes_the_answer_it_is_waited_for(api, mug, executed):
         price(api)
         (key,) = response_cache._memory._held
-        entry = shared_cache.get(key)
+        entry = shared_cache.get(key=key)
         another_process()
-        shared_cache.forget(key)
-        assert shared_cache.claim(f"making:{key}", seconds=5)
+        shared_cache.delete(key=key)
+        assert shared_cache.claim(key=f"making:{key}", seconds=5)
         with ThreadPoolExecutor(1) as threads:
             waiting = threads.submit(in_thread, lambda: price(api))
             time.sleep(0.2)
             assert not waiting.done()
-            shared_cache.keep(key, entry, seconds=60)
+            shared_cache.store(key=key, value=entry, seconds=60)
             assert waiting.result(20) == "19.90"
         assert executed == ["Price"]
 
@@ -414,8 +414,8 @@ if configured.REDIS_URL:
         price(api)
         (key,) = response_cache._memory._held
         another_process()
-        shared_cache.forget(key)
-        shared_cache.claim(f"making:{key}", seconds=5)
+        shared_cache.delete(key=key)
+        shared_cache.claim(key=f"making:{key}", seconds=5)
         assert price(api) == "19.90"
         assert executed == ["Price", "Price"]
 

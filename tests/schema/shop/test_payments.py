@@ -183,7 +183,7 @@ def test_staff_give_money_back_and_the_buyer_sees_it(api, paid_order):
     api.client.logout()
     fields = "refunded { amount } payments { refunds { reason } }"
     follow = f"query ($receipt: String) {{ order(receipt: $receipt) {{ {fields} }} }}"
-    seen = api(follow, receipt=orders.receipt(order))["order"]
+    seen = api(follow, receipt=orders.receipt(order=order))["order"]
     assert seen == {"refunded": {"amount": "5.00"}, "payments": [{"refunds": [{"reason": "Torn"}]}]}
 
 

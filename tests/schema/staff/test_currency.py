@@ -120,8 +120,8 @@ def test_a_filter_by_price_is_in_that_currency_too(api, shirt, bounds, found):
 )
 def test_a_bound_finds_exactly_what_is_shown_within_it(amount, rate, currency, bound):
     exchange = Exchange(currency, rate)
-    assert (amount >= exchange.least_that_shows(bound)) == (exchange(amount) >= bound)
-    assert (amount <= exchange.most_that_shows(bound)) == (exchange(amount) <= bound)
+    assert (amount >= exchange.lower_bound(bound)) == (exchange(amount) >= bound)
+    assert (amount <= exchange.upper_bound(bound)) == (exchange(amount) <= bound)
 
 
 def test_prices_in_the_shops_own_currency_cost_no_statement_more_and_in_another_the_same_for_all(api, statements):

@@ -33,7 +33,7 @@ def test_staff_ship_an_order_and_its_buyer_follows_it(api, clerk, paid_order):
     assert payload == {"order": {"state": "DELIVERED"}, "userErrors": []}
     api.client.logout()
     follow = "query ($receipt: String) { order(receipt: $receipt) { state shipments { trackingNumber } } }"
-    seen = api(follow, receipt=orders.receipt(order))["order"]
+    seen = api(follow, receipt=orders.receipt(order=order))["order"]
     assert seen == {"state": "DELIVERED", "shipments": [{"trackingNumber": "00340"}]}
 
 
