@@ -58,7 +58,7 @@ def grow(start, stop):
                 stock__on_hand=9,
             )
             VariantPriceFactory(variant=variant, currency_id="USD", price=25, compare_at_price=35)
-            products.refresh_derived(each)
+            products.refresh_derived(product=each)
 
 
 @pytest.fixture
