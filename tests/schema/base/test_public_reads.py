@@ -156,7 +156,7 @@ def test_the_list_of_public_tables_has_what_public_fields_read_and_no_more(shop)
 
 
 def info(exchange):
-    context = SimpleNamespace(exchange=exchange, is_abroad=exchange.currency != "EUR")
+    context = SimpleNamespace(exchange=exchange, shows_foreign_currency=exchange.currency != "EUR")
     return SimpleNamespace(context=context)
 
 
