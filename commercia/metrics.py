@@ -35,15 +35,15 @@ ANSWERS = Counter(
 )
 # Clients choose the names of operations: past so many, they are one.
 _MOST_NAMES = 200
-_names: set[str] = set()
+names: set[str] = set()
 
 
 def observe(*, operation: str, status: int, seconds: float, cache: str | None = None) -> None:
     if cache:
         ANSWERS.labels(cache).inc()
-    if operation not in _names and len(_names) >= _MOST_NAMES:
+    if operation not in names and len(names) >= _MOST_NAMES:
         operation = "other"
-    _names.add(operation)
+    names.add(operation)
     REQUESTS.labels(operation, str(status)).observe(seconds)
 
 

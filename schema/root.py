@@ -123,3 +123,5 @@ schema = strawberry.Schema(
     ],
     config=StrawberryConfig(scalar_map={Decimal: DECIMAL, TemporaryUploadedFile: UPLOAD}),
 )
+# The same as graphql-core has it: what parses, validates and executes.
+graphql_schema = schema._schema

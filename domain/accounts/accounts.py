@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth.hashers import check_password, make_password
+from django.contrib.auth.hashers import check_password, get_hasher, make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core import signing
 from django.core.exceptions import ValidationError
@@ -32,7 +32,7 @@ MAX_PASSWORD = 128
 MAX_NAME = 200
 MAX_ADDRESSES = 50
 
-_RESET, _PROOF = "commercia.password-reset", "commercia.email-proof"
+RESET_SALT, PROOF_SALT = "commercia.password-reset", "commercia.email-proof"
 
 
 class InvalidCredentials(DomainError):
@@ -125,13 +125,13 @@ def _matching(accounts: Sequence[User], password: str) -> User | None:
     """The first account with that password. Two passwords are verified, however many accounts there are."""
     matching = [user for user in accounts if user.check_password(password)]
     for _ in range(2 - len(accounts)):
-        check_password(password, _nobodys_password())
+        check_password(password, _nobodys_password(get_hasher().algorithm))
     return next(iter(matching), None)
 
 
 @cache
-def _nobodys_password() -> str:
-    return make_password("nobody's")
+def _nobodys_password(algorithm: str) -> str:
+    return make_password("nobody's", hasher=algorithm)
 
 
 def _enter(user: User, *, cart: carts.CartKey, client: Client, now: datetime) -> LoggedIn:
@@ -165,7 +165,7 @@ def _with_cart(entry: Entry, cart: carts.CartKey, *, now: datetime) -> LoggedIn:
 
 def verify_email(*, token: str) -> User:
     """Makes the claimed e-mail the account's. Again changes nothing. Raises TokenExpired, InvalidInput."""
-    claim = _signed(token, _PROOF, timedelta(days=settings.EMAIL_PROOF_DAYS))
+    claim = _signed(token, PROOF_SALT, timedelta(days=settings.EMAIL_PROOF_DAYS))
     return _verified(user_id=UUID(claim["user"]), email=claim["email"])
 
 
@@ -207,7 +207,7 @@ def reset_password(*, token: str, password: str, cart: carts.CartKey, client: Cl
 
     Raises TokenExpired, InvalidInput.
     """
-    claim = _signed(token, _RESET, timedelta(minutes=settings.PASSWORD_RESET_MINUTES))
+    claim = _signed(token, RESET_SALT, timedelta(minutes=settings.PASSWORD_RESET_MINUTES))
     user = User.objects.filter(pk=claim["user"], token_version=claim["version"], is_active=True).first()
     if user is None:
         raise _link_expired()
@@ -268,12 +268,12 @@ def _owe_proof(user: User, *, now: datetime) -> None:
 
 def proof_link(*, user: User) -> str:
     """Where the mail leads that lets a user prove the e-mail they claim: a path of the storefront."""
-    return f"/verify-email?token={signing.dumps({'user': str(user.pk), 'email': user.claimed_email}, salt=_PROOF)}"
+    return f"/verify-email?token={signing.dumps({'user': str(user.pk), 'email': user.claimed_email}, salt=PROOF_SALT)}"
 
 
 def reset_link(*, user: User) -> str:
     """Where the mail leads that lets a user set a new password: a path of the storefront."""
-    token = signing.dumps({"user": str(user.pk), "version": user.token_version}, salt=_RESET)
+    token = signing.dumps({"user": str(user.pk), "version": user.token_version}, salt=RESET_SALT)
     return f"/reset-password?token={token}"
 
 

@@ -107,7 +107,7 @@ class _Spent(Counter[str]):
         return self[key]
 
 
-_spent = _Spent()
+spent = _Spent()
 
 
 def spend(*, units: int, by: str, now: datetime) -> None:
@@ -123,7 +123,7 @@ def spend(*, units: int, by: str, now: datetime) -> None:
     key = _key("cost", ("", by), limit, now)
     counted = shared_cache.count(key=key, number=units, seconds=limit.seconds)
     if counted is None:
-        counted = _spent.take(key, units, int(now.timestamp()) // limit.seconds)
+        counted = spent.take(key, units, int(now.timestamp()) // limit.seconds)
     if counted > limit.address:
         raise _limited(limit, now)
 

@@ -24,7 +24,8 @@ Found = TypeVar("Found")
 
 PRIMARY = DEFAULT_DB_ALIAS
 _LEFT_ALONE = 5.0
-_away_until: dict[str, float] = {}
+# Until when a replica that did not answer is left alone, by its name.
+away_until: dict[str, float] = {}
 _turns = itertools.count()
 _chosen: ContextVar[str] = ContextVar("database", default=PRIMARY)
 
@@ -94,12 +95,12 @@ def _reading_from(name: str) -> Iterator[None]:
 
 
 def _is_away(name: str) -> bool:
-    return time.monotonic() < _away_until.get(name, 0.0)
+    return time.monotonic() < away_until.get(name, 0.0)
 
 
 def _after_failure(name: str, replica: BaseDatabaseWrapper) -> None:
     """A statement that it gave up, as replicas do with long ones, or does not know yet says nothing of the next."""
     if not replica.is_usable():
-        _away_until[name] = time.monotonic() + _LEFT_ALONE
+        away_until[name] = time.monotonic() + _LEFT_ALONE
         logger.warning("%s does not answer: for %s seconds this process reads elsewhere.", name, int(_LEFT_ALONE))
         replica.close()

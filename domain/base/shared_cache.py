@@ -49,6 +49,12 @@ def count(*, key: str, number: int, seconds: int) -> int | None:
     return _asked(counted, None)
 
 
+def ask_again() -> None:
+    """Has Redis be asked by the next that needs it, whatever it answered last."""
+    global _away_until  # noqa: PLW0603
+    _away_until = 0.0
+
+
 def _asked(ask: Callable[[], Found], otherwise: Found) -> Found:
     global _away_until  # noqa: PLW0603 (one Redis, one word on whether it answers)
     if not settings.REDIS_URL or time.monotonic() < _away_until:

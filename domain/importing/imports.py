@@ -29,8 +29,8 @@ _PRIORITY = 2
 # Lines that one message is about, and those of a product that begins in them: some seconds of work.
 SLICE = 500
 MAX_ROWS = 1_000
-_MAX_LINE = 1_000_000
-_PART = 64_000
+MAX_LINE = 1_000_000
+PART = 64_000
 _KEPT = timedelta(days=14)
 
 _FORMATS: dict[str, Format] = {ImportKind.PRODUCTS: shopify_csv.FORMAT, ImportKind.STOCK: stock_csv.FORMAT}
@@ -81,7 +81,7 @@ def _begin(kind: str, text: IO[str], file_name: str, *, dry_run: bool, actor: Us
     for line in _lines_of(text):
         part.append(line)
         length += len(line)
-        if length >= _PART:
+        if length >= PART:
             _keep(row, part)
             part, length = [], 0
     _keep(row, part)
@@ -91,9 +91,9 @@ def _begin(kind: str, text: IO[str], file_name: str, *, dry_run: bool, actor: Us
 
 
 def _lines_of(text: IO[str]) -> Iterator[str]:
-    for line in iter(partial(text.readline, _MAX_LINE), ""):
-        if len(line) == _MAX_LINE:
-            raise InvalidInput(f"A line has more than {_MAX_LINE} characters.", field=["file"])
+    for line in iter(partial(text.readline, MAX_LINE), ""):
+        if len(line) == MAX_LINE:
+            raise InvalidInput(f"A line has more than {MAX_LINE} characters.", field=["file"])
         yield line
 
 

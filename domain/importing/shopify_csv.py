@@ -35,7 +35,7 @@ from storefront.models import Product, ProductVariant, StockPolicy, User
 _SKU_LENGTH = 100
 _MANGLED = re.compile(r"\d(\.\d+)?[eE]\+\d+")
 # Of a product: a variant or a picture each.
-_MAX_ROWS = 2_000
+MAX_ROWS = 2_000
 
 
 def import_products(
@@ -58,13 +58,13 @@ def _products(rows: Iterable[Row | Note], *, images: Path | None = None) -> Iter
         if isinstance(handle, Note):
             yield Piece(handle.line, just(handle))
             continue
-        of_one = [row for row in islice(group, _MAX_ROWS + 1) if isinstance(row, Row)]
+        of_one = [row for row in islice(group, MAX_ROWS + 1) if isinstance(row, Row)]
         first = of_one[0].line
         if not handle:
             for row in chain(of_one, group):
                 yield Piece(row.line, just(Note(row.line, "", "There is no handle.", failed=True)))
-        elif len(of_one) > _MAX_ROWS:
-            message = f"The product was refused. It has more than {_MAX_ROWS} rows."
+        elif len(of_one) > MAX_ROWS:
+            message = f"The product was refused. It has more than {MAX_ROWS} rows."
             yield Piece(first, just(Note(first, handle, message, failed=True)))
         else:
             yield Piece(first, partial(_take, of_one, images))

@@ -33,7 +33,7 @@ from schema.serving.memory import Memory
 # However nothing seems to have changed, nothing is kept longer: what a new release answers differently shows then.
 _KEPT_SECONDS = 300
 # A fill that takes longer is no longer waited for: whoever waited makes the answer too.
-_PATIENCE = 2.0
+PATIENCE = 2.0
 _CLAIM_SECONDS = 5
 # What looking at the version costs whoever asks for more than others do.
 _LOOK = 10
@@ -63,7 +63,7 @@ class Known(NamedTuple):
 
 
 _sorted_json = json.JSONEncoder(sort_keys=True).encode
-_memory: Memory[Entry] = Memory(
+memory: Memory[Entry] = Memory(
     most=lambda: settings.CATALOG_CACHE_MEGABYTES * 1_000_000, size=lambda entry: len(entry.content)
 )
 
@@ -171,16 +171,16 @@ State = Literal["hit", "stale", "miss"]
 
 def _given_once(key: str, known: Known, make: Callable[[], Entry | Answer]) -> tuple[Entry | Answer, State]:
     """What is kept by that key, or what `make` makes: once, for all that ask at the same time."""
-    entry, state = _judged(_memory.get(key), known)
+    entry, state = _judged(memory.get(key), known)
     if entry and state == "hit":
         return entry, state
     with _fills.claimed(key) as is_ours:
         if not is_ours:
             if entry is None:
                 _fills.wait(key)
-                entry, state = _judged(_memory.get(key), known)
+                entry, state = _judged(memory.get(key), known)
             return (entry, state) if entry else (make(), "miss")
-        entry, state = _judged(_memory.get(key), known)
+        entry, state = _judged(memory.get(key), known)
         if state != "hit":
             entry, state = _of_all_processes(key, known, entry)
         if entry:
@@ -188,7 +188,7 @@ def _given_once(key: str, known: Known, make: Callable[[], Entry | Answer]) -> t
         try:
             made = make()
             if isinstance(made, Entry):
-                _memory.keep(key, made)
+                memory.keep(key, made)
                 shared_cache.keep(key=key, value=tuple(made), seconds=_KEPT_SECONDS)
         finally:
             shared_cache.forget(key=f"making:{key}")
@@ -197,11 +197,11 @@ def _given_once(key: str, known: Known, make: Callable[[], Entry | Answer]) -> t
 
 def _of_all_processes(key: str, known: Known, stale: Entry | None) -> tuple[Entry | None, State]:
     """What another process has made, or makes now; None if this one shall."""
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + PATIENCE
     while True:
         entry, state = _judged(_shared(key), known)
         if entry and (state == "hit" or stale is None):
-            _memory.keep(key, entry)
+            memory.keep(key, entry)
         if state == "hit" or shared_cache.claim(key=f"making:{key}", seconds=_CLAIM_SECONDS):
             return (entry if state == "hit" else None), state
         if stale or entry:
@@ -245,7 +245,7 @@ class _Versions:
         if _age(known) < settings.CATALOG_STALE_SECONDS:
             if not self._asking.acquire(blocking=False):
                 return known
-        elif not self._asking.acquire(timeout=_PATIENCE):
+        elif not self._asking.acquire(timeout=PATIENCE):
             return None
         try:
             known = self._known
@@ -304,12 +304,12 @@ class _Fills:
             running = self._running.get(key)
         if running:
             with outside.waiting():
-                running.wait(_PATIENCE)
+                running.wait(PATIENCE)
 
 
 def forget() -> None:
     """Begins anew, as a process does that has just started."""
-    _memory.clear()
+    memory.clear()
     _versions.clear()
     _shop.cache_clear()
 

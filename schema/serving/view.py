@@ -26,7 +26,7 @@ from schema.serving.persisted_queries import PersistedQueryError
 RESPONSE_TYPE = "application/graphql-response+json"
 JSON_TYPE = "application/json"
 _HELD_SECONDS = 0.1
-_held_back = BoundedSemaphore(4)
+held_back = BoundedSemaphore(4)
 _PREFLIGHT_HEADERS = ("apollo-require-preflight", "x-apollo-operation-name")
 
 
@@ -72,12 +72,12 @@ def graphql(request: HttpRequest) -> HttpResponse:
 def _hold_back() -> None:
     """Has one who came too often wait for being told so: else, who comes again as fast as they are refused takes the
     processor from buyers. A few at once, so that many of them do not take the threads instead."""
-    if _held_back.acquire(blocking=False):
+    if held_back.acquire(blocking=False):
         try:
             with outside.waiting():
                 time.sleep(_HELD_SECONDS)
         finally:
-            _held_back.release()
+            held_back.release()
 
 
 def _wants_page(request: HttpRequest) -> bool:

@@ -106,7 +106,7 @@ def databases(django_db_setup):
 @pytest.fixture
 def two(databases, settings, monkeypatch):
     """As if DATABASE_REPLICA_URLS named them: `copy1`, `copy2`."""
-    monkeypatch.setattr(replicas, "_away_until", {})
+    monkeypatch.setattr(replicas, "away_until", {})
     settings.DATABASE_ROUTERS = ["domain.base.replicas.Router"]
     settings.DATABASE_REPLICAS = ["copy1", "copy2"]
     # Django keeps a test from databases that it has not named, and so from those that were not there when it began.
@@ -288,7 +288,7 @@ if connection.vendor == "postgresql":
         assert [each.getMessage() for each in caplog.records if each.name == "domain.base.replicas"] == [
             "copy1 does not answer: for 5 seconds this process reads elsewhere."
         ]
-        replicas._away_until.clear()
+        replicas.away_until.clear()
         assert title(api) == "New"
         assert connected.count("copy1") == 2
 
@@ -307,7 +307,7 @@ if connection.vendor == "postgresql":
         assert title(api) == "New"
         replica.start()
         assert title(api) == "New"
-        replicas._away_until.clear()  # As time does.
+        replicas.away_until.clear()  # As time does.
         assert title(api) == "Old"
 
     def test_while_one_is_away_the_others_answer(api, two, mug):
@@ -325,7 +325,7 @@ if connection.vendor == "postgresql":
         execute, answer = execution.execute, compiled_reads.answer
 
         def dying(*given):
-            if not replicas._away_until and replicas.current() == "copy1":
+            if not replicas.away_until and replicas.current() == "copy1":
                 replica.stop()
             return execute(*given)
 
@@ -333,7 +333,7 @@ if connection.vendor == "postgresql":
         monkeypatch.setattr(compiled_reads, "answer", answer if how == "compiled" else lambda *given: None)
         assert title(api) == "New"
         assert title(api) == "New"
-        assert set(replicas._away_until) == {"copy1"}
+        assert set(replicas.away_until) == {"copy1"}
 
     @pytest.mark.parametrize("how", ["compiled", "executed"])
     def test_one_that_gives_up_a_statement_is_asked_the_next(api, replica, monkeypatch, how):
@@ -364,9 +364,9 @@ if connection.vendor == "postgresql":
     def test_whoever_has_turned_to_the_primary_stays_there(replica):
         def found():
             yield replicas.current()
-            replicas._away_until["copy1"] = time.monotonic() + 60
+            replicas.away_until["copy1"] = time.monotonic() + 60
             yield replicas.current()
-            replicas._away_until.clear()
+            replicas.away_until.clear()
             yield replicas.current()
 
         assert replicas.read(ask=lambda: list(found())) == ["copy1", "default", "default"]
@@ -376,10 +376,10 @@ if connection.vendor == "postgresql":
     @pytest.mark.usefixtures("kept")
     def test_an_answer_has_the_version_of_the_database_that_it_was_read_from(api, replica, mug):
         """One that lags never fills in an old answer for a new version, so whoever follows gets the new one."""
-        version = replicas.read(ask=lambda: response_cache._asked(replicas.current(), None)).version
+        version = replicas.read(ask=lambda: catalog_version.current(now=timezone.now(), database=replicas.current()))
         assert title(api) == "Old"
-        (entry,) = map(response_cache._memory.get, response_cache._memory._held)
-        assert entry.version == version < response_cache._asked("default", None).version
+        (entry,) = response_cache.memory.values()
+        assert entry.version == version < catalog_version.current(now=timezone.now())
         write(api, mug)
         assert title(api) == "New"
         api.client.cookies.clear()
@@ -417,15 +417,15 @@ if connection.vendor == "postgresql":
         ask = catalog_version.current
 
         def asked(**given):
-            replicas._away_until["copy1"] = time.monotonic() + 60
+            replicas.away_until["copy1"] = time.monotonic() + 60
             return ask(**given)
 
         with monkeypatch.context() as patched:
             patched.setattr(catalog_version, "current", asked)
             assert title(api) == "New"
-        replicas._away_until.clear()
+        replicas.away_until.clear()
         assert api("query Other { products { nodes { title } } }")["products"]["nodes"] == [{"title": "Old"}]
-        for entry in [response_cache._memory.get(key) for key in list(response_cache._memory._held)]:
+        for entry in response_cache.memory.values():
             assert entry.version < ask(now=timezone.now())
 
 
