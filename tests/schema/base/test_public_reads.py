@@ -15,7 +15,7 @@ from domain.catalog.version_triggers import DERIVED_FROM, PUBLIC_TABLES, WITHOUT
 from schema.base import ids
 from schema.base.context import Context
 from schema.base.public import PUBLIC
-from schema.root import schema
+from schema.root import graphql_schema
 from schema.serving import compiled_reads, execution
 from storefront import models
 from tests import public_reads
@@ -29,7 +29,7 @@ from tests.factories import (
 )
 
 pytestmark = pytest.mark.django_db
-SCHEMA = schema._schema
+SCHEMA = graphql_schema
 
 
 def grow(start, stop):
@@ -58,7 +58,7 @@ def grow(start, stop):
                 stock__on_hand=9,
             )
             VariantPriceFactory(variant=variant, currency_id="USD", price=25, compare_at_price=35)
-            products.refresh_derived(each)
+            products.refresh_derived(product=each)
 
 
 @pytest.fixture
