@@ -1,4 +1,4 @@
-"""The schema: one Query and one Mutation class a context, merged."""
+"""The schema: merges the Query and Mutation classes of all modules."""
 
 from decimal import Decimal
 from typing import Annotated, Any
@@ -84,11 +84,11 @@ Mutation = merge_types(
 )
 def in_context(
     value: DirectiveValue[Any],
-    currency: Annotated[  # noqa: ARG001 (its place in the schema)
+    currency: Annotated[  # noqa: ARG001 (it declares the argument)
         str | None, strawberry.argument(description="One of `shop.currencies`; default: `shop.currency`.")
     ] = None,
 ) -> Any:
-    """Read from the operation by `schema.serving.execution`, before any field is."""
+    """`schema.serving.execution` reads it from the operation before execution."""
     return value
 
 

@@ -1,4 +1,4 @@
-"""Relay connections, walked by keyset: page 1,000 costs what the first one does.
+"""Relay connections with keyset pagination: page 1,000 costs as much as the first page.
 
 https://relay.dev/graphql/connections.htm
 """
@@ -17,7 +17,7 @@ from schema.base.errors import bad_user_input
 
 Node = TypeVar("Node")
 
-# Signed, so that a cursor's values need no more checking than our own.
+# Signed, so that the values of a cursor can be trusted.
 _signer = signing.Signer(salt="commercia.cursor")
 
 MAX_PAGE = 100
@@ -56,7 +56,7 @@ class Edge(Generic[Node]):
 
 
 class Keyset:
-    """An order of rows that ends in their key: column names, each with "-" in front where it descends."""
+    """An order of rows that ends with their key: names of columns, with "-" in front for descending."""
 
     def __init__(self, *columns: str) -> None:
         self._columns = [(column.lstrip("-"), column.startswith("-")) for column in columns]
@@ -69,12 +69,12 @@ class Keyset:
         return urlsafe_b64encode(_signer.sign(json.dumps([self._name, *values], default=str)).encode()).decode()
 
     def beyond(self, rows: QuerySet[Any], cursor: str, *, backwards: bool) -> QuerySet[Any]:
-        """The rows after the cursor's, or before it."""
+        """The rows after the cursor, or before it if `backwards`."""
         condition = Q()
         for (column, descends), value in reversed(list(zip(self._columns, self._values(rows, cursor), strict=True))):
             side = "lt" if descends != backwards else "gt"
             further = Q(**{f"{column}__{side}": value})
-            # "a <= x and (a < x or …)" rather than "a < x or (a = x and …)": an index on `a` can serve it.
+            # "a <= x and (a < x or …)" instead of "a < x or (a = x and …)", so that an index on `a` can be used.
             condition = Q(**{f"{column}__{side}e": value}) & (further | condition) if condition else further
         return rows.filter(condition)
 
@@ -100,7 +100,7 @@ class Keyset:
 
 
 class Page:
-    """One page of `rows`, fetched when something of it is first asked for."""
+    """One page of `rows`, fetched when it is first used."""
 
     def __init__(
         self,
@@ -115,7 +115,8 @@ class Page:
         most: int | None = None,
         count: int | None = None,
     ) -> None:
-        """Counts rows as far as `most`, MAX_COUNTED unless said, if their `count` is not known: it reads every row."""
+        """`count` is the number of all rows, if it is known. Otherwise they are counted up to `most` (default:
+        MAX_COUNTED), because counting reads every row."""
         for name, size in (("first", first), ("last", last)):
             if size is not None and not 0 <= size <= MAX_PAGE:
                 raise bad_user_input(f"`{name}` must be between 0 and {MAX_PAGE}.")
@@ -131,7 +132,7 @@ class Page:
 
     @cached_property
     def _fetched(self) -> list[Any]:
-        """The page and, in the direction of walking, one row more if there is one."""
+        """The rows of the page, and one more in the direction of paging, if there is one."""
         rows = self.all_rows
         if self._after is not None:
             rows = self._keyset.beyond(rows, self._after, backwards=False)
@@ -150,7 +151,7 @@ class Page:
 
     @cached_property
     def count(self) -> int:
-        """How many rows the whole list has, and no more than one above `most`."""
+        """The number of rows in the whole list, at most one above `most`."""
         if self._known_count is not None:
             return self._known_count
         return self.all_rows.order_by()[: self.most + 1].count()

@@ -1,4 +1,4 @@
-"""What the mutations of the shop's staff share. Each is for whoever has Django's permission for its model."""
+"""Saving and deleting, shared by the mutations of staff. Each requires Django's permission for its model."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
@@ -65,13 +65,14 @@ def save(
     links: Mapping[str, str] | None = None,
     parts: tuple[str, ...] = (),
 ) -> SavePayload[Any]:
-    """Makes a row, or changes the one that the input's `id` names; parts of the input that were left out stay.
+    """Creates a row, or changes the one with the `id` of the input. Omitted fields stay unchanged.
 
-    `links` are the lists of ids that many-to-many columns shall hold, `parts` the lists of what shall hang on it.
+    `links` maps input fields with lists of ids to many-to-many fields. `parts` names input fields with lists of rows
+    that belong to the saved row.
     """
     info.context.allow(f"{'add' if given.id is None else 'change'}_{model._meta.model_name}")
     with Refusals(info) as errors:
-        key, values = decoded(given, model)
+        key, values = decode_input(given, model)
         linked = {
             name: (relation, _keys(values.pop(name), model, relation, name))
             for name, relation in (links or {}).items()
@@ -107,8 +108,8 @@ def delete(info: Info, model: type[Versioned], given: DeleteInput) -> DeletePayl
     return DeletePayload(user_errors=errors)
 
 
-def decoded(given: Any, model: type[Model]) -> tuple[Any, dict[str, Any]]:
-    """The key that an input names, and what is to be set: parts that were left out are not in it."""
+def decode_input(given: Any, model: type[Model]) -> tuple[Any, dict[str, Any]]:
+    """The primary key in an input (None for a new row), and the values to set, without omitted fields."""
     values = {name: value for name, value in vars(given).items() if value is not strawberry.UNSET}
     key = _key(values.pop("id"), model, "id")
     del values["version"]
@@ -116,7 +117,7 @@ def decoded(given: Any, model: type[Model]) -> tuple[Any, dict[str, Any]]:
 
 
 def _key(id: str | None, model: type[Model], *field: str) -> int | str | None:
-    """What a global id says the key is; the type's name is the model's."""
+    """The primary key in a global id of the model."""
     decode: Callable[..., int | str] = ids.text if model._meta.pk.get_internal_type() == "CharField" else ids.number
     return None if id is None else decode(id, model.__name__, field=field)
 

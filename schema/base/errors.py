@@ -1,4 +1,7 @@
-"""Refusals as clients see them: expected ones as `userErrors`, the rest as GraphQL errors with a code."""
+"""Errors as clients see them: expected ones as `userErrors`, the others as GraphQL errors with a code.
+
+Each type of `userErrors` is defined next to the type that it is about, and registers itself with `user_error`.
+"""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,7 +23,7 @@ from storefront import models
 
 
 class BadRequest(Exception):
-    """A request that no GraphQL executor can be asked to run. `status` is the HTTP status."""
+    """A request that cannot be executed as GraphQL. `status` is the HTTP status."""
 
     def __init__(self, message: str, status: int = 400, code: str = "BAD_REQUEST") -> None:
         super().__init__(message)
@@ -30,13 +33,13 @@ class BadRequest(Exception):
 
 
 def bad_user_input(message: str) -> GraphQLError:
-    """An argument that no user could have given: a front end's mistake, not a shopper's."""
+    """An invalid argument that is a mistake of the front end, not of the user."""
     return GraphQLError(message, extensions={"code": "BAD_USER_INPUT"})
 
 
 @contextmanager
-def telling_bad_input() -> Iterator[None]:
-    """Tells of an argument as a query does, which has no `userErrors`."""
+def invalid_input_as_graphql_error() -> Iterator[None]:
+    """For queries, which have no `userErrors`: turns invalid input into a GraphQL error."""
     try:
         yield
     except (InvalidInputError, NotFound) as error:
@@ -44,8 +47,8 @@ def telling_bad_input() -> Iterator[None]:
 
 
 @contextmanager
-def telling_limits() -> Iterator[None]:
-    """Tells of too many attempts as a query does, which has no `userErrors`."""
+def rate_limit_as_graphql_error() -> Iterator[None]:
+    """For queries, which have no `userErrors`: turns RateLimited into a GraphQL error."""
     try:
         yield
     except RateLimitedError as error:
@@ -233,7 +236,12 @@ def user_errors(errors: Iterable[DomainError]) -> list[UserError]:
 
 
 class Refusals:
-    """`with Refusals(info) as errors:` turns the domain's errors into a payload's; call the domain in it, once."""
+    """Collects domain errors for a payload. Call the domain once inside the block:
+
+    with Refusals(info) as errors:
+        return CartPayload(row=carts.clear(...))
+    return CartPayload(user_errors=errors)
+    """
 
     def __init__(self, info: Info) -> None:
         self._context = info.context

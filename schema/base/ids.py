@@ -1,4 +1,4 @@
-"""Global ids: opaque to clients, the type's name and the row's key inside, both checked when decoded."""
+"""Global ids: opaque to clients. They contain the name of the type and the key of the row; decoding checks both."""
 
 import re
 from base64 import b64decode, b64encode
@@ -13,7 +13,7 @@ from graphql import GraphQLAbstractType, GraphQLResolveInfo, GraphQLSchema
 
 from domain.base.errors import NotFound
 
-_OF_STAFF = "Staff"
+_STAFF_PREFIX = "Staff"
 
 
 def encode(type_name: str, key: object) -> strawberry.ID:
@@ -25,7 +25,7 @@ def encode_row(type_name: str, row: Model | None) -> strawberry.ID | None:
 
 
 def _unknown(type_name: str, field: Sequence[str]) -> NotFound:
-    """In the same words as of an id that could be one, but is nobody's."""
+    """The same message as for a well-formed id of no row."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type_name).lower()
     return NotFound(f"There is no such {words}.", field=field)
 
@@ -49,7 +49,7 @@ def number(value: str, type_name: str, *, field: Sequence[str] = ()) -> int:
 
 
 def text(value: str, type_name: str, *, field: Sequence[str] = ()) -> str:
-    """The key of an id of that type, as it is. Raises NotFound for anything else."""
+    """The key of an id of that type, as text. Raises NotFound for anything else."""
     return _key(value, type_name, field)
 
 
@@ -66,7 +66,7 @@ def uuid(value: str, type_name: str, *, field: Sequence[str] = ()) -> UUID:
 class Node:
     @strawberry_django.field(only=["pk"], description="Opaque id. It never changes while the object exists.")
     def id(self: Any, info: strawberry.Info) -> strawberry.ID:
-        return encode(info._raw_info.parent_type.name.removeprefix(_OF_STAFF), self.pk)
+        return encode(info._raw_info.parent_type.name.removeprefix(_STAFF_PREFIX), self.pk)
 
 
 @strawberry.interface(
@@ -85,6 +85,6 @@ class Versioned(Node):
 
 
 def type_of(model: type[Model], schema: GraphQLSchema) -> str:
-    """The name of the type by which staff see such rows: `StaffProduct` shows more than `Product` does."""
-    name = f"{_OF_STAFF}{model.__name__}"
+    """The type that shows such rows to staff: `StaffProduct` has more fields than `Product`."""
+    name = f"{_STAFF_PREFIX}{model.__name__}"
     return name if name in schema.type_map else model.__name__

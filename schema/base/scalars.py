@@ -1,4 +1,4 @@
-"""Scalars and values that every part of the schema shares."""
+"""Scalars and value types that the whole schema shares."""
 
 import re
 from datetime import MAXYEAR, MINYEAR, datetime
@@ -24,12 +24,12 @@ def _parse_decimal(value: Any) -> Decimal:
 
 
 def plain(number: Decimal) -> Decimal:
-    """A rate without the zeros that its column ends in."""
+    """The number without trailing zeros."""
     return Decimal(f"{number.normalize():f}")
 
 
 def moment(value: datetime) -> datetime:
-    """A point in time that is one everywhere. Raises InvalidInput for one without an offset, or at the ends of time."""
+    """The given time. Raises InvalidInput if it has no UTC offset, or if its year is the first or last possible one."""
     if value.tzinfo is None or not MINYEAR < value.year < MAXYEAR:
         raise InvalidInput('Expected a time with an offset from UTC, such as "2030-06-01T00:00:00Z".')
     return value

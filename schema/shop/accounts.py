@@ -1,4 +1,4 @@
-"""The viewer's account: what a customer sees and changes of their own."""
+"""The viewer's account, as customers see and change it."""
 
 from datetime import datetime
 from typing import Any
@@ -176,7 +176,7 @@ class AccountMutation:
     )
     def verify_email(self, info: Info, input: VerifyEmailInput) -> AccountPayload:
         with Refusals(info) as errors:
-            viewer = info.context.viewer  # An access token that is not good is refused before anything is done.
+            viewer = info.context.viewer  # Raises for an invalid access token, before anything is changed.
             user = accounts.verify_email(token=input.token)
             info.context.viewer = user if viewer == user else viewer
         return AccountPayload(user_errors=errors)
@@ -196,7 +196,7 @@ class AccountMutation:
             accounts.save_address(
                 user=info.context.user,
                 address_id=ids.uuid(input.id, "SavedAddress", field=["id"]) if input.id is not None else None,
-                address=input.address.decoded(),
+                address=input.address.to_address(),
                 now=info.context.now,
             )
         return AccountPayload(user_errors=errors)
@@ -218,5 +218,5 @@ class AccountMutation:
             accounts.delete_account(
                 user=info.context.user, password=input.password, client=info.context.client, now=info.context.now
             )
-            info.context.leave()
+            info.context.log_out()
         return AccountPayload(user_errors=errors)

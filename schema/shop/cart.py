@@ -1,4 +1,4 @@
-"""The cart and what a buyer does with it."""
+"""The cart: its types, and the mutations that change it, including the checkout."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -16,7 +16,7 @@ from domain.sales.priced_cart import PricedCart, find_priced_cart
 from schema.base import ids
 from schema.base.context import Info
 from schema.base.enums import expose
-from schema.base.errors import Refusals, UserError, telling_limits, user_error, user_errors
+from schema.base.errors import Refusals, UserError, rate_limit_as_graphql_error, user_error, user_errors
 from schema.base.loading import load
 from schema.base.scalars import Money
 from schema.shop.catalog import ProductVariant
@@ -104,7 +104,7 @@ class Cart(ids.Node):
         description="Secret. Whoever knows the code of a guest's cart can use the cart."
     )
     state: models.CartState = strawberry_django.field(description="Whether the cart can still be changed.")
-    # Without a hint: below a field with one, strawberry-django leaves the rest to be loaded row by row.
+    # Without a hint: below a field with a hint, strawberry-django would load the rest row by row.
     lines: list[CartLine] = strawberry_django.field(
         description="The lines, in the order in which they were added.",
     )
@@ -215,7 +215,7 @@ class NotForSale(UserError):
     "the new `Cart.total` accepts the new price, and so does `updateCartLine`, even with the same quantity."
 )
 class PriceChanged(UserError):
-    # Never null; but with another type than its siblings' it could not be asked for beside theirs.
+    # Never null. But with another type than the `lineId` of other errors, clients could not select them together.
     line_id: strawberry.ID | None = strawberry.field(description="`CartLine.id`, for `updateCartLine`.")
     before: Money = strawberry.field(description="Price of one unit when it was added.")
     now: Money = strawberry.field(description="Current price of one unit.")
@@ -311,7 +311,7 @@ class CartQuery:
             found = found.filter(state=models.CartState.ACTIVE)
         priced = find_priced_cart(candidates=found, now=info.context.now)
         if priced is None and code is not None:
-            with telling_limits():
+            with rate_limit_as_graphql_error():
                 info.context.count_unknown_cart()
         return show(priced, info)
 
@@ -389,8 +389,8 @@ class CartMutation:
             priced = checkouts.update(
                 key=info.context.cart_key(input.cart_code),
                 email=input.email,
-                shipping_address=shipping.decoded() if shipping else None,
-                billing_address=billing.decoded() if billing else None,
+                shipping_address=shipping.to_address() if shipping else None,
+                billing_address=billing.to_address() if billing else None,
                 shipping_method_id=(
                     ids.number(option, "ShippingOption", field=["shipping_option_id"]) if option is not None else None
                 ),

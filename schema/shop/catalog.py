@@ -1,12 +1,12 @@
-"""The public catalogue: the same answer for everyone, so that it can be cached for everyone."""
+"""The public catalogue. Its answers are the same for everyone, so they can be cached for everyone."""
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import strawberry
 import strawberry_django
-from django.db.models import Model, Prefetch
+from django.db.models import Prefetch
 
 from domain.catalog import browse, facets, images, renditions, stock
 from domain.catalog import search as searches
@@ -20,7 +20,7 @@ from schema.base.errors import UserError, user_error
 from schema.base.loading import Together, Without, load, load_nodes
 from schema.base.public import PUBLIC
 from schema.base.scalars import Money
-from schema.shop.product_filters import Id, ProductFilter, Slug, decoded, one
+from schema.shop.product_filters import Id, ProductFilter, Slug, by_id_or_slug, decode_filter
 from storefront import models
 
 expose(
@@ -64,10 +64,9 @@ _SORTS = {
     browse.Sort.PRICE_DESC: Keyset("-min_price", "id"),
     browse.Sort.TITLE: Keyset("title", "id"),
 }
-Row = TypeVar("Row", bound=Model)
 
-# `only` names all of its row that a resolver reads, beside the relations of the other hints:
-# see schema.serving.compiled_reads.
+# `only` lists every column that a resolver reads, besides the relations in its other hints: see
+# schema.serving.compiled_reads.
 _OPTION_NAMES = ["option1_name", "option2_name", "option3_name"]
 _OPTIONS = ["option1", "option2", "option3"]
 _VARIANTS = Prefetch("variants", models.ProductVariant.objects.select_related("stock"))
@@ -78,10 +77,12 @@ def _prices(info: Info) -> Prefetch[Any]:
 
 
 def _priced_variants(info: Info) -> Prefetch[Any]:
-    """The variants with their list prices, for a product that is not priced by its own columns."""
+    """The variants with the prices that are set in the currency; none if the currency is the shop's own."""
     variants = models.ProductVariant.objects.filter(is_withdrawn=False).prefetch_related(_prices(info))
     return Prefetch(
-        "variants", variants if info.context.is_abroad else variants.filter(pk__in=()), to_attr="priced_variants"
+        "variants",
+        variants if info.context.shows_foreign_currency else variants.filter(pk__in=()),
+        to_attr="priced_variants",
     )
 
 
@@ -270,7 +271,7 @@ class Product(ids.Node):
     )
     def price_range(self: Any, info: Info) -> PriceRange:
         prices = [info.context.exchange(amount) for amount in (self.min_price, self.max_price)]
-        if info.context.is_abroad and self.priced_variants:
+        if info.context.shows_foreign_currency and self.priced_variants:
             prices = [
                 currency.price_of(variant=variant, exchange=info.context.exchange) for variant in self.priced_variants
             ]
@@ -282,7 +283,7 @@ class Product(ids.Node):
         description="The lowest `compareAtPrice` of the variants; null if there is none.",
     )
     def compare_at_price(self: Any, info: Info) -> Money | None:
-        variants = self.priced_variants if info.context.is_abroad else _on_sale(self)
+        variants = self.priced_variants if info.context.shows_foreign_currency else _on_sale(self)
         earlier = (
             currency.compare_at_price_of(variant=variant, exchange=info.context.exchange) for variant in variants
         )
@@ -314,7 +315,7 @@ class Facet:
 @strawberry.type(description="A page of products.")
 class ProductConnection(Connection[Product]):
     filter: strawberry.Private[browse.ProductFilter]
-    question: strawberry.Private[searches.SearchQuery | None]
+    search_query: strawberry.Private[searches.SearchQuery | None]
 
     @strawberry.field(
         graphql_type=list[Facet],
@@ -322,7 +323,7 @@ class ProductConnection(Connection[Product]):
         "matches more than 1,000.",
     )
     def facets(self, info: Info) -> list[FacetCounts]:
-        return facets.count(filter=self.filter, query=self.question, now=info.context.now)
+        return facets.count(filter=self.filter, query=self.search_query, now=info.context.now)
 
 
 # ── errors ───────────────────────────────────────────────────────────────────────────────────────────
@@ -370,7 +371,7 @@ class CatalogQuery:
     )
     def product(self, info: Info, id: Id = None, slug: Slug = None) -> models.Product | None:
         published = models.Product.objects.published(now=info.context.now)
-        return load(one(published, "Product", id, slug), info).first()
+        return load(by_id_or_slug(published, "Product", id, slug), info).first()
 
     @strawberry.field(metadata=PUBLIC, description="Published products; by default the first 24.")
     def products(
@@ -392,28 +393,28 @@ class CatalogQuery:
         ] = None,
         sort: Annotated[browse.Sort, strawberry.argument(description="The order of the list.")] = browse.Sort.RELEVANCE,
     ) -> ProductConnection:
-        question = searches.parse_query(text=search, now=info.context.now) if search and search.strip() else None
-        if sort is browse.Sort.RELEVANCE and not (question and question.is_ranked):
+        query = searches.parse_query(text=search, now=info.context.now) if search and search.strip() else None
+        if sort is browse.Sort.RELEVANCE and not (query and query.is_ranked):
             sort = browse.Sort.NEWEST
-        wanted = decoded(filter or ProductFilter(), info)
+        wanted = decode_filter(filter or ProductFilter(), info)
         page = Page(
-            browse.browse(filter=wanted, query=question, now=info.context.now),
+            browse.browse(filter=wanted, query=query, now=info.context.now),
             _SORTS[sort],
             load=lambda rows: load_nodes(rows, info),
             first=first,
             after=after,
             last=last,
             before=before,
-            most=searches.MAX_RANKED if question else None,
-            count=question.count if question and wanted == browse.ProductFilter() else None,
+            most=searches.MAX_RANKED if query else None,
+            count=query.count if query and wanted == browse.ProductFilter() else None,
         )
-        return ProductConnection(page=page, filter=wanted, question=question)
+        return ProductConnection(page=page, filter=wanted, search_query=query)
 
     @strawberry.field(
         graphql_type=Category | None, metadata=PUBLIC, description="A category by id or slug; null if there is none."
     )
     def category(self, info: Info, id: Id = None, slug: Slug = None) -> models.Category | None:
-        return load(one(models.Category.objects.all(), "Category", id, slug), info).first()
+        return load(by_id_or_slug(models.Category.objects.all(), "Category", id, slug), info).first()
 
     @strawberry.field(
         graphql_type=list[Category], metadata=PUBLIC, description="The root categories. `children` leads to the others."

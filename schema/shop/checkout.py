@@ -1,4 +1,4 @@
-"""What a cart needs to become an order: its types and inputs. The mutations are in `schema.shop.cart`."""
+"""What a cart needs to become an order: types and inputs of the checkout. The mutations are in `schema.shop.cart`."""
 
 from typing import Any
 
@@ -182,7 +182,7 @@ class AddressInput:
         "stored in the E.164 format.",
     )
 
-    def decoded(self) -> models.Address:
+    def to_address(self) -> models.Address:
         return models.Address(**{name: value or "" for name, value in vars(self).items()})
 
 

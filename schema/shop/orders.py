@@ -1,4 +1,4 @@
-"""Orders: placing one, following it, cancelling it."""
+"""Orders: placing, following and cancelling them."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -17,7 +17,7 @@ from schema.base import ids
 from schema.base.connections import After, Before, Connection, First, Keyset, Last, Page
 from schema.base.context import Info
 from schema.base.enums import expose
-from schema.base.errors import Refusals, UserError, telling_bad_input, user_error
+from schema.base.errors import Refusals, UserError, invalid_input_as_graphql_error, user_error
 from schema.base.loading import complete, load, load_nodes
 from schema.base.scalars import Money, moment, plain
 from schema.shop.catalog import Image, ProductVariant
@@ -35,7 +35,7 @@ expose(
     EXPIRED="Not paid in time. Its stock was released.",
     REFUNDED="The whole amount was refunded.",
 )
-expose(models.OrderEventKind, "The kind of an event in the history of an order.")
+expose(models.OrderEventKind, "What happened to an order.", REFUND_DUE="Money arrived that has to be refunded.")
 NEWEST = Keyset("-placed_at", "id")
 
 _of_this = models.Payment.objects.filter(order=OuterRef("pk")).order_by().values("order")
@@ -223,7 +223,7 @@ class OrderFilter:
     customer_id: strawberry.ID | None = strawberry.field(default=None, description="`Customer.id`.")
 
 
-def _decoded(filter: OrderFilter) -> orders.OrderFilter:
+def _decode_filter(filter: OrderFilter) -> orders.OrderFilter:
     placed = filter.placed or DateTimeRange()
     return orders.OrderFilter(
         states=tuple(filter.state or ()),
@@ -316,8 +316,8 @@ class OrderQuery:
         ] = None,
     ) -> OrderConnection:
         info.context.allow("view_order")
-        with telling_bad_input():
-            rows = orders.staff_orders(filter=_decoded(filter or OrderFilter()))
+        with invalid_input_as_graphql_error():
+            rows = orders.staff_orders(filter=_decode_filter(filter or OrderFilter()))
         page = Page(
             rows,
             NEWEST,

@@ -12,7 +12,10 @@ from storefront import models
 
 expose(models.PaymentProvider, "A payment provider.")
 expose(
-    models.PaymentState, "The state of a payment or refund. PENDING and REQUIRES_ACTION are open, the others are final."
+    models.PaymentState,
+    "The state of a payment or refund. PENDING and REQUIRES_ACTION are open, the others are final.",
+    PENDING="The provider was asked and has not answered yet.",
+    REQUIRES_ACTION="The buyer has to confirm the payment.",
 )
 
 

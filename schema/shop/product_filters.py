@@ -1,4 +1,4 @@
-"""How goods are chosen: one by its id or its slug, many by a filter."""
+"""Arguments that select products and categories: by id or slug, or with a filter."""
 
 from decimal import Decimal
 from typing import Annotated, TypeVar
@@ -14,13 +14,13 @@ from schema.base.context import Info
 from schema.base.errors import bad_user_input
 from storefront import models
 
-Row = TypeVar("Row", bound=Model)
+AnyModel = TypeVar("AnyModel", bound=Model)
 
 Id = Annotated[strawberry.ID | None, strawberry.argument(description="The object's `id`.")]
 Slug = Annotated[str | None, strawberry.argument(description="The object's `slug`.")]
 
 
-def one(rows: QuerySet[Row], type_name: str, id: str | None, slug: str | None) -> QuerySet[Row]:
+def by_id_or_slug(rows: QuerySet[AnyModel], type_name: str, id: str | None, slug: str | None) -> QuerySet[AnyModel]:
     if id is None and slug is None:
         raise bad_user_input("Either `id` or `slug` is required.")
     if slug is not None:
@@ -71,7 +71,7 @@ class ProductFilter:
     )
 
 
-def decoded(filter: ProductFilter, info: Info) -> browse.ProductFilter:
+def decode_filter(filter: ProductFilter, info: Info) -> browse.ProductFilter:
     options = [option for option in filter.options or () if option.values]
     if len({option.name for option in options}) > drafts.MAX_OPTIONS:
         raise bad_user_input(f"`options` can have at most {drafts.MAX_OPTIONS} names.")
@@ -88,18 +88,18 @@ def decoded(filter: ProductFilter, info: Info) -> browse.ProductFilter:
         price_lte=None if price.lte is None else exchange.upper_bound(price.lte),
         available=filter.available,
         options=tuple(browse.OptionFilter(option.name, tuple(option.values)) for option in options),
-        ids=None if filter.ids is None else tuple(_known(filter.ids)),
+        ids=None if filter.ids is None else tuple(_product_keys(filter.ids)),
     )
 
 
 def _categories(filter: ProductFilter) -> QuerySet[models.Category] | None:
     if filter.category_id is None and filter.category_slug is None:
         return None
-    return one(models.Category.objects.all(), "Category", filter.category_id, filter.category_slug)
+    return by_id_or_slug(models.Category.objects.all(), "Category", filter.category_id, filter.category_slug)
 
 
-def _known(product_ids: list[strawberry.ID]) -> list[int]:
-    """The keys of those that are ids of products; the others match nothing."""
+def _product_keys(product_ids: list[strawberry.ID]) -> list[int]:
+    """The primary keys of valid product ids. Other ids match nothing."""
     keys = []
     for product_id in product_ids:
         try:

@@ -1,4 +1,4 @@
-"""Logging in, by whatever way, and staying so: the session's tokens and what became of the guest's cart."""
+"""Registering, logging in and out: the tokens of a session, and how the guest's cart was merged."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -159,10 +159,10 @@ class AuthPayload:
 
     @classmethod
     def of(cls, entry: LoggedIn, deliver: TokenDelivery, info: Info, cart_code: str | None = None) -> "AuthPayload":
-        """The payload of a login, and what it changes for the rest of the request and in the browser."""
+        """The payload of a login. It also sets the viewer for the rest of the request, and the cookies."""
         context, session = info.context, entry.session
-        context.enter(session)
-        if entry.changes is not None and cart_code is None:  # Else the cookie's cart has not been merged.
+        context.log_in(session)
+        if entry.changes is not None and cart_code is None:  # With a code, the cart of the cookie was not merged.
             context.cookies[CART_COOKIE] = None
         if deliver is TokenDelivery.COOKIE:
             lasts = int((session.expires_at - context.now).total_seconds())
@@ -247,7 +247,7 @@ class SessionMutation:
             sessions.end_all(user=context.user)
         held = filter(None, (given.refresh_token, context.cookie(REFRESH_COOKIE)))
         sessions.end(session_id=context.session_id, refresh_tokens=held)
-        context.leave()
+        context.log_out()
         return LogoutPayload()
 
     @strawberry.mutation(

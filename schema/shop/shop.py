@@ -1,4 +1,4 @@
-"""The shop itself: what a front end has to know before it sells anything."""
+"""The settings of the shop that a front end needs."""
 
 from typing import Annotated
 

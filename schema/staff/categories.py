@@ -1,4 +1,4 @@
-"""The category tree as staff write it; `schema.shop.catalog` shows it."""
+"""The category tree, for staff who edit it. Its type is in `schema.shop.catalog`."""
 
 import strawberry
 
@@ -42,7 +42,7 @@ class CategoryMutation:
     def save_category(self, info: Info, input: SaveCategoryInput) -> crud.SavePayload[Category]:
         info.context.allow("add_category" if input.id is None else "change_category")
         with Refusals(info) as errors:
-            key, values = crud.decoded(input, models.Category)
+            key, values = crud.decode_input(input, models.Category)
             row = categories.save(
                 key=key, version=input.version, values=values, actor=info.context.user, now=info.context.now
             )

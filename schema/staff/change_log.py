@@ -1,4 +1,4 @@
-"""Who changed what, for whoever answers for the shop."""
+"""The change log: who changed what."""
 
 import json
 from datetime import datetime
@@ -11,7 +11,7 @@ from schema.base import ids
 from schema.base.connections import After, Before, Connection, First, Keyset, Last, Page
 from schema.base.context import Info
 from schema.base.enums import expose
-from schema.base.errors import bad_user_input, telling_bad_input
+from schema.base.errors import bad_user_input, invalid_input_as_graphql_error
 from schema.base.loading import load_nodes
 from storefront import models
 
@@ -105,5 +105,5 @@ def _conditions(kind: str | None, target_id: str | None) -> dict[str, str]:
         return conditions
     if kind is None:
         raise bad_user_input("`targetId` requires `kind`.")
-    with telling_bad_input():
+    with invalid_input_as_graphql_error():
         return conditions | {"key": ids.text(target_id, kind)}

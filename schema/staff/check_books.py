@@ -1,4 +1,4 @@
-"""Whether the books balance, for staff."""
+"""The bookkeeping check, for staff."""
 
 import strawberry
 

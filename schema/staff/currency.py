@@ -1,4 +1,4 @@
-"""Further currencies and the prices that are set in them: for staff. `@inContext` shows them to buyers."""
+"""Additional currencies and the prices that are set in them, for staff. Buyers see them with `@inContext`."""
 
 from decimal import Decimal
 from typing import Any

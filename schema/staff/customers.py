@@ -1,4 +1,4 @@
-"""Customers, as staff look them up. What customers see of themselves is in `schema.shop.accounts`."""
+"""Customers, for staff. What customers see of themselves is in `schema.shop.accounts`."""
 
 from datetime import datetime
 from typing import Annotated, Any

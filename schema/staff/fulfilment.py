@@ -1,4 +1,4 @@
-"""Orders on their way, for staff: what left, and that it arrived."""
+"""Shipping and delivery of orders, for staff."""
 
 import strawberry
 

@@ -1,4 +1,4 @@
-"""Pictures, for staff: where to put one, and what it is a picture of."""
+"""Images of products, for staff: uploading, attaching, changing and deleting them."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Files of staff's: products and counts, taken in the background, and how it goes."""
+"""Imports of products and stock counts from files, for staff. They run in the background."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -22,7 +22,14 @@ ImportId = Annotated[strawberry.ID, strawberry.argument(description="`Import.id`
 
 # ── types ────────────────────────────────────────────────────────────────────────────────────────────
 
-expose(models.ImportState, "The state of an import.")
+expose(
+    models.ImportState,
+    "How far an import is.",
+    CHECKING="The file is being checked. Nothing is changed.",
+    CHECKED="The file was checked. The report says what would change.",
+    RUNNING="The file is being imported.",
+    DONE="The file was imported.",
+)
 
 
 @strawberry_django.type(models.ImportRow, description="A note about one line of the file.")

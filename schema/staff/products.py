@@ -1,4 +1,4 @@
-"""Products as staff see and write them: drafts and what is archived, with versions and stock."""
+"""Products for staff: in every state, with versions and stock, and the mutations that change them."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -19,7 +19,7 @@ from schema.base.errors import Refusals, UserError
 from schema.base.loading import load, load_nodes
 from schema.base.scalars import Money
 from schema.shop.catalog import Category, Image
-from schema.shop.product_filters import Id, ProductFilter, Slug, decoded, one
+from schema.shop.product_filters import Id, ProductFilter, Slug, by_id_or_slug, decode_filter
 from schema.staff.tax import TaxClass
 from storefront import models
 
@@ -238,7 +238,7 @@ class UpdateProductsInput:
     )
 
 
-# What null says, where it does not leave a part as it is.
+# What null means, for fields that it does not leave unchanged.
 _TEXTS = ("slug", "title", "description_html", "vendor", "product_type", "sku", "barcode")
 _OF_NULL: dict[str, Any] = {
     **dict.fromkeys(_TEXTS, ""),
@@ -248,7 +248,7 @@ _OF_NULL: dict[str, Any] = {
 
 
 def _parts(given: Any, *names: str) -> dict[str, Any]:
-    """What a draft is made of: a list that is null is empty, so is a text; a switch that is null stays as it is."""
+    """The values of these fields, without omitted ones. Null empties a list or text, and keeps a boolean unchanged."""
     values = {name: value for name, value in vars(given).items() if name in names and value is not strawberry.UNSET}
     return {name: _part(name, value) for name, value in values.items()}
 
@@ -260,7 +260,7 @@ def _part(name: str, value: Any) -> Any:
 
 
 def _keys(given: Any, name: str, type_name: str) -> tuple[int, ...] | None:
-    """The keys of a list of ids; None where it was left out."""
+    """The keys of a list of ids; None if it was omitted."""
     listed = getattr(given, name, strawberry.UNSET)
     if listed is strawberry.UNSET:
         return None
@@ -358,16 +358,16 @@ class ProductQuery:
         ] = None,
     ) -> StaffProductConnection:
         info.context.allow("view_product")
-        question = parse_query(text=search) if search and search.strip() else None
+        query = parse_query(text=search) if search and search.strip() else None
         rows = browse.staff_products(
-            filter=decoded(filter or ProductFilter(), info),
+            filter=decode_filter(filter or ProductFilter(), info),
             states=_IN_USE if states is None else states,
-            query=question,
+            query=query,
             now=info.context.now,
         )
         page = Page(
             rows,
-            _BEST_MATCH if question else _LAST_CHANGED,
+            _BEST_MATCH if query else _LAST_CHANGED,
             load=lambda rows: load_nodes(rows, info),
             first=first,
             after=after,
@@ -382,7 +382,7 @@ class ProductQuery:
     )
     def staff_product(self, info: Info, id: Id = None, slug: Slug = None) -> models.Product | None:
         info.context.allow("view_product")
-        return load(one(models.Product.objects.all(), "Product", id, slug), info).first()
+        return load(by_id_or_slug(models.Product.objects.all(), "Product", id, slug), info).first()
 
 
 @strawberry.type

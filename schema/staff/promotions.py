@@ -1,4 +1,4 @@
-"""Discount codes, for staff. What a buyer does with them is in `schema.shop.cart`."""
+"""Discount codes, for staff. Buyers use them in `schema.shop.cart`."""
 
 from datetime import datetime
 from decimal import Decimal

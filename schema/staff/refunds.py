@@ -1,4 +1,4 @@
-"""Giving money back, for staff."""
+"""Refunds, for staff."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""How the shop does, for whoever answers for it."""
+"""The sales report, for staff."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -10,7 +10,7 @@ from django.conf import settings
 from domain.reporting import reports
 from schema.base.context import Info
 from schema.base.enums import expose
-from schema.base.errors import telling_bad_input
+from schema.base.errors import invalid_input_as_graphql_error
 from schema.base.scalars import Money, moment
 
 expose(
@@ -88,5 +88,5 @@ class ReportQuery:
         by: Annotated[reports.Period, strawberry.argument(description="The length of a period.")] = reports.Period.DAY,
     ) -> SalesReport:
         info.context.allow("view_sales")
-        with telling_bad_input():
+        with invalid_input_as_graphql_error():
             return SalesReport(found=reports.sales(since=moment(from_), until=moment(to), by=by))

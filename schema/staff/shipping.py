@@ -1,4 +1,4 @@
-"""Where the shop sends to, how, and at which price: for staff. A buyer chooses in `schema.shop.checkout`."""
+"""Shipping zones, methods and prices, for staff. Buyers choose an option in `schema.shop.checkout`."""
 
 from decimal import Decimal
 from typing import Any

@@ -1,4 +1,4 @@
-"""Stock for staff: what there is too little of, what moved, and correcting it."""
+"""Stock, for staff: low stock, the movements, and adjustments."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ from schema.base import ids
 from schema.base.connections import After, Before, Connection, First, Keyset, Last, Page
 from schema.base.context import Info
 from schema.base.enums import expose
-from schema.base.errors import Refusals, UserError, telling_bad_input
+from schema.base.errors import Refusals, UserError, invalid_input_as_graphql_error
 from schema.base.loading import load, load_nodes
 from schema.staff.products import StaffProductVariant
 from storefront import models
@@ -129,7 +129,7 @@ class StockQuery:
         info.context.allow("view_stockmovement")
         rows = models.StockMovement.objects.all()
         if variant_id is not None:
-            with telling_bad_input():
+            with invalid_input_as_graphql_error():
                 rows = rows.filter(variant=ids.number(variant_id, "ProductVariant"))
         page = Page(
             rows,

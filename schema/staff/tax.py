@@ -1,4 +1,4 @@
-"""Taxes, for staff. What they come to is in a cart's and an order's amounts."""
+"""Tax classes and rates, for staff. The amounts are part of carts and orders."""
 
 from decimal import Decimal
 from typing import Any

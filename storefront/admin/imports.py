@@ -40,7 +40,7 @@ class ImportForm(forms.Form):
         super().__init__(*arguments)
         allowed = _kinds(request)
         kind = cast("forms.ChoiceField", self.fields["kind"])
-        kind.choices = [(kind.value, display.IMPORT_CONTENTS[kind]) for kind in models.ImportKind if kind in allowed]
+        kind.choices = [choice for choice in models.ImportKind.choices if choice[0] in allowed]
         kind.initial = request.GET.get("kind")
         self.fields["file"].help_text = f"A CSV file in UTF-8, at most {filesizeformat(settings.IMPORT_MAX_BYTES)}."
 
@@ -92,7 +92,7 @@ class ImportAdmin(ReadOnlyAdmin):
 
     @admin.display(description="content", ordering="kind")
     def content(self, row: models.Import) -> str:
-        return display.import_content(row)
+        return row.get_kind_display()
 
     @admin.display(description="status", ordering="state")
     def status(self, row: models.Import) -> str:

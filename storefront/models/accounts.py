@@ -57,10 +57,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     email = models.EmailField(unique=True, null=True, blank=True)
     claimed_email = models.EmailField(
-        blank=True, db_default="", help_text="Given when registering, and not proven yet."
+        blank=True, db_default="", help_text="The address given at registration, not verified yet."
     )
     name = models.CharField(max_length=200, blank=True)
-    is_staff = models.BooleanField("may enter the admin", default=False)
+    is_staff = models.BooleanField("may use the admin", default=False)
     is_active = models.BooleanField("may log in", default=True)
     joined_at = models.DateTimeField(default=timezone.now)
     token_version = models.CharField(
@@ -68,7 +68,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         default=new_token_version,
         db_default="",
         editable=False,
-        help_text="In every token and session of the account: a new one ends them all.",
+        help_text="Part of every token and session of the account. Changing it ends them all.",
     )
 
     USERNAME_FIELD = "email"
@@ -138,11 +138,11 @@ class Session(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
-    token_version = models.CharField(max_length=16, help_text="The user's, when it began.")
+    token_version = models.CharField(max_length=16, help_text="The user's token version when the session began.")
     user_agent = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField()
     last_used_at = models.DateTimeField()
-    expires_at = models.DateTimeField(help_text="However often it is refreshed.")
+    expires_at = models.DateTimeField(help_text="The end of the session, however often it is refreshed.")
 
     def __str__(self) -> str:
         return f"{self.user} on {self.user_agent or 'an unnamed device'}"

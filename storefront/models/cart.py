@@ -14,8 +14,8 @@ from storefront.models.promotions import Discount
 
 class CartState(models.TextChoices):
     ACTIVE = "ACTIVE", "active"
-    MERGED = "MERGED", "merged into another"
-    CONVERTED = "CONVERTED", "became an order"
+    MERGED = "MERGED", "merged into another cart"
+    CONVERTED = "CONVERTED", "converted to an order"
     ABANDONED = "ABANDONED", "abandoned"
 
 

@@ -63,10 +63,17 @@ class Product(Versioned):
     categories = models.ManyToManyField(Category, related_name="products", blank=True)
     tags = models.ManyToManyField(Tag, related_name="products", blank=True)
     tax_class = models.ForeignKey(
-        TaxClass, on_delete=models.PROTECT, null=True, blank=True, related_name="products", help_text="Empty: standard."
+        TaxClass,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="products",
+        help_text="Leave empty for the standard rate.",
     )
     published_at = models.DateTimeField(null=True, blank=True)
-    archived_at = models.DateTimeField(null=True, blank=True, help_text="Withdrawn for good, and out of staff's way.")
+    archived_at = models.DateTimeField(
+        null=True, blank=True, help_text="Hidden from buyers and from the staff's lists."
+    )
     # The range of the variants' prices, so that lists can sort and filter by an index. Kept by domain.catalog.products.
     min_price = amount_field(default=0, editable=False)
     max_price = amount_field(default=0, editable=False)
@@ -112,9 +119,9 @@ class ImageUpload(models.Model):
     """
 
     key = models.CharField(max_length=32, primary_key=True)
-    filename = models.CharField(max_length=255, blank=True, help_text="As whoever put it in calls it: no path.")
+    filename = models.CharField(max_length=255, blank=True, help_text="The original file name. Never used as a path.")
     created_at = models.DateTimeField()
-    discarded_at = models.DateTimeField(null=True, blank=True, help_text="Since then nothing can become of it.")
+    discarded_at = models.DateTimeField(null=True, blank=True, help_text="From then on it cannot be attached.")
 
     def __str__(self) -> str:
         return self.filename or self.key
@@ -125,7 +132,12 @@ class Image(models.Model):
 
     product = models.ForeignKey(Product, on_delete=models.CASCADE, related_name="images")
     upload = models.OneToOneField(
-        ImageUpload, on_delete=models.PROTECT, null=True, blank=True, related_name="image", help_text="Its original."
+        ImageUpload,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="image",
+        help_text="The upload with the original file.",
     )
     # The file for all sizes, until each size is rendered.
     file = models.FileField(upload_to="products/", max_length=300)
@@ -134,7 +146,7 @@ class Image(models.Model):
     width = models.PositiveIntegerField()
     height = models.PositiveIntegerField()
     position = models.PositiveIntegerField(default=0)
-    source = models.CharField(max_length=1000, blank=True, help_text="Where an import took it from.")
+    source = models.CharField(max_length=1000, blank=True, help_text="The address in the imported file.")
 
     class Meta:
         ordering = ["position", "id"]
@@ -163,7 +175,7 @@ class ProductVariant(models.Model):
     image = models.ForeignKey(Image, on_delete=models.SET_NULL, null=True, blank=True, related_name="variants")
     position = models.PositiveIntegerField(default=0)
     is_withdrawn = models.BooleanField(
-        "withdrawn", default=False, db_default=False, help_text="No longer shown, nor sold."
+        "withdrawn", default=False, db_default=False, help_text="Not shown and not sold."
     )
 
     class Meta:

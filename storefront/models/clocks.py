@@ -7,7 +7,7 @@ class ClockRun(models.Model):
     clock = models.CharField(max_length=50, primary_key=True)
     succeeded_at = models.DateTimeField(null=True, blank=True)
     failed_at = models.DateTimeField(null=True, blank=True)
-    error = models.TextField(blank=True, help_text="Of the last failure.")
+    error = models.TextField(blank=True, help_text="The error of the last failure.")
 
     class Meta:
         ordering = ["clock"]

@@ -20,9 +20,9 @@ class Currency(Versioned):
         max_digits=18,
         decimal_places=8,
         validators=[MinValueValidator(Decimal("0.00000001"))],
-        help_text="What one unit of the shop's currency is in this one.",
+        help_text="How much one unit of the shop's currency is worth in this currency.",
     )
-    is_active = models.BooleanField("offered", default=True)
+    is_active = models.BooleanField("active", default=True)
 
     class Meta:
         ordering = ["code"]

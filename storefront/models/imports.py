@@ -7,15 +7,15 @@ from storefront.models.accounts import User
 
 
 class ImportKind(models.TextChoices):
-    PRODUCTS = "PRODUCTS", "products, as Shopify exports them"
-    STOCK = "STOCK", "stock that was counted"
+    PRODUCTS = "PRODUCTS", "products (Shopify CSV)"
+    STOCK = "STOCK", "stock count"
 
 
 class ImportState(models.TextChoices):
-    CHECKING = "CHECKING", "it is being looked at, and nothing is changed"
-    CHECKED = "CHECKED", "it was looked at: the report says what would change"
-    RUNNING = "RUNNING", "it is being taken"
-    DONE = "DONE", "it was taken"
+    CHECKING = "CHECKING", "checking"
+    CHECKED = "CHECKED", "checked"
+    RUNNING = "RUNNING", "importing"
+    DONE = "DONE", "imported"
 
 
 class Import(models.Model):

@@ -59,7 +59,7 @@ class Order(models.Model):
     tax = amount_field(default=0)
     total = amount_field()
     price_trace: models.JSONField[Any, Any] = models.JSONField(
-        default=list, help_text="How the total came about (`domain.sales.pricing.Step`)."
+        default=list, help_text="How the total was calculated (`domain.sales.pricing.Step`)."
     )
     shipping_address = AddressField()
     billing_address = AddressField()
@@ -127,7 +127,7 @@ class OrderEventKind(models.TextChoices):
     DELIVERED = "DELIVERED", "delivered"
     CANCELLED = "CANCELLED", "cancelled"
     EXPIRED = "EXPIRED", "expired"
-    REFUND_DUE = "REFUND_DUE", "money came that has to be given back"
+    REFUND_DUE = "REFUND_DUE", "refund due"
     REFUNDED = "REFUNDED", "refunded"
 
 

@@ -16,8 +16,8 @@ class PaymentProvider(models.TextChoices):
 
 
 class PaymentState(models.TextChoices):
-    PENDING = "PENDING", "asked, no answer yet"
-    REQUIRES_ACTION = "REQUIRES_ACTION", "the buyer has to confirm"
+    PENDING = "PENDING", "pending"
+    REQUIRES_ACTION = "REQUIRES_ACTION", "action required"
     SUCCEEDED = "SUCCEEDED", "succeeded"
     FAILED = "FAILED", "failed"
     CANCELLED = "CANCELLED", "cancelled"
@@ -34,16 +34,16 @@ class Payment(models.Model):
     provider = models.CharField(max_length=20, choices=PaymentProvider)
     state = models.CharField(max_length=20, choices=PaymentState, default=PaymentState.PENDING)
     amount = amount_field()
-    refunded = amount_field(default=0, help_text="Given back, or being given back.")
+    refunded = amount_field(default=0, help_text="Refunded, or being refunded.")
     currency = models.CharField(max_length=3)
-    reference = models.CharField(max_length=200, blank=True, help_text="The gateway's own id.")
+    reference = models.CharField(max_length=200, blank=True, help_text="The gateway's id.")
     client_secret = models.CharField(max_length=500, blank=True)
     redirect_url = models.URLField(max_length=2000, blank=True)
     failure = models.TextField(blank=True)
     created_at = models.DateTimeField()
-    asked_at = models.DateTimeField(help_text="When the gateway was last asked for the money.")
+    asked_at = models.DateTimeField(help_text="When the gateway was last asked to charge.")
     check_at = models.DateTimeField(
-        null=True, blank=True, help_text="When it is asked next how that ended; empty: no more."
+        null=True, blank=True, help_text="When the payment is looked up next. Empty: never."
     )
 
     class Meta:
@@ -72,12 +72,12 @@ class Refund(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
-    request_id = models.CharField(max_length=100, help_text="By which a retry is known.")
+    request_id = models.CharField(max_length=100, help_text="Identifies retries.")
     amount = amount_field()
     state = models.CharField(max_length=20, choices=PaymentState, default=PaymentState.PENDING)
     reason = models.TextField(blank=True)
-    restock = models.BooleanField(help_text="Whether the goods are on the shelf again.")
-    reference = models.CharField(max_length=200, blank=True, help_text="The gateway's own id.")
+    restock = models.BooleanField(help_text="Whether the items are restocked.")
+    reference = models.CharField(max_length=200, blank=True, help_text="The gateway's id.")
     failure = models.TextField(blank=True)
     actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField()

@@ -30,28 +30,36 @@ class Discount(Versioned):
         max_length=40,
         unique=True,
         validators=[RegexValidator(r"^[0-9A-Z_-]+$", "Letters, digits, - and _ only.")],
-        help_text="What buyers type, in any case.",
+        help_text="The code that buyers type, in upper or lower case.",
     )
     kind = models.CharField(max_length=20, choices=DiscountKind)
     value: "models.DecimalField[Decimal, Decimal]" = models.DecimalField(
-        max_digits=14, decimal_places=3, default=Decimal(0), help_text="Percent, or an amount; 0 for free shipping."
+        max_digits=14,
+        decimal_places=3,
+        default=Decimal(0),
+        help_text="A percentage or an amount, depending on the kind. 0 for free shipping.",
     )
     minimum_total = amount_field(
-        null=True, blank=True, help_text="The goods of the cart have to cost as much, before discounts."
+        null=True, blank=True, help_text="The goods in the cart must cost at least this much before discounts."
     )
     starts_at = models.DateTimeField(null=True, blank=True)
-    ends_at = models.DateTimeField(null=True, blank=True, help_text="From then on it is over.")
+    ends_at = models.DateTimeField(null=True, blank=True, help_text="The code is not valid from this time on.")
     products = models.ManyToManyField(
-        Product, blank=True, related_name="discounts", help_text="What it covers; nothing here and below: all goods."
+        Product,
+        blank=True,
+        related_name="discounts",
+        help_text="Leave products and categories empty to discount all goods.",
     )
     categories = models.ManyToManyField(
-        Category, blank=True, related_name="discounts", help_text="What it covers, those below them too."
+        Category, blank=True, related_name="discounts", help_text="Includes their subcategories."
     )
-    max_uses = models.PositiveIntegerField(null=True, blank=True, help_text="Orders in all; empty: any number.")
+    max_uses = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Number of orders in all. Leave empty for no limit."
+    )
     max_uses_per_customer = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Orders of one account or e-mail; empty: any number."
+        null=True, blank=True, help_text="Number of orders per account or e-mail address. Leave empty for no limit."
     )
-    is_active = models.BooleanField("offered", default=True)
+    is_active = models.BooleanField("active", default=True)
 
     class Meta:
         ordering = ["code"]

@@ -16,7 +16,7 @@ class ShippingZone(Versioned):
     countries: models.JSONField[Any, Any] = models.JSONField(
         default=list,
         blank=True,
-        help_text='ISO 3166-1 alpha-2 codes, such as ["DE", "AT"]; empty: wherever the shop sells.',
+        help_text='ISO 3166-1 alpha-2 codes, for example ["DE", "AT"]. Leave empty for all countries of the shop.',
     )
 
     class Meta:
@@ -41,16 +41,23 @@ class ShippingMethod(Versioned):
 
     zone = models.ForeignKey(ShippingZone, on_delete=models.PROTECT, related_name="methods")
     name = models.CharField(max_length=100)
-    price = amount_field(help_text="For a parcel of any weight; weight bands, where there are some, come before it.")
+    price = amount_field(help_text="For parcels of any weight. If there are weight bands, their prices apply instead.")
     free_from = amount_field(
-        null=True, blank=True, help_text="It costs nothing from this total of goods on, after discounts."
+        null=True, blank=True, help_text="Shipping is free if the goods cost at least this much after discounts."
     )
-    estimate = models.CharField(max_length=100, blank=True, help_text='What the buyer reads: "2-3 days".')
+    estimate = models.CharField(
+        max_length=100, blank=True, help_text='Delivery time shown to buyers, for example "2-3 days".'
+    )
     tax_class = models.ForeignKey(
-        TaxClass, on_delete=models.PROTECT, null=True, blank=True, related_name="+", help_text="Empty: standard."
+        TaxClass,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Leave empty for the standard rate.",
     )
     position = models.PositiveIntegerField(default=0)
-    is_active = models.BooleanField("offered", default=True)
+    is_active = models.BooleanField("active", default=True)
 
     class Meta:
         ordering = ["position", "id"]

@@ -9,9 +9,9 @@ from storefront.models.orders import Order
 
 
 class StockPolicy(models.TextChoices):
-    DENY = "DENY", "sell what is there"
-    BACKORDER = "BACKORDER", "sell on when none is left"
-    UNTRACKED = "UNTRACKED", "not counted (a voucher, a service)"
+    DENY = "DENY", "stop selling when out of stock"
+    BACKORDER = "BACKORDER", "keep selling when out of stock"
+    UNTRACKED = "UNTRACKED", "not tracked (a voucher, a service)"
 
 
 class Stock(models.Model):
@@ -44,9 +44,9 @@ class Stock(models.Model):
 class MovementReason(models.TextChoices):
     COUNTED = "COUNTED", "counted"
     RESERVED = "RESERVED", "reserved by an order"
-    RELEASED = "RELEASED", "given back by an order"
-    SHIPPED = "SHIPPED", "left with an order"
-    RETURNED = "RETURNED", "came back from an order"
+    RELEASED = "RELEASED", "released by an order"
+    SHIPPED = "SHIPPED", "shipped"
+    RETURNED = "RETURNED", "returned"
     ADJUSTED = "ADJUSTED", "adjusted by staff"
 
 
@@ -54,7 +54,7 @@ class StockAdjustment(models.Model):
     """A stock adjustment by staff. `request_id` identifies retries."""
 
     request_id = models.CharField(max_length=100, unique=True)
-    asked: "models.JSONField[Any, Any]" = models.JSONField(help_text="What a retry has to ask for as well.")
+    asked: "models.JSONField[Any, Any]" = models.JSONField(help_text="What a retry must ask for too.")
     actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     at = models.DateTimeField()
 
@@ -74,7 +74,7 @@ class StockMovement(models.Model):
         StockAdjustment, on_delete=models.PROTECT, null=True, blank=True, related_name="movements"
     )
     note = models.CharField(
-        max_length=200, blank=True, db_default="", help_text="Why, in the words of whoever adjusted it."
+        max_length=200, blank=True, db_default="", help_text="The reason, in the words of the user."
     )
     actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     at = models.DateTimeField()

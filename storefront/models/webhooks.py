@@ -7,15 +7,15 @@ from django.db import models
 
 
 class WebhookTopic(models.TextChoices):
-    ORDER_PLACED = "order.placed", "an order was placed"
-    ORDER_PAID = "order.paid", "an order was paid"
-    ORDER_SHIPPED = "order.shipped", "an order left"
-    ORDER_DELIVERED = "order.delivered", "an order arrived"
-    ORDER_CANCELLED = "order.cancelled", "an order was cancelled"
-    ORDER_EXPIRED = "order.expired", "an order was not paid in time"
-    ORDER_REFUNDED = "order.refunded", "an order's money was given back"
-    STOCK_LOW = "stock.low", "little is left of a variant"
-    TEST = "test", "a test by staff"
+    ORDER_PLACED = "order.placed", "order placed"
+    ORDER_PAID = "order.paid", "order paid"
+    ORDER_SHIPPED = "order.shipped", "order shipped"
+    ORDER_DELIVERED = "order.delivered", "order delivered"
+    ORDER_CANCELLED = "order.cancelled", "order cancelled"
+    ORDER_EXPIRED = "order.expired", "order expired"
+    ORDER_REFUNDED = "order.refunded", "order refunded"
+    STOCK_LOW = "stock.low", "low stock"
+    TEST = "test", "test event"
 
 
 def new_secret() -> str:
@@ -48,9 +48,9 @@ class WebhookDelivery(models.Model):
     body = models.TextField()
     created_at = models.DateTimeField()
     attempts = models.PositiveIntegerField(default=0)
-    status = models.PositiveIntegerField(null=True, blank=True, help_text="Of the last answer's HTTP.")
+    status = models.PositiveIntegerField(null=True, blank=True, help_text="HTTP status of the last answer.")
     answer = models.CharField(
-        max_length=500, blank=True, help_text="How the last answer begins, or why there was none."
+        max_length=500, blank=True, help_text="The beginning of the last answer, or why there was none."
     )
     delivered_at = models.DateTimeField(null=True, blank=True)
 

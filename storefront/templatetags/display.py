@@ -76,33 +76,22 @@ def icon(event: models.OrderEvent) -> str:
     return _ICONS[event.kind]
 
 
-IMPORT_CONTENTS = {
-    models.ImportKind.PRODUCTS: "Products (Shopify CSV)",
-    models.ImportKind.STOCK: "Stock count",
+_IMPORTS: dict[str, tuple[str, str]] = {
+    models.ImportState.CHECKING: ("waiting", "Checking the file. Nothing is changed."),
+    models.ImportState.CHECKED: ("todo", "Checked. The import would make these changes."),
+    models.ImportState.RUNNING: ("waiting", "Importing."),
+    models.ImportState.DONE: ("good", "Imported."),
 }
-# Of each state: a word, a colour, and a heading.
-_IMPORT_STATES = {
-    models.ImportState.CHECKING: ("checking", "waiting", "Checking the file. Nothing is changed."),
-    models.ImportState.CHECKED: ("checked", "todo", "Checked. The import would make these changes."),
-    models.ImportState.RUNNING: ("importing", "waiting", "Importing."),
-    models.ImportState.DONE: ("imported", "good", "Imported."),
-}
-
-
-@register.filter
-def import_content(row: models.Import) -> str:
-    return IMPORT_CONTENTS[models.ImportKind(row.kind)]
 
 
 @register.filter
 def import_state(row: models.Import) -> str:
-    word, tone, _ = _IMPORT_STATES[models.ImportState(row.state)]
-    return badge(word, tone)
+    return badge(row.get_state_display(), _IMPORTS[row.state][0])
 
 
 @register.filter
 def import_heading(row: models.Import) -> str:
-    return _IMPORT_STATES[models.ImportState(row.state)][2]
+    return _IMPORTS[row.state][1]
 
 
 _ACTIONS: dict[str, str] = {

@@ -146,7 +146,7 @@ def test_clerks_who_may_count_see_and_send_counts_alone(client, owner, send):
     send()
     products = models.Import.objects.get()
     client.force_login(clerk("change_stock"))
-    assert "Products (Shopify CSV)" not in client.get(ADD).text
+    assert "products (Shopify CSV)" not in client.get(ADD).text
     assert "Select a valid choice" in send().text
     assert send(b"SKU,Counted\nMUG,1\n", "STOCK").status_code == 302
     assert client.get(LIST).context["cl"].result_count == 1
