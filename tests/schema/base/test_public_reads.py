@@ -106,9 +106,13 @@ def samples():
     }
 
 
+def new_context():
+    return Context(request=RequestFactory().get("/graphql/"), trusts_cookies=False)
+
+
 def run_plainly(document):
-    context = Context(request=RequestFactory().get("/graphql/"), trusts_cookies=False)
-    answer = execution.execute(execution.prepare(document, None, pay=lambda _: None), {}, context)
+    prepared = execution.prepare(document, None, pay=lambda _: None)
+    answer = execution.execute(prepared, {}, new_context())
     found = json.loads(answer.content)
     assert "errors" not in found, (document, found["errors"])
     return found["data"]
@@ -157,7 +161,8 @@ def test_the_list_of_public_tables_has_what_public_fields_read_and_no_more(shop)
 
 
 def info(exchange):
-    context = SimpleNamespace(exchange=exchange, is_abroad=exchange.currency != "EUR")
+    context = new_context()
+    context.exchange = exchange
     return SimpleNamespace(context=context)
 
 
