@@ -16,7 +16,7 @@ from schema.base import ids
 from schema.base.context import Context
 from schema.base.public import PUBLIC
 from schema.root import graphql_schema
-from schema.serving import compiled_reads, execution
+from schema.serving import execution
 from storefront import models
 from tests import public_reads
 from tests.factories import (
@@ -128,9 +128,8 @@ def run(request):
 
 
 @pytest.fixture(params=["compiled", "executed"])
-def both_ways(request, monkeypatch):
-    if request.param == "executed":
-        monkeypatch.setattr(compiled_reads, "answer", lambda *_: None)
+def both_ways(request, settings):
+    settings.COMPILED_READS = request.param == "compiled"
 
 
 def undeclared(tables):
