@@ -10,7 +10,7 @@ from domain.jobs.handlers import HANDLERS
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("commercia", "schema", "domain", "storefront")
-SOURCES = [path for folder in PACKAGES for path in (ROOT / folder).rglob("*.py") if "migrations" not in path.parts]
+SOURCES = [path for folder in PACKAGES for path in (ROOT / folder).rglob("*.py") if "migrations" not in path.relative_to(ROOT).parts]
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "managers", "services", "misc"}
 
 
