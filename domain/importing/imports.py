@@ -20,7 +20,7 @@ from domain.base import locks, outbox
 from domain.base.errors import InvalidInput, NotFound
 from domain.catalog.products import SaveResult
 from domain.importing import shopify_csv, stock_csv
-from domain.importing.sheets import Format, Note, PicturesLeft, WrongColumns, database_safe
+from domain.importing.sheets import Format, ImagesSkipped, Note, WrongColumns, database_safe
 from storefront.models import Import, ImportKind, ImportPart, ImportRow, ImportState, User
 
 KIND = "import_slice"
@@ -29,8 +29,8 @@ _PRIORITY = 2
 # Lines of a slice (more, if its last product continues after them): some seconds of work.
 SLICE_LINES = 500
 MAX_ROWS = 1_000
-_MAX_LINE_LENGTH = 1_000_000
-_PART_LENGTH = 64_000
+MAX_LINE_LENGTH = 1_000_000
+PART_LENGTH = 64_000
 _RETENTION = timedelta(days=14)
 
 _FORMATS: dict[str, Format] = {ImportKind.PRODUCTS: shopify_csv.FORMAT, ImportKind.STOCK: stock_csv.FORMAT}
@@ -83,7 +83,7 @@ def _begin(kind: str, text: IO[str], file_name: str, *, dry_run: bool, actor: Us
     for line in _lines_of(text):
         part.append(line)
         length += len(line)
-        if length >= _PART_LENGTH:
+        if length >= PART_LENGTH:
             _store_part(row, part)
             part, length = [], 0
     _store_part(row, part)
@@ -93,9 +93,9 @@ def _begin(kind: str, text: IO[str], file_name: str, *, dry_run: bool, actor: Us
 
 
 def _lines_of(text: IO[str]) -> Iterator[str]:
-    for line in iter(partial(text.readline, _MAX_LINE_LENGTH), ""):
-        if len(line) == _MAX_LINE_LENGTH:
-            raise InvalidInput(f"A line has more than {_MAX_LINE_LENGTH} characters.", field=["file"])
+    for line in iter(partial(text.readline, MAX_LINE_LENGTH), ""):
+        if len(line) == MAX_LINE_LENGTH:
+            raise InvalidInput(f"A line has more than {MAX_LINE_LENGTH} characters.", field=["file"])
         yield line
 
 
@@ -118,7 +118,7 @@ def run(*, kind: str, key: int, actor: User | None, now: datetime) -> Import:
     """
     row = locks.row(candidates=Import.objects.filter(pk=key, kind=kind))
     if row is None:
-        raise NotFound("There is no such import.", field=["id"])
+        raise NotFound("This import does not exist.", field=["id"])
     if row.state == ImportState.CHECKING:
         raise InvalidInput("This import is still being checked.", field=["id"])
     if row.state == ImportState.CHECKED:
@@ -174,7 +174,7 @@ def _import_slice(row: Import, *, now: datetime) -> _Report:
             match outcome:
                 case SaveResult():
                     report.counts[outcome] += 1
-                case PicturesLeft(count):
+                case ImagesSkipped(count):
                     report.pictures_left += count
                 case Note():
                     report.failed += outcome.failed

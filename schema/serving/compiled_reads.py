@@ -48,11 +48,11 @@ from schema.base import public
 from schema.base.context import Context
 from schema.base.loading import Without, nodes_of
 from schema.base.rows import Plan
-from schema.root import schema
+from schema.root import graphql_schema, schema
 
 logger = logging.getLogger(__name__)
 
-_SCHEMA = schema._schema
+_SCHEMA = graphql_schema
 _QUERY = cast("GraphQLObjectType", _SCHEMA.query_type)
 # Nothing below these root fields depends on the viewer.
 PUBLIC_FIELDS = public.fields(_SCHEMA)

@@ -35,7 +35,7 @@ from domain.sales import currency
 from domain.sales.currency import CurrencyUnavailable
 from schema.base import public
 from schema.base.context import Context
-from schema.root import schema
+from schema.root import graphql_schema
 from schema.serving import compiled_reads, limits
 from schema.serving.memory import Memory
 
@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 MAX_TOKENS = 2_000
 MAX_CACHED = 8_000  # characters; the documents of a front end are shorter
 # graphql-core's executor. Strawberry's picks the first operation where the specification requires an error.
-_SCHEMA = schema._schema
+_SCHEMA = graphql_schema
 _PUBLIC = public.fields(_SCHEMA)
 _IN_CONTEXT = next(directive for directive in _SCHEMA.directives if directive.name == "inContext")
 

@@ -43,6 +43,11 @@ class Memory(Generic[Value]):
         if value is not None:
             self._bytes -= self._size(value) + _OVERHEAD
 
+    def values(self) -> list[Value]:
+        """What it holds, the longest unused first."""
+        with self._lock:
+            return list(self._held.values())
+
     def clear(self) -> None:
         with self._lock:
             self._held.clear()

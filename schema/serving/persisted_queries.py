@@ -20,7 +20,7 @@ from schema.serving.memory import Memory
 _KEPT_SECONDS = 86_400
 _MEGABYTES = 4
 
-_memory: Memory[str] = Memory(most=lambda: _MEGABYTES * 1_000_000, size=len)
+memory: Memory[str] = Memory(most=lambda: _MEGABYTES * 1_000_000, size=len)
 
 
 class PersistedQueryError(Exception):
@@ -53,13 +53,13 @@ def keep(query: str, extensions: Mapping[str, Any] | None) -> None:
     digest = _hash_stated(extensions)
     if digest is None or len(query) > MAX_CACHED or settings.PERSISTED_QUERIES_FILE or _known(digest):
         return
-    _memory.keep(digest, query)
+    memory.keep(digest, query)
     shared_cache.store(key=f"persisted:{digest}", value=query, seconds=_KEPT_SECONDS)
 
 
 def forget() -> None:
     """Clears the memory, as in a process that has just started."""
-    _memory.clear()
+    memory.clear()
 
 
 def _hash_stated(extensions: Mapping[str, Any] | None) -> str | None:
@@ -74,11 +74,11 @@ def _hash_stated(extensions: Mapping[str, Any] | None) -> str | None:
 
 
 def _known(digest: str) -> str | None:
-    query = _memory.get(digest)
+    query = memory.get(digest)
     if query is None:
         query = shared_cache.get(key=f"persisted:{digest}")
         if query is not None:
-            _memory.keep(digest, query)
+            memory.keep(digest, query)
     return query
 
 

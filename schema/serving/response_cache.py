@@ -33,7 +33,7 @@ from schema.serving.memory import Memory
 # Nothing is kept longer, even if nothing changed, so that the answers of a new release appear.
 _KEPT_SECONDS = 300
 # Requests wait at most this long, in seconds, for another request that makes the same answer. Then they make it too.
-_PATIENCE = 2.0
+PATIENCE = 2.0
 _CLAIM_SECONDS = 5
 # The cost that is charged for reading the version, to clients who need it more often than others.
 _LOOK = 10
@@ -63,7 +63,7 @@ class Known(NamedTuple):
 
 
 _sorted_json = json.JSONEncoder(sort_keys=True).encode
-_memory: Memory[Entry] = Memory(
+memory: Memory[Entry] = Memory(
     most=lambda: settings.CATALOG_CACHE_MEGABYTES * 1_000_000, size=lambda entry: len(entry.content)
 )
 
@@ -176,16 +176,16 @@ def _given_once(
     key: str, known: Known, make: Callable[[], Entry | GraphQLResponse]
 ) -> tuple[Entry | GraphQLResponse, State]:
     """The stored answer, or the one that `make` returns. Only one of several concurrent requests calls `make`."""
-    entry, state = _judged(_memory.get(key), known)
+    entry, state = _judged(memory.get(key), known)
     if entry and state == "hit":
         return entry, state
     with _fills.claimed(key) as is_ours:
         if not is_ours:
             if entry is None:
                 _fills.wait(key)
-                entry, state = _judged(_memory.get(key), known)
+                entry, state = _judged(memory.get(key), known)
             return (entry, state) if entry else (make(), "miss")
-        entry, state = _judged(_memory.get(key), known)
+        entry, state = _judged(memory.get(key), known)
         if state != "hit":
             entry, state = _of_all_processes(key, known, entry)
         if entry:
@@ -193,7 +193,7 @@ def _given_once(
         try:
             made = make()
             if isinstance(made, Entry):
-                _memory.keep(key, made)
+                memory.keep(key, made)
                 shared_cache.store(key=key, value=tuple(made), seconds=_KEPT_SECONDS)
         finally:
             shared_cache.delete(key=f"making:{key}")
@@ -202,11 +202,11 @@ def _given_once(
 
 def _of_all_processes(key: str, known: Known, stale: Entry | None) -> tuple[Entry | None, State]:
     """The answer that another process has made or is making; None if this process has to make it."""
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + PATIENCE
     while True:
         entry, state = _judged(_shared(key), known)
         if entry and (state == "hit" or stale is None):
-            _memory.keep(key, entry)
+            memory.keep(key, entry)
         if state == "hit" or shared_cache.claim(key=f"making:{key}", seconds=_CLAIM_SECONDS):
             return (entry if state == "hit" else None), state
         if stale or entry:
@@ -250,7 +250,7 @@ class _Versions:
         if _age(known) < settings.CATALOG_STALE_SECONDS:
             if not self._asking.acquire(blocking=False):
                 return known
-        elif not self._asking.acquire(timeout=_PATIENCE):
+        elif not self._asking.acquire(timeout=PATIENCE):
             return None
         try:
             known = self._known
@@ -309,12 +309,12 @@ class _Fills:
             running = self._running.get(key)
         if running:
             with outside.waiting():
-                running.wait(_PATIENCE)
+                running.wait(PATIENCE)
 
 
 def forget() -> None:
     """Clears everything, as in a process that has just started."""
-    _memory.clear()
+    memory.clear()
     _versions.clear()
     _shop.cache_clear()
 

@@ -26,7 +26,7 @@ from schema.serving.persisted_queries import PersistedQueryError
 RESPONSE_TYPE = "application/graphql-response+json"
 JSON_TYPE = "application/json"
 _HELD_SECONDS = 0.1
-_held_back = BoundedSemaphore(4)
+held_back = BoundedSemaphore(4)
 _PREFLIGHT_HEADERS = ("apollo-require-preflight", "x-apollo-operation-name")
 
 
@@ -72,12 +72,12 @@ def graphql(request: HttpRequest) -> HttpResponse:
 def _hold_back() -> None:
     """Delays the refusal of a client that sent too many requests. Otherwise a client that retries at once would take
     processor time from buyers. Only a few requests wait at the same time, so that they do not use up the threads."""
-    if _held_back.acquire(blocking=False):
+    if held_back.acquire(blocking=False):
         try:
             with outside.waiting():
                 time.sleep(_HELD_SECONDS)
         finally:
-            _held_back.release()
+            held_back.release()
 
 
 def _wants_page(request: HttpRequest) -> bool:

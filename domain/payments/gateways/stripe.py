@@ -144,7 +144,7 @@ def _refunds(charge: Charge) -> list[Any]:
     of_payment = {"payment_intent": charge.reference, "limit": 100}
     try:
         found: list[Any] = _asked(lambda: _client().v1.refunds.list(of_payment)).data
-    except stripe.InvalidRequestError:  # Of a payment that it took money for: it does not know us, then.
+    except stripe.InvalidRequestError:  # Stripe took this payment, so perhaps the secret key is of another account.
         raise GatewayUnavailable from None
     return found
 
@@ -154,12 +154,16 @@ def _refund_outcome(refund: Any) -> Outcome:
     return Outcome(state=state, reference=refund.id, failure=refund.failure_reason or "")
 
 
-@lru_cache(maxsize=1)
 def _client() -> Any:
+    return _client_of(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE)
+
+
+@lru_cache(maxsize=1)
+def _client_of(secret_key: str, address: str) -> Any:
     # One attempt with these timeouts, so that the caller has an answer within ten seconds.
     return stripe.StripeClient(
-        settings.STRIPE_SECRET_KEY,
-        base_addresses={"api": settings.STRIPE_API_BASE},
+        secret_key,
+        base_addresses={"api": address},
         max_network_retries=0,
         http_client=stripe.RequestsClient(timeout=(3, _SECONDS // 2)),
     )

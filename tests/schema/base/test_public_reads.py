@@ -15,7 +15,7 @@ from domain.catalog.version_triggers import DERIVED_FROM, PUBLIC_TABLES, WITHOUT
 from schema.base import ids
 from schema.base.context import Context
 from schema.base.public import PUBLIC
-from schema.root import schema
+from schema.root import graphql_schema
 from schema.serving import execution
 from storefront import models
 from tests import public_reads
@@ -29,7 +29,7 @@ from tests.factories import (
 )
 
 pytestmark = pytest.mark.django_db
-SCHEMA = schema._schema
+SCHEMA = graphql_schema
 
 
 def grow(start, stop):
@@ -106,9 +106,13 @@ def samples():
     }
 
 
+def new_context():
+    return Context(request=RequestFactory().get("/graphql/"), trusts_cookies=False)
+
+
 def run_plainly(document):
-    context = Context(request=RequestFactory().get("/graphql/"), trusts_cookies=False)
-    answer = execution.execute(execution.prepare(document, None, pay=lambda _: None), {}, context)
+    prepared = execution.prepare(document, None, pay=lambda _: None)
+    answer = execution.execute(prepared, {}, new_context())
     found = json.loads(answer.content)
     assert "errors" not in found, (document, found["errors"])
     return found["data"]
@@ -156,7 +160,8 @@ def test_the_list_of_public_tables_has_what_public_fields_read_and_no_more(shop)
 
 
 def info(exchange):
-    context = SimpleNamespace(exchange=exchange, shows_foreign_currency=exchange.currency != "EUR")
+    context = new_context()
+    context.exchange = exchange
     return SimpleNamespace(context=context)
 
 
