@@ -11,9 +11,10 @@ from domain import gateways, payments
 @csrf_exempt
 @require_POST
 def receive(request: HttpRequest, provider: str) -> HttpResponse:
-    """200 when the event is noted, now or before; 400 for one that was not signed by the gateway, or too long ago.
+    """200 when the event is noted, now or before, or kept until its gateway has verified it; 400 for one that was not
+    signed by the gateway, or too long ago.
 
-    503 where nobody can tell at the moment.
+    503 where too many wait to be verified: the gateway sends it again. No gateway is asked before the answer.
     """
     known = {each.value.lower(): each for each in gateways.enabled()}
     if provider not in known:
@@ -21,9 +22,13 @@ def receive(request: HttpRequest, provider: str) -> HttpResponse:
     now = timezone.now()
     try:
         event = gateways.by_provider(known[provider]).read_event(request.headers, request.body, now=now)
+        if event.proof:
+            payments.keep_unverified(provider=known[provider], event=event, body=request.body, now=now)
+        else:
+            payments.receive(provider=known[provider], event=event, now=now)
     except gateways.BadSignature:
         return HttpResponse("The signature is not good.", status=400, content_type="text/plain")
-    except gateways.GatewayUnavailable:  # Only the gateway can tell, and it does not answer: it is to send it again.
-        return HttpResponse(status=503)
-    payments.receive(provider=known[provider], event=event, now=now)
+    except payments.TooManyEvents:
+        message = "Too many events wait to be verified: send it again later."
+        return HttpResponse(message, status=503, content_type="text/plain", headers={"Retry-After": "60"})
     return HttpResponse(status=200)

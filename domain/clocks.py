@@ -27,7 +27,7 @@ def _abandon_carts(now: datetime) -> int:
 
 
 def _prune(now: datetime) -> int:
-    return sum(room.prune(now=now) for room in (sessions, throttle, outbox, webhooks, imports))
+    return sum(room.prune(now=now) for room in (sessions, throttle, outbox, webhooks, imports, payments))
 
 
 def _reconcile(now: datetime) -> int:

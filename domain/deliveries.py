@@ -73,6 +73,7 @@ HANDLERS: dict[str, outbox.Handler] = {
     "password_reset": _password_reset,
     webhooks.KIND: webhooks.deliver,
     payments.EVENT: payments.look_into,
+    payments.UNVERIFIED: payments.verify,
     gateways.TEST_EVENT: payments.receive_test,
     images.RENDER: images.on_render,
     images.DISCARD: images.on_discard,

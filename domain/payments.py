@@ -3,6 +3,7 @@
 A crash between the steps leaves a PENDING payment; asking again with the same key finds out how it ended.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -24,8 +25,11 @@ from storefront.models import (
     Payment,
     PaymentProvider,
     PaymentState,
+    UnverifiedEvent,
     User,
 )
+
+logger = logging.getLogger(__name__)
 
 
 class PaymentDeclined(DomainError):
@@ -228,12 +232,61 @@ def _check(payment: Payment, reference: str, *, now: datetime) -> Payment:
 
 # ── what gateways tell by themselves ─────────────────────────────────────────────────────────────────
 
-EVENT = "gateway_event"
+EVENT, UNVERIFIED = "gateway_event", "unverified_event"
+# Anybody can send what looks like an event: so many may wait to be verified. A gateway sends again what was refused.
+MOST_UNVERIFIED = 1_000
+_UNVERIFIED_KEPT = timedelta(days=14)
+
+
+class TooManyEvents(Exception):
+    """Too many events wait to be verified. The gateway is to send this one again later."""
 
 
 @transaction.atomic(durable=True)
 def receive(*, provider: PaymentProvider, event: gateways.Event, now: datetime) -> None:
     """Notes an event whose signature was good, and owes a look into it. The same event again changes nothing."""
+    _note(provider=provider, event=event, received_at=now, now=now)
+
+
+@transaction.atomic(durable=True)
+def keep_unverified(*, provider: PaymentProvider, event: gateways.Event, body: bytes, now: datetime) -> None:
+    """Keeps an event that only its gateway can verify, and owes the question. Raises TooManyEvents."""
+    if UnverifiedEvent.objects.count() >= MOST_UNVERIFIED:
+        raise TooManyEvents
+    kept = UnverifiedEvent.objects.create(
+        provider=provider, proof=dict(event.proof), body=body.decode(), received_at=now
+    )
+    # After everything else that waits: forged ones must not delay the shop's mails.
+    outbox.put(UNVERIFIED, {"event": kept.pk}, now=now, priority=2)
+
+
+def verify(payload: Mapping[str, Any], _: str, now: datetime) -> None:
+    """Asks the gateway whether it sent an event, and receives it or drops it. Raises GatewayUnavailable."""
+    kept = UnverifiedEvent.objects.filter(pk=payload["event"]).first()
+    if kept is None:  # It was verified before, or nobody could do so for a fortnight.
+        return
+    provider, body = PaymentProvider(kept.provider), kept.body.encode()
+    if not gateways.has_sent(provider, kept.proof, body):
+        logger.warning("An event that %s did not send was dropped: it came at %s.", provider.label, kept.received_at)
+        UnverifiedEvent.objects.filter(pk=kept.pk).delete()
+        return
+    event = gateways.by_provider(provider).read_event(kept.proof, body, now=kept.received_at)
+    _receive_verified(kept=kept, event=event, now=now)
+
+
+@transaction.atomic(durable=True)
+def _receive_verified(*, kept: UnverifiedEvent, event: gateways.Event, now: datetime) -> None:
+    _note(provider=PaymentProvider(kept.provider), event=event, received_at=kept.received_at, now=now)
+    UnverifiedEvent.objects.filter(pk=kept.pk).delete()
+
+
+@transaction.atomic(durable=True)
+def prune(*, now: datetime) -> int:
+    """Deletes events that nobody could verify for a fortnight; says how many."""
+    return UnverifiedEvent.objects.filter(received_at__lte=now - _UNVERIFIED_KEPT).delete()[0]
+
+
+def _note(*, provider: PaymentProvider, event: gateways.Event, received_at: datetime, now: datetime) -> None:
     payments = Payment.objects.filter(provider=provider)
     known = Q(pk=event.payment) if event.payment else Q(reference=event.reference) & ~Q(reference="")
     noted, is_new = GatewayEvent.objects.get_or_create(
@@ -243,7 +296,7 @@ def receive(*, provider: PaymentProvider, event: gateways.Event, now: datetime) 
             "kind": event.kind[:100],
             "reference": event.reference[:200],
             "payment": payments.filter(known).first(),
-            "received_at": now,
+            "received_at": received_at,
         },
     )
     if is_new:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -10,7 +10,16 @@ from django.conf import settings
 
 from domain.gateways.flutterwave import FlutterwaveGateway
 from domain.gateways.paypal import PayPalGateway
-from domain.gateways.protocol import BadSignature, Charge, Event, Gateway, GatewayUnavailable, Outcome, Return
+from domain.gateways.protocol import (
+    BadSignature,
+    Charge,
+    Event,
+    Gateway,
+    GatewayUnavailable,
+    Outcome,
+    Return,
+    Verifier,
+)
 from domain.gateways.stripe import StripeGateway
 from domain.gateways.test import EVENT as TEST_EVENT
 from domain.gateways.test import TestGateway
@@ -30,6 +39,7 @@ __all__ = [
     "by_provider",
     "charge_of",
     "enabled",
+    "has_sent",
     "next_look",
 ]
 
@@ -38,12 +48,15 @@ logger = logging.getLogger(__name__)
 Row = TypeVar("Row")
 _AWAY_AFTER = 3
 
+_PAYPAL = PayPalGateway()
 _GATEWAYS: dict[PaymentProvider, Gateway] = {
     PaymentProvider.TEST: TestGateway(),
     PaymentProvider.STRIPE: StripeGateway(),
-    PaymentProvider.PAYPAL: PayPalGateway(),
+    PaymentProvider.PAYPAL: _PAYPAL,
     PaymentProvider.FLUTTERWAVE: FlutterwaveGateway(),
 }
+# Those whose events carry a `proof`.
+_VERIFIERS: dict[PaymentProvider, Verifier] = {PaymentProvider.PAYPAL: _PAYPAL}
 
 
 def enabled() -> list[PaymentProvider]:
@@ -53,6 +66,11 @@ def enabled() -> list[PaymentProvider]:
 
 def by_provider(provider: PaymentProvider) -> Gateway:
     return _GATEWAYS[provider]
+
+
+def has_sent(provider: PaymentProvider, proof: Mapping[str, str], body: bytes) -> bool:
+    """Whether the gateway says that it sent an event. Raises GatewayUnavailable."""
+    return _VERIFIERS[provider].has_sent(proof, body)
 
 
 def charge_of(payment: Payment) -> Charge:

@@ -1,5 +1,5 @@
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
@@ -61,13 +61,15 @@ class Return:
 class Event:
     """That something happened to a payment: by its own id, where the gateway was told that, and by `reference`.
 
-    What happened is asked of the gateway: events come twice, late and in any order.
+    What happened is asked of the gateway: events come twice, late and in any order. An event with a `proof` (headers)
+    is not verified yet: only the gateway can do that, and the worker asks it.
     """
 
     id: str
     kind: str
     reference: str
     payment: UUID | None
+    proof: Mapping[str, str] = field(default_factory=dict)
 
 
 def uuid_or_none(text: object) -> UUID | None:
@@ -110,5 +112,13 @@ class Gateway(Protocol):
         ...
 
     def read_event(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Event:
-        """What the gateway sent to us. Raises BadSignature."""
+        """What the gateway sent to us. Asks nobody. Raises BadSignature."""
+        ...
+
+
+class Verifier(Protocol):
+    """A gateway that has to be asked whether it sent an event."""
+
+    def has_sent(self, proof: Mapping[str, str], body: bytes) -> bool:
+        """Whether the gateway says that it sent this. Raises GatewayUnavailable."""
         ...

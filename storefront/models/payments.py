@@ -116,6 +116,19 @@ class GatewayEvent(models.Model):
         return f"{self.get_provider_display()}: {self.kind}"
 
 
+class UnverifiedEvent(models.Model):
+    """A request that claims to be an event of a gateway, as it came. It is deleted when the gateway has said whether it
+    sent it."""
+
+    provider = models.CharField(max_length=20, choices=PaymentProvider)
+    proof = models.JSONField(help_text="The headers that the gateway needs to verify the body.")
+    body = models.TextField()
+    received_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.get_provider_display()}: {self.received_at}"
+
+
 class TestCharge(models.Model):
     """The books of the offline gateway, as it keeps them for itself: what it took."""
 

@@ -108,8 +108,8 @@ def give(given):
 
 
 def work(now=None):
-    handlers = {kind: lambda *_: None for kind in HANDLERS} | {payments.EVENT: payments.look_into}
-    outbox.relay(handlers, clock=lambda: now or timezone.now())
+    ours = {payments.EVENT: payments.look_into, payments.UNVERIFIED: payments.verify}
+    outbox.relay({kind: lambda *_: None for kind in HANDLERS} | ours, clock=lambda: now or timezone.now())
 
 
 @pytest.fixture(params=FAKES, ids=lambda fake: fake.provider.lower())
