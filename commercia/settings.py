@@ -78,6 +78,8 @@ FLUTTERWAVE_WEBHOOK_SECRET = env.str("FLUTTERWAVE_WEBHOOK_SECRET", "")
 # Whether webhooks are signed with the secret, or show it.
 FLUTTERWAVE_WEBHOOK_SIGNED = env.bool("FLUTTERWAVE_WEBHOOK_SIGNED", False)
 FLUTTERWAVE_API_BASE = env.str("FLUTTERWAVE_API_BASE", "https://api.flutterwave.com").rstrip("/")
+# So many requests of a process may wait for gateways at once, and no more: the other threads are for those who browse.
+GATEWAY_THREADS = env.int("GATEWAY_THREADS", max(env.int("WEB_THREADS", 6) - 2, 1))
 _NEEDED_BY = {
     "TEST": (),
     "STRIPE": ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"),

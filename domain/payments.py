@@ -82,12 +82,16 @@ def start(
         raise InvalidInput("Too long.", field=["payment_method" if len(method) > 500 else "return_url"])
     if return_url and not return_url.startswith(("https://", "http://")):
         raise InvalidInput("An absolute http or https address.", field=["return_url"])
-    payment = _intend(order_id=order_id, viewer=viewer, receipt=receipt, provider=provider, now=now)
-    if payment.state not in _OPEN:
-        return payment
+    payment = None
     try:
-        payment = _charge(payment, method=method, return_url=return_url, now=now)
+        with gateways.request_may_wait(provider):
+            payment = _intend(order_id=order_id, viewer=viewer, receipt=receipt, provider=provider, now=now)
+            if payment.state not in _OPEN:
+                return payment
+            payment = _charge(payment, method=method, return_url=return_url, now=now)
     except gateways.GatewayUnavailable:
+        if payment is None:  # Too many wait for it: nothing was begun.
+            raise PaymentUnavailable("The gateway is busy: try the same again in a few seconds.") from None
         payment.refresh_from_db()  # Meanwhile others may have heard how it ended.
         raise PaymentUnavailable("The gateway gave no answer: try the same again.", payment=payment) from None
     if payment.state == PaymentState.FAILED:

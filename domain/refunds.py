@@ -54,7 +54,8 @@ def refund(
         now=now,
     )
     try:
-        return _ask(wanted, now=now)
+        with gateways.request_may_wait(PaymentProvider(wanted.payment.provider)):
+            return _ask(wanted, now=now)
     except gateways.GatewayUnavailable:
         return wanted
 

@@ -2,8 +2,10 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from threading import Lock
 from typing import TypeVar
 
 from django.conf import settings
@@ -41,6 +43,7 @@ __all__ = [
     "enabled",
     "has_sent",
     "next_look",
+    "request_may_wait",
 ]
 
 logger = logging.getLogger(__name__)
@@ -71,6 +74,41 @@ def by_provider(provider: PaymentProvider) -> Gateway:
 def has_sent(provider: PaymentProvider, proof: Mapping[str, str], body: bytes) -> bool:
     """Whether the gateway says that it sent an event. Raises GatewayUnavailable."""
     return _VERIFIERS[provider].has_sent(proof, body)
+
+
+class _Waiting:
+    """How many requests of this process wait for a gateway now."""
+
+    def __init__(self) -> None:
+        self._lock, self._number = Lock(), 0
+
+    @contextmanager
+    def one_more(self, *, most: int) -> Iterator[None]:
+        with self._lock:
+            if self._number >= most:
+                raise GatewayUnavailable
+            self._number += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._number -= 1
+
+
+_waiting = _Waiting()
+
+
+@contextmanager
+def request_may_wait(provider: PaymentProvider) -> Iterator[None]:
+    """Around what a request asks a gateway. Raises GatewayUnavailable if GATEWAY_THREADS of this process wait already.
+
+    The other threads are for those who browse, however slow a gateway is.
+    """
+    if provider == PaymentProvider.TEST:  # It is in this process, and answers at once.
+        yield
+        return
+    with _waiting.one_more(most=settings.GATEWAY_THREADS):
+        yield
 
 
 def charge_of(payment: Payment) -> Charge:

@@ -10,7 +10,7 @@ import pytest
 from django.db import connections
 from django.test import Client
 
-from domain import clocks, gateways, orders, outbox, payments
+from domain import clocks, gateways, orders, outbox, payments, refunds
 from domain.gateways import GatewayUnavailable
 from domain.gateways.protocol import Charge
 from storefront.models import GatewayEvent, OutboxMessage, Payment, PaymentProvider, PaymentState, UnverifiedEvent
@@ -264,3 +264,31 @@ def test_events_that_nobody_could_verify_for_a_fortnight_are_deleted(paypal):
     assert not UnverifiedEvent.objects.exists()
     work(NOW + timedelta(days=30))
     assert (list(waiting()), paypal.asked) == ([], 0)
+
+
+# ── few may wait ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_whoever_finds_too_many_waiting_for_paypal_begins_nothing_and_may_try_again(paypal, placed_order, settings):
+    order = placed_order({VariantFactory(price=Decimal(20)): 1}, shipping=ShippingMethodFactory(price=0))
+    given = {"order_id": order.pk, "viewer": None, "receipt": orders.receipt(order), "now": NOW}
+    settings.GATEWAY_THREADS = 1
+    with gateways.request_may_wait(PaymentProvider.PAYPAL), pytest.raises(payments.PaymentUnavailable) as refused:
+        payments.start(**given, provider=PaymentProvider.PAYPAL)
+    assert refused.value.payment is None
+    assert (Payment.objects.count(), paypal.asked) == (0, 0)
+    assert payments.start(**given, provider=PaymentProvider.PAYPAL).state == PaymentState.REQUIRES_ACTION
+
+
+def test_a_refund_that_finds_too_many_waiting_for_paypal_is_asked_for_by_the_clock(paypal, placed_order, settings):
+    order = placed_order({VariantFactory(price=Decimal(20)): 1}, shipping=ShippingMethodFactory(price=0))
+    given = {"order_id": order.pk, "viewer": None, "receipt": orders.receipt(order), "now": NOW}
+    payment = payments.start(**given, provider=PaymentProvider.PAYPAL)
+    paypal.agree(payment)
+    payments.start(**given, provider=PaymentProvider.PAYPAL)
+    settings.GATEWAY_THREADS = 1
+    with gateways.request_may_wait(PaymentProvider.PAYPAL):
+        refund = refunds.refund(payment_id=payment.pk, request_id="1", actor=None, now=NOW)
+        assert refund.state == PaymentState.PENDING
+        assert refunds.reconcile(now=NOW) == 1
+    assert [given for _, _, given in paypal.books()] == [20]
