@@ -20,7 +20,6 @@ django_stubs_ext.monkeypatch()
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = BASE_DIR / "data"
 
-environ.Env.DB_SCHEMES |= dict.fromkeys(("postgres", "postgresql", "psql", "pgsql"), "commercia.postgresql")
 env = environ.Env()
 env.read_env(BASE_DIR / ".env")
 
@@ -240,7 +239,7 @@ _NOTICED = {"connect_timeout": 2, "tcp_user_timeout": 2_000}
 DATABASE_REPLICAS: list[str] = []
 for _url in env_list("DATABASE_REPLICA_URLS"):
     _replica = env.db_url_config(_url)
-    if not _replica["ENGINE"] == _database["ENGINE"] == "commercia.postgresql":
+    if not _replica["ENGINE"] == _database["ENGINE"] == "django.db.backends.postgresql":
         raise ImproperlyConfigured("DATABASE_REPLICA_URLS names replicas of PostgreSQL, as DATABASE_URL has to.")
     DATABASE_REPLICAS.append(f"replica{len(DATABASE_REPLICAS) + 1}")
     DATABASES[DATABASE_REPLICAS[-1]] = {

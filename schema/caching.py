@@ -20,7 +20,7 @@ from django.db import Error as DatabaseFailure
 from django.utils import timezone
 from structlog.contextvars import bind_contextvars
 
-from domain import catalogue_version, outside, replicas, shared_cache
+from domain import catalogue_version, replicas, shared_cache
 from domain.catalogue_version import Version
 from domain.replicas import PRIMARY
 from domain.throttle import RateLimited
@@ -207,8 +207,7 @@ def _of_all_processes(key: str, known: Known, stale: Entry | None) -> tuple[Entr
             return stale or entry, "stale"
         if time.monotonic() > until:
             return None, "miss"
-        with outside.waiting():
-            time.sleep(0.02)
+        time.sleep(0.02)
 
 
 def _judged(entry: Entry | None, known: Known) -> tuple[Entry | None, State]:
@@ -302,8 +301,7 @@ class _Fills:
         with self._lock:
             running = self._running.get(key)
         if running:
-            with outside.waiting():
-                running.wait(_PATIENCE)
+            running.wait(_PATIENCE)
 
 
 def forget() -> None:
