@@ -260,7 +260,7 @@ def keep_unverified(*, provider: PaymentProvider, event: gateways.Event, body: b
     kept = UnverifiedEvent.objects.create(
         provider=provider, proof=dict(event.proof), body=body.decode(), received_at=now
     )
-    # After everything else that waits: forged ones must not delay the shop's mails.
+    # After mails and webhooks: forged events must not delay them.
     outbox.put(UNVERIFIED, {"event": kept.pk}, now=now, priority=2)
 
 
