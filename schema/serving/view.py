@@ -16,7 +16,6 @@ from django.shortcuts import render
 from django.utils.cache import get_conditional_response, patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
 
-from domain.base import outside
 from schema.base.context import Context
 from schema.base.errors import BadRequest
 from schema.serving import examples, persisted_queries, response_cache, uploads
@@ -26,7 +25,7 @@ from schema.serving.persisted_queries import PersistedQueryError
 RESPONSE_TYPE = "application/graphql-response+json"
 JSON_TYPE = "application/json"
 _HELD_SECONDS = 0.1
-_held_back = BoundedSemaphore(4)
+_held_back = BoundedSemaphore(2)
 _PREFLIGHT_HEADERS = ("apollo-require-preflight", "x-apollo-operation-name")
 
 
@@ -74,8 +73,7 @@ def _hold_back() -> None:
     processor from buyers. A few at once, so that many of them do not take the threads instead."""
     if _held_back.acquire(blocking=False):
         try:
-            with outside.waiting():
-                time.sleep(_HELD_SECONDS)
+            time.sleep(_HELD_SECONDS)
         finally:
             _held_back.release()
 
