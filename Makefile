@@ -10,7 +10,7 @@ BIN := .venv/bin
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python3.14; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help run reset-demo test browser check format lock erd graphiql audits apollo nginx benchmark clean
+.PHONY: help run reset-demo test browser mutants check format lock erd graphiql audits apollo nginx benchmark clean
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 20
@@ -53,6 +53,9 @@ test: .venv/dev.stamp .env ## run every test; with DATABASE_URL=postgres://... o
 
 browser: .venv/dev.stamp .env ## test the admin in a real browser (needs Chromium and its driver)
 	@$(BIN)/python -m pytest tests/browser
+
+mutants: .venv/dev.stamp .env ## put small faults into the code for money and stock, and list those that no test catches
+	@PYTHONPATH=. $(BIN)/python tests/mutation/run.py $(FILES)
 
 check: .venv/dev.stamp .env ## check format, lint, types, imports, migrations, SDL and deployment settings
 	@$(BIN)/ruff format --check .

@@ -35,15 +35,15 @@ ANSWERS = Counter(
 )
 # Clients choose operation names, so this limits the number of labels. Further names become "other".
 _MAX_NAMES = 200
-_names: set[str] = set()
+names: set[str] = set()
 
 
 def observe(*, operation: str, status: int, seconds: float, cache: str | None = None) -> None:
     if cache:
         ANSWERS.labels(cache).inc()
-    if operation not in _names and len(_names) >= _MAX_NAMES:
+    if operation not in names and len(names) >= _MAX_NAMES:
         operation = "other"
-    _names.add(operation)
+    names.add(operation)
     REQUESTS.labels(operation, str(status)).observe(seconds)
 
 

@@ -99,3 +99,5 @@ schema = strawberry.Schema(
     types=user_error_types(),
     config=StrawberryConfig(scalar_map={Decimal: DECIMAL, TemporaryUploadedFile: UPLOAD}),
 )
+# The same as graphql-core has it: what parses, validates and executes.
+graphql_schema = schema._schema

@@ -181,12 +181,12 @@ def _no_replicas(settings):
 
 
 @pytest.fixture(autouse=True)
-def _no_answers_kept(settings, monkeypatch):
+def _no_answers_kept(settings):
     """Each test reads what it has written; those about caching have `kept`."""
     settings.CATALOG_CACHE_MEGABYTES = 0
     rates_cache.clear()
     persisted_queries.forget()
-    monkeypatch.setattr(shared_cache, "_unavailable_until", 0.0)
+    shared_cache.retry_now()
 
 
 @pytest.fixture

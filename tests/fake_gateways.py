@@ -22,7 +22,7 @@ from itertools import count
 from urllib.parse import parse_qsl, urlsplit
 
 from domain.base.money import exponent
-from domain.payments.gateways import paypal, stripe
+from domain.payments.gateways import paypal
 
 
 class Refused(Exception):
@@ -125,7 +125,6 @@ class FakeStripe(FakeGateway):
     def __init__(self):
         super().__init__()
         self.intents, self.refunds = {}, {}
-        stripe._client.cache_clear()
 
     def settings(self):
         return {
@@ -265,7 +264,7 @@ class FakePayPal(FakeGateway):
     def __init__(self):
         super().__init__()
         self.orders = {}
-        paypal._tokens.clear()
+        paypal.access_tokens.clear()
 
     def settings(self):
         return {

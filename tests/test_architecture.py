@@ -9,12 +9,8 @@ from django.apps import apps
 from domain.jobs.handlers import HANDLERS
 
 ROOT = Path(__file__).parent.parent
-SOURCES = [
-    path
-    for folder in ("commercia", "schema", "domain", "storefront")
-    for path in (ROOT / folder).rglob("*.py")
-    if "migrations" not in path.parts
-]
+PACKAGES = ("commercia", "schema", "domain", "storefront")
+SOURCES = [path for folder in PACKAGES for path in (ROOT / folder).rglob("*.py") if "migrations" not in path.parts]
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "managers", "services", "misc"}
 
 
@@ -51,6 +47,36 @@ def test_public_functions_of_the_domain_take_their_arguments_by_name():
             assert name in handlers or not (function.args.args or function.args.posonlyargs), (
                 f"{name} is not keyword-only"
             )
+
+
+def private_names(path: Path) -> list[str]:
+    """Where a test names what a module of ours keeps to itself: `module._name`, or by a text, as for monkeypatch."""
+    tree, found = ast.parse(path.read_text()), []
+    ours = {
+        (alias.asname or alias.name).partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+        if (getattr(node, "module", None) or alias.name).partition(".")[0] in PACKAGES
+    }
+    for node in ast.walk(tree):
+        match node:
+            case ast.ImportFrom(module=str(module), names=names) if module.partition(".")[0] in PACKAGES:
+                found += [f"{module}.{alias.name}" for alias in names if alias.name.startswith("_")]
+            case ast.Attribute(attr=name) if name.startswith("_") and not re.match("__|_meta|_fields|_replace", name):
+                if ast.unparse(node).partition(".")[0] in ours:
+                    found.append(ast.unparse(node))
+            case ast.Call(args=[ast.Name(id=owner), ast.Constant(value=str(name)), *_]):
+                if owner in ours and name.startswith("_"):
+                    found.append(f"{owner}.{name}")
+            case ast.Constant(value=str(text)) if re.fullmatch(rf"({'|'.join(PACKAGES)})\.[\w.]*\._\w+", text):
+                found.append(text)
+    return found
+
+
+def test_tests_use_what_modules_offer_and_not_what_they_keep_to_themselves():
+    used = {relative(path): private_names(path) for path in (ROOT / "tests").rglob("*.py")}
+    assert {path: names for path, names in used.items() if names} == {}
 
 
 def test_an_outermost_transaction_is_durable():

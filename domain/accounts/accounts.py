@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth.hashers import check_password, make_password
+from django.contrib.auth.hashers import check_password, get_hasher, make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core import signing
 from django.core.exceptions import ValidationError
@@ -32,7 +32,7 @@ MAX_PASSWORD = 128
 MAX_NAME = 200
 MAX_ADDRESSES = 50
 
-_RESET, _PROOF = "commercia.password-reset", "commercia.email-proof"
+RESET_SALT, PROOF_SALT = "commercia.password-reset", "commercia.email-proof"
 
 
 class InvalidCredentials(DomainError):
@@ -125,13 +125,13 @@ def _account_with_password(accounts: Sequence[User], password: str) -> User | No
     """The first account with this password. Always verifies two passwords: the response time must reveal nothing."""
     matching = [user for user in accounts if user.check_password(password)]
     for _ in range(2 - len(accounts)):
-        check_password(password, _dummy_hash())
+        check_password(password, _dummy_hash(get_hasher().algorithm))
     return next(iter(matching), None)
 
 
 @cache
-def _dummy_hash() -> str:
-    return make_password("nobody's")
+def _dummy_hash(algorithm: str) -> str:
+    return make_password("nobody's", hasher=algorithm)
 
 
 def _log_in(user: User, *, cart: carts.CartKey, client: Client, now: datetime) -> LoggedIn:
@@ -165,7 +165,7 @@ def _merge_cart(entry: ActiveSession, cart: carts.CartKey, *, now: datetime) -> 
 
 def verify_email(*, token: str) -> User:
     """Verifies the account's claimed e-mail. Calling it again changes nothing. Raises TokenExpired, InvalidInput."""
-    claim = _read_token(token, _PROOF, timedelta(days=settings.EMAIL_PROOF_DAYS))
+    claim = _read_token(token, PROOF_SALT, timedelta(days=settings.EMAIL_PROOF_DAYS))
     return _verify(user_id=UUID(claim["user"]), email=claim["email"])
 
 
@@ -207,7 +207,7 @@ def reset_password(*, token: str, password: str, cart: carts.CartKey, client: Cl
 
     Raises TokenExpired, InvalidInput.
     """
-    claim = _read_token(token, _RESET, timedelta(minutes=settings.PASSWORD_RESET_MINUTES))
+    claim = _read_token(token, RESET_SALT, timedelta(minutes=settings.PASSWORD_RESET_MINUTES))
     user = User.objects.filter(pk=claim["user"], token_version=claim["version"], is_active=True).first()
     if user is None:
         raise _link_expired()
@@ -268,12 +268,12 @@ def _queue_email_proof(user: User, *, now: datetime) -> None:
 
 def proof_link(*, user: User) -> str:
     """The path of the storefront, with a token, by which a user verifies the claimed e-mail."""
-    return f"/verify-email?token={signing.dumps({'user': str(user.pk), 'email': user.claimed_email}, salt=_PROOF)}"
+    return f"/verify-email?token={signing.dumps({'user': str(user.pk), 'email': user.claimed_email}, salt=PROOF_SALT)}"
 
 
 def reset_link(*, user: User) -> str:
     """The path of the storefront, with a token, by which a user sets a new password."""
-    token = signing.dumps({"user": str(user.pk), "version": user.token_version}, salt=_RESET)
+    token = signing.dumps({"user": str(user.pk), "version": user.token_version}, salt=RESET_SALT)
     return f"/reset-password?token={token}"
 
 

@@ -107,7 +107,7 @@ class _ProcessCounter(Counter[str]):
         return self[key]
 
 
-_spent = _ProcessCounter()
+spent = _ProcessCounter()
 
 
 def spend(*, units: int, by: str, now: datetime) -> None:
@@ -123,7 +123,7 @@ def spend(*, units: int, by: str, now: datetime) -> None:
     key = _key("cost", ("", by), limit, now)
     counted = shared_cache.increment(key=key, by=units, seconds=limit.seconds)
     if counted is None:
-        counted = _spent.add(key, units, int(now.timestamp()) // limit.seconds)
+        counted = spent.add(key, units, int(now.timestamp()) // limit.seconds)
     if counted > limit.address:
         raise _limited(limit, now)
 

@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 PRIMARY = DEFAULT_DB_ALIAS
 _RETRY_AFTER_SECONDS = 5.0
-_unavailable_until: dict[str, float] = {}
+unavailable_until: dict[str, float] = {}
 _rotation = itertools.count()
 _current: ContextVar[str] = ContextVar("database", default=PRIMARY)
 
@@ -93,12 +93,12 @@ def _reading_from(name: str) -> Iterator[None]:
 
 
 def _is_unavailable(name: str) -> bool:
-    return time.monotonic() < _unavailable_until.get(name, 0.0)
+    return time.monotonic() < unavailable_until.get(name, 0.0)
 
 
 def _after_failure(name: str, replica: BaseDatabaseWrapper) -> None:
     """Avoids the replica for a while if its connection is broken. A single cancelled statement does not count."""
     if not replica.is_usable():
-        _unavailable_until[name] = time.monotonic() + _RETRY_AFTER_SECONDS
+        unavailable_until[name] = time.monotonic() + _RETRY_AFTER_SECONDS
         logger.warning("Database %s does not answer. Not reading from it for %s s.", name, int(_RETRY_AFTER_SECONDS))
         replica.close()

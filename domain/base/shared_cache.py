@@ -51,6 +51,12 @@ def increment(*, key: str, by: int, seconds: int) -> int | None:
     return _call(counted, None)
 
 
+def retry_now() -> None:
+    """Lets the next call ask Redis again, even if it has just failed."""
+    global _unavailable_until  # noqa: PLW0603 (there is one Redis)
+    _unavailable_until = 0.0
+
+
 def _call(ask: Callable[[], Result], otherwise: Result) -> Result:
     global _unavailable_until  # noqa: PLW0603 (there is one Redis)
     if not settings.REDIS_URL or time.monotonic() < _unavailable_until:

@@ -48,7 +48,7 @@ BEGIN
 END"""
 
 
-def tables_with_triggers(connection: BaseDatabaseWrapper) -> set[str]:
+def tables_with_triggers(*, connection: BaseDatabaseWrapper) -> set[str]:
     """The tables of which every write makes a new version."""
     return {table for table, missing in _statements(connection, _tables_of(connection)).items() if not missing}
 

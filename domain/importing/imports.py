@@ -29,8 +29,8 @@ _PRIORITY = 2
 # Lines of a slice (more, if its last product continues after them): some seconds of work.
 SLICE_LINES = 500
 MAX_ROWS = 1_000
-_MAX_LINE_LENGTH = 1_000_000
-_PART_LENGTH = 64_000
+MAX_LINE_LENGTH = 1_000_000
+PART_LENGTH = 64_000
 _RETENTION = timedelta(days=14)
 
 _FORMATS: dict[str, Format] = {ImportKind.PRODUCTS: shopify_csv.FORMAT, ImportKind.STOCK: stock_csv.FORMAT}
@@ -83,7 +83,7 @@ def _begin(kind: str, text: IO[str], file_name: str, *, dry_run: bool, actor: Us
     for line in _lines_of(text):
         part.append(line)
         length += len(line)
-        if length >= _PART_LENGTH:
+        if length >= PART_LENGTH:
             _store_part(row, part)
             part, length = [], 0
     _store_part(row, part)
@@ -93,9 +93,9 @@ def _begin(kind: str, text: IO[str], file_name: str, *, dry_run: bool, actor: Us
 
 
 def _lines_of(text: IO[str]) -> Iterator[str]:
-    for line in iter(partial(text.readline, _MAX_LINE_LENGTH), ""):
-        if len(line) == _MAX_LINE_LENGTH:
-            raise InvalidInput(f"A line has more than {_MAX_LINE_LENGTH} characters.", field=["file"])
+    for line in iter(partial(text.readline, MAX_LINE_LENGTH), ""):
+        if len(line) == MAX_LINE_LENGTH:
+            raise InvalidInput(f"A line has more than {MAX_LINE_LENGTH} characters.", field=["file"])
         yield line
 
 

@@ -35,7 +35,7 @@ from storefront.models import Product, ProductVariant, StockPolicy, User
 _SKU_LENGTH = 100
 _SCIENTIFIC = re.compile(r"\d(\.\d+)?[eE]\+\d+")
 # Rows of one product; each is a variant or an image.
-_MAX_ROWS = 2_000
+MAX_ROWS = 2_000
 
 
 def import_products(
@@ -58,13 +58,13 @@ def _product_items(rows: Iterable[Row | Note], *, images: Path | None = None) ->
         if isinstance(handle, Note):
             yield ImportItem(handle.line, report_only(handle))
             continue
-        of_one = [row for row in islice(group, _MAX_ROWS + 1) if isinstance(row, Row)]
+        of_one = [row for row in islice(group, MAX_ROWS + 1) if isinstance(row, Row)]
         first = of_one[0].line
         if not handle:
             for row in chain(of_one, group):
                 yield ImportItem(row.line, report_only(Note(row.line, "", "The handle is missing.", failed=True)))
-        elif len(of_one) > _MAX_ROWS:
-            message = f"The product was not imported. It has more than {_MAX_ROWS} rows."
+        elif len(of_one) > MAX_ROWS:
+            message = f"The product was not imported. It has more than {MAX_ROWS} rows."
             yield ImportItem(first, report_only(Note(first, handle, message, failed=True)))
         else:
             yield ImportItem(first, partial(_import_product, of_one, images))

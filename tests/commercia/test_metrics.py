@@ -62,7 +62,7 @@ def test_what_was_kept_is_counted(api, scrape, kept):
 
 
 def test_clients_cannot_make_up_names_without_end(scrape, monkeypatch):
-    monkeypatch.setattr(metrics, "_names", set())
+    monkeypatch.setattr(metrics, "names", set())
     for number in range(500):
         metrics.observe(operation=f"MadeUp{number}", status=200, seconds=0.01)
     made_up = [name for name in scrape() if name.startswith('commercia_request_seconds_count{operation="MadeUp')]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from graphql import parse, validate
 
-from schema.root import schema
+from schema.root import graphql_schema
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs/accounts.md").read_text()
@@ -49,4 +49,4 @@ def test_the_schema_knows_what_the_page_asks():
     documents = blocks("graphql")
     assert documents
     for document in documents:
-        assert validate(schema._schema, parse(document)) == []
+        assert validate(graphql_schema, parse(document)) == []

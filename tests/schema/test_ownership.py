@@ -22,7 +22,7 @@ from graphql import GraphQLInputObjectType, GraphQLObjectType, get_named_type
 from domain.accounts import sessions, throttle
 from domain.sales import orders
 from schema.base import ids, tokens
-from schema.root import schema
+from schema.root import graphql_schema
 from storefront import models
 from storefront.models.cart import new_cart_code
 from tests.factories import ADDRESS, NOW, DiscountFactory, VariantFactory, totals
@@ -44,7 +44,7 @@ def taken_by_the_schema() -> set[str]:
     """
     return {
         f"{type_.name}.{name}({path})"
-        for type_ in schema._schema.type_map.values()
+        for type_ in graphql_schema.type_map.values()
         if isinstance(type_, GraphQLObjectType) and not type_.name.startswith("__")
         for name, field in type_.fields.items()
         if not (field.description or "").startswith("For staff")

@@ -16,7 +16,7 @@ from graphql import (
 )
 
 from schema.base import ids
-from schema.root import schema
+from schema.root import graphql_schema
 from storefront import groups
 from tests.factories import UserFactory
 
@@ -89,7 +89,7 @@ OPEN = {
     *("addToCart", "updateCartLine", "removeFromCart", "clearCart"),
     *("checkout", "applyDiscountCode", "removeDiscountCode", "placeOrder", "cancelOrder", "startPayment"),
 }
-ROOTS = {"query": schema._schema.query_type.fields, "mutation": schema._schema.mutation_type.fields}
+ROOTS = {"query": graphql_schema.query_type.fields, "mutation": graphql_schema.mutation_type.fields}
 FIELDS = {name: (kind, field) for kind, fields in ROOTS.items() for name, field in fields.items()}
 # Something that each scalar accepts; an id is nobody's.
 SCALARS = {

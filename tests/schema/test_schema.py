@@ -2,9 +2,9 @@
 
 from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLInterfaceType, GraphQLObjectType
 
-from schema.root import schema
+from schema.root import graphql_schema
 
-TYPES = [type_ for name, type_ in schema._schema.type_map.items() if not name.startswith("__")]
+TYPES = [type_ for name, type_ in graphql_schema.type_map.items() if not name.startswith("__")]
 ROOTS = {"Query", "Mutation"}
 
 
@@ -24,7 +24,7 @@ def test_everything_is_described():
 
 
 def test_a_mutation_takes_one_input_and_returns_a_payload_with_user_errors():
-    for name, mutation in schema._schema.mutation_type.fields.items():
+    for name, mutation in graphql_schema.mutation_type.fields.items():
         assert list(mutation.args) == ["input"], name
         payload = mutation.type.of_type
         assert payload.name.endswith("Payload"), name
@@ -32,5 +32,5 @@ def test_a_mutation_takes_one_input_and_returns_a_payload_with_user_errors():
 
 
 def test_a_mutation_names_the_errors_it_can_answer():
-    for name, mutation in schema._schema.mutation_type.fields.items():
+    for name, mutation in graphql_schema.mutation_type.fields.items():
         assert "Errors: " in mutation.description, name

@@ -52,7 +52,7 @@ _SIGNED = {
 }
 
 # The access token of this process, by the time until which it is good.
-_tokens: dict[float, str] = {}
+access_tokens: dict[float, str] = {}
 
 
 class PayPalGateway:
@@ -145,7 +145,7 @@ class _Talk:
         try:
             return self._talk.ask(method, path, headers=headers, **given)
         except GatewayUnavailable:
-            _tokens.clear()  # It may be the token that is no longer good.
+            access_tokens.clear()  # It may be the token that is no longer good.
             raise
 
     def make(self, charge: Charge) -> Answer:
@@ -187,7 +187,7 @@ class _Talk:
         return answer.body.get("verification_status") == "SUCCESS"
 
     def _access(self) -> str:
-        good = [token for until, token in list(_tokens.items()) if until > time.monotonic()]
+        good = [token for until, token in list(access_tokens.items()) if until > time.monotonic()]
         if good:
             return good[0]
         basic = base64.b64encode(f"{settings.PAYPAL_CLIENT_ID}:{settings.PAYPAL_SECRET}".encode()).decode()
@@ -200,9 +200,9 @@ class _Talk:
         if "access_token" not in answer.body:
             raise GatewayUnavailable
         token: str = answer.body["access_token"]
-        _tokens.clear()
+        access_tokens.clear()
         # A minute less, so that it does not end on its way.
-        _tokens[time.monotonic() + int(answer.body.get("expires_in", 0)) - 60] = token
+        access_tokens[time.monotonic() + int(answer.body.get("expires_in", 0)) - 60] = token
         return token
 
 

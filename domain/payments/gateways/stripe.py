@@ -154,12 +154,16 @@ def _refund_outcome(refund: Any) -> Outcome:
     return Outcome(state=state, reference=refund.id, failure=refund.failure_reason or "")
 
 
-@lru_cache(maxsize=1)
 def _client() -> Any:
+    return _client_of(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE)
+
+
+@lru_cache(maxsize=1)
+def _client_of(secret_key: str, address: str) -> Any:
     # One attempt with these timeouts, so that the caller has an answer within ten seconds.
     return stripe.StripeClient(
-        settings.STRIPE_SECRET_KEY,
-        base_addresses={"api": settings.STRIPE_API_BASE},
+        secret_key,
+        base_addresses={"api": address},
         max_network_retries=0,
         http_client=stripe.RequestsClient(timeout=(3, _SECONDS // 2)),
     )

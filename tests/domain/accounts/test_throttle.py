@@ -393,7 +393,7 @@ def spend(units, by="198.51.100.7", now=NOW):
 @pytest.fixture
 def allowance(settings, store):
     settings.MAX_COST_PER_MINUTE, settings.MAX_QUERY_COST = 600, 80
-    throttle._spent.clear()
+    throttle.spent.clear()
 
 
 @pytest.mark.usefixtures("allowance")
@@ -440,7 +440,7 @@ def test_without_redis_each_process_counts_for_itself(settings):
 
 def test_counters_do_not_fill_the_memory(settings, monkeypatch):
     settings.REDIS_URL = ""
-    monkeypatch.setattr(throttle._spent, "most", 100)
+    monkeypatch.setattr(throttle.spent, "most", 100)
     for number in range(1_000):
         spend(1, by=str(number))
-    assert len(throttle._spent) <= 101
+    assert len(throttle.spent) <= 101

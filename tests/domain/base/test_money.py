@@ -1,13 +1,10 @@
 from decimal import Decimal
 
 import pytest
-from django.db.models import F, Sum
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.base.money import ExactAmount, quantize
-from storefront.models import Product
-from tests.factories import ProductFactory
+from domain.base.money import MAX_AMOUNT, Exchange, quantize, smallest_unit
 
 amounts = st.decimals(min_value=0, max_value=10**9, places=6)
 currencies = st.sampled_from(["EUR", "JPY", "KWD"])
@@ -69,14 +66,59 @@ def test_rounding_keeps_the_order_of_amounts(one, other, currency):
     assert quantize(amount=less, currency=currency) <= quantize(amount=more, currency=currency)
 
 
-@pytest.mark.django_db
-def test_amounts_that_the_database_adds_up_are_exact():
-    """0.1 + 0.2 is 0.30000000000000004 in binary fractions, and ten times 0.1 is 0.9999999999999999."""
-    ProductFactory.create_batch(10, min_price="0.1", max_price="0.2")
-    ranges = Product.objects.annotate(sum=ExactAmount(F("min_price") + F("max_price")))
-    assert ranges.filter(sum=Decimal("0.3")).count() == 10
-    assert {str(product.sum) for product in ranges} == {"0.300"}
-    totals = Product.objects.values("vendor").annotate(sum=ExactAmount(Sum("min_price")))
-    assert [str(each["sum"]) for each in totals.filter(sum=1)] == ["1.000"]
-    Product.objects.update(min_price=ExactAmount(F("min_price") + F("max_price")), max_price="0.3")
-    assert Product.objects.filter(min_price=F("max_price")).count() == 10
+@pytest.mark.parametrize(("currency", "unit"), [("EUR", "0.01"), ("JPY", "1"), ("KWD", "0.001")])
+def test_the_smallest_unit_is_the_smallest_coin(currency, unit):
+    assert str(smallest_unit(currency=currency)) == unit
+
+
+def test_the_largest_amount_is_what_a_column_holds():
+    assert MAX_AMOUNT == 100_000_000_000
+
+
+def test_digits_of_a_large_amount_are_kept():
+    amount, rate = Decimal("12345678901.234"), Decimal("1234567890.12345678901234567890")
+    assert str(Exchange("EUR", rate)(amount)) == "15241578753238135651.58"
+
+
+# ── in another currency ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_shops_own_currency_is_exchanged_one_to_one():
+    assert str(Exchange("EUR")(Decimal("19.9"))) == "19.90"
+
+
+@pytest.mark.parametrize(
+    ("currency", "rate", "amount", "exchanged"),
+    [("USD", "1.25", "19.90", "24.88"), ("JPY", "160.5", "1", "161"), ("KWD", "0.33", "10", "3.300")],
+)
+def test_one_unit_of_the_shops_currency_is_so_many_of_the_other(currency, rate, amount, exchanged):
+    assert str(Exchange(currency, Decimal(rate))(Decimal(amount))) == exchanged
+
+
+@pytest.mark.parametrize(
+    ("currency", "rate", "bound", "least", "most"),
+    [
+        # 24.995 is the least that is shown as 25.00, 25.0049… the most: divided by the rate, to a thousandth.
+        ("USD", "1.25", "25", "19.996", "20.003"),
+        ("USD", "1", "25", "24.995", "25.004"),
+        ("JPY", "160", "160", "0.997", "1.003"),
+        # A bound between two coins: the coin above it from below, the coin below it from above.
+        ("USD", "1", "24.999", "24.995", "24.994"),
+    ],
+)
+def test_a_bound_stands_for_the_amounts_that_are_shown_within_it(currency, rate, bound, least, most):
+    exchange = Exchange(currency, Decimal(rate))
+    assert exchange.lower_bound(Decimal(bound)) == Decimal(least)
+    assert exchange.upper_bound(Decimal(bound)) == Decimal(most)
+
+
+@given(
+    st.decimals(min_value="0.001", max_value=10**6, places=3),
+    st.decimals(min_value="0.0001", max_value=10**4, places=8),
+    st.sampled_from(["EUR", "JPY", "KWD"]),
+    st.decimals(min_value=0, max_value=10**6, places=3),
+)
+def test_a_bound_finds_exactly_what_is_shown_within_it(amount, rate, currency, bound):
+    exchange = Exchange(currency, rate)
+    assert (amount >= exchange.lower_bound(bound)) == (exchange(amount) >= bound)
+    assert (amount <= exchange.upper_bound(bound)) == (exchange(amount) <= bound)

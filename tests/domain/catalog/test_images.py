@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 from django.db import transaction
 
-from domain.base import outbox
+from domain.base import locks, outbox
 from domain.base.errors import InvalidInput, NotFound
 from domain.catalog import images, media, products
 from domain.catalog.media import StorageUnavailable
@@ -24,13 +24,15 @@ LATER = NOW + timedelta(days=1)
 
 @pytest.fixture(autouse=True)
 def _no_file_is_touched_in_a_transaction(monkeypatch):
-    asking = media._storage_errors
+    def outside(touch):
+        def checked(*given, **named):
+            assert not transaction.get_connection().in_atomic_block
+            return touch(*given, **named)
 
-    def outside():
-        assert not transaction.get_connection().in_atomic_block
-        return asking()
+        return checked
 
-    monkeypatch.setattr("domain.catalog.media._storage_errors", outside)
+    for name in ("form", "keep", "original", "public", "publish", "withdraw", "forget"):
+        monkeypatch.setattr(media, name, outside(getattr(media, name)))
 
 
 @pytest.fixture
@@ -314,9 +316,10 @@ def test_what_is_written_while_it_is_pruned_is_pruned_a_day_later(files, uploade
 
 def test_a_crash_before_the_row_leaves_files_that_are_pruned(files, uploaded, monkeypatch):
     key = uploaded()
-    monkeypatch.setattr("domain.catalog.images._attach", lambda **given: pytest.fail("the process dies here"))
+    product = ProductFactory()
+    monkeypatch.setattr(locks, "product", lambda **given: pytest.fail("the process dies here"))
     with pytest.raises(pytest.fail.Exception):
-        images.attach(product_id=ProductFactory().pk, key=key, now=NOW)
+        images.attach(product_id=product.pk, key=key, now=NOW)
     assert files.public == named(key, "detail")
     images.prune(now=LATER)
     assert (files.public, files.originals) == ([], [])

@@ -13,6 +13,7 @@ from django.db import connections
 
 from domain.base import outbox
 from domain.base.errors import InvalidInput, NotFound
+from domain.catalog import products
 from domain.importing import imports, shopify_csv, stock_csv
 from domain.jobs.handlers import HANDLERS
 from domain.sales import cart as carts
@@ -224,7 +225,7 @@ def test_a_column_may_have_a_name_that_no_database_takes():
 
 
 def test_a_line_without_an_end_is_refused(monkeypatch):
-    monkeypatch.setattr(imports, "_MAX_LINE_LENGTH", 100)
+    monkeypatch.setattr(imports, "MAX_LINE_LENGTH", 100)
     for text in ("Handle," + "x" * 200, "Handle,Title\n" + "x" * 200):
         with pytest.raises(InvalidInput, match="A line has more than 100 characters"):
             begin(text)
@@ -232,7 +233,7 @@ def test_a_line_without_an_end_is_refused(monkeypatch):
 
 
 def test_a_product_of_too_many_rows_is_refused_and_the_next_is_taken(monkeypatch):
-    monkeypatch.setattr(shopify_csv, "_MAX_ROWS", 3)
+    monkeypatch.setattr(shopify_csv, "MAX_ROWS", 3)
     rows = "".join(f"mug,Mug,MUG-{number},shopify,5,1\r\n" for number in range(9))
     row = begin(",".join(COLUMNS) + "\r\n" + rows + "cup,Cup,CUP,shopify,5,1\r\n")
     work_on()
@@ -248,7 +249,7 @@ def test_lines_end_as_they_do_anywhere(ending, small_slices):
 
 
 def test_a_cell_with_line_breaks_is_cut_by_no_slice(small_slices, monkeypatch):
-    monkeypatch.setattr(imports, "_PART_LENGTH", 100)
+    monkeypatch.setattr(imports, "PART_LENGTH", 100)
     row = begin(csv_of(9, Title='one "thing"\r\nand\nanother\rand one\n\n\nmore'))
     work_on()
     assert (counts(row), row.done) == ((9, 0, 0, 0), row.total)
@@ -261,7 +262,7 @@ def test_a_cell_with_line_breaks_is_cut_by_no_slice(small_slices, monkeypatch):
 
 
 def test_progress_is_told_slice_by_slice(small_slices, monkeypatch):
-    monkeypatch.setattr(imports, "_PART_LENGTH", 300)
+    monkeypatch.setattr(imports, "PART_LENGTH", 300)
     row, seen = begin(csv_of(35)), []
     while row.state == "RUNNING":
         outbox.relay(handlers=HANDLERS, clock=lambda: NOW, limit=1)
@@ -338,23 +339,21 @@ def test_nobody_else_takes_what_somebody_works_on(small_slices):
 def test_a_claim_ends_before_the_message_is_due_again(small_slices):
     """Else whoever takes it up after a death would find it claimed, and wait once more."""
     row = begin(csv_of(35))
-    taken = outbox._claim(now=NOW)
+    due_again = NOW + outbox.lease()
+    models.OutboxMessage.objects.update(attempts=1, due_at=due_again)
     models.Import.objects.update(claimed_until=NOW + outbox.lease() * 0.9)
-    outbox.relay(handlers=HANDLERS, clock=lambda: taken.due_at)
+    outbox.relay(handlers=HANDLERS, clock=lambda: due_again)
     assert counts(row) == (35, 0, 0, 0)
 
 
 def test_what_goes_wrong_is_tried_again_by_anybody(small_slices, monkeypatch):
     row = begin(csv_of(35))
-    move_on = imports._record_slice
-    monkeypatch.setattr(imports, "_record_slice", lambda **_: 1 / 0)
-    monkeypatch.setattr(imports, "_import_slice", lambda *_, **__: 1 / 0)
-    work_on()
+    with monkeypatch.context() as broken:
+        broken.setattr(products, "save", lambda **_: 1 / 0)
+        work_on()
     assert "ZeroDivisionError" in message().error
     row.refresh_from_db()
     assert (row.claimed_until, row.done) == (None, 1)
-    monkeypatch.undo()
-    assert imports._record_slice is move_on
     work_on(seconds=31)
     assert counts(row) == (35, 0, 0, 0)
 
@@ -415,12 +414,12 @@ def test_the_same_slice_at_once_is_counted_once(small_slices, monkeypatch, claim
     """The second comes while the first is in the middle: it comes back later, or does it all, and the first nothing."""
     row = begin(csv_of(10))
     payload, in_the_middle, go_on = message().payload, Event(), Event()
-    take = imports._import_slice
+    save = products.save
 
-    def slow(row, *, now):
+    def slow(**given):
         in_the_middle.set()
         assert go_on.wait(30)
-        return take(row, now=now)
+        return save(**given)
 
     def first():
         try:
@@ -428,11 +427,11 @@ def test_the_same_slice_at_once_is_counted_once(small_slices, monkeypatch, claim
         finally:
             connections.close_all()
 
-    monkeypatch.setattr(imports, "_import_slice", slow)
+    monkeypatch.setattr(products, "save", slow)
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(first)
         assert in_the_middle.wait(30)
-        monkeypatch.setattr(imports, "_import_slice", take)
+        monkeypatch.setattr(products, "save", save)
         if claimed:
             with pytest.raises(imports.ImportClaimed):
                 imports.process_slice(payload, "", NOW)

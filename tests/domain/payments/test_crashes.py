@@ -40,18 +40,18 @@ CLASSES = {
 POINTS = {
     "place, before its commit": ("place", "domain.catalog.stock.reserve"),
     "place, after its commit": ("place", "domain.sales.orders.place"),
-    "pay, the intent is committed": ("pay", "domain.payments.payments._record_intent"),
+    "pay, the intent is committed": ("pay", "domain.payments.gateways.gateway_for"),
     "pay, the gateway has begun": ("begin", "{gateway}.charge"),
     "pay, the money was taken": ("pay", "{gateway}.charge"),
     "pay, before the answer is committed": ("pay", "domain.sales.orders.settle"),
-    "pay, after the answer is committed": ("pay", "domain.payments.payments._record_outcome"),
+    "pay, after the answer is committed": ("pay", "domain.payments.payments.start"),
     "webhook, it is noted": ("tell", "domain.payments.payments.receive"),
     "webhook, the gateway was asked": ("tell", "{gateway}.look_up"),
     "webhook, before what it said is committed": ("tell", "domain.sales.orders.settle"),
-    "refund, it is committed": ("give", "domain.payments.refunds._record_intent"),
+    "refund, it is committed": ("give", "domain.payments.gateways.next_check"),
     "refund, what stands was looked up": ("give", "{gateway}.look_up_refund"),
     "refund, the money was given": ("give", "{gateway}.refund"),
-    "refund, before the answer is committed": ("give", "domain.payments.refunds._record_success"),
+    "refund, before the answer is committed": ("give", "domain.base.outbox.put"),
 }
 SCRIPT = """
 import importlib, json, os, signal, sys
@@ -72,7 +72,7 @@ def dies(*args, **kwargs):
 
 setattr(owner, name, dies)
 sys.path.insert(0, ".")
-from tests.domain import test_crashes
+from tests.domain.payments import test_crashes
 getattr(test_crashes, act)(given)
 """
 

@@ -14,7 +14,7 @@ from django.test import Client
 from domain.base import locks, outbox
 from domain.catalog import stock
 from domain.jobs.handlers import HANDLERS
-from domain.payments import check_books, payments, refunds
+from domain.payments import check_books, gateways, payments, refunds
 from domain.sales import orders
 from storefront.models import (
     GatewayEvent,
@@ -484,6 +484,28 @@ def test_a_refund_that_takes_its_time_is_asked_about_until_it_ends(order, gatewa
     gateway.end_refunds()
     assert refunds.reconcile(now=NOW + timedelta(minutes=6)) == 1
     books_agree(gateway)
+
+
+def test_a_refund_that_takes_its_time_counts_as_given_back_and_one_that_failed_does_not(order, settings):
+    gateway = FakeStripe()
+    gateway.use(settings)
+    payment = paid(order, gateway)
+    charge = gateways.charge_of(payment=payment)
+    stripe = gateways.gateway_for(provider=PaymentProvider.STRIPE)
+    assert stripe.refunded_total(charge) == 0
+    give(payment, Decimal("1.50"))
+    gateway.refunds_wait = True
+    give(payment, Decimal(5), request_id="2")
+    assert stripe.refunded_total(charge) == Decimal("6.50")
+    assert check_books.gateway_breaches(since=NOW - timedelta(days=1)) == []
+    *_, waiting = gateway.refunds.values()
+    for status in ("failed", "canceled"):
+        waiting["status"] = status
+        assert stripe.refunded_total(charge) == Decimal("1.50")
+    for status in ("requires_action", "", None):
+        waiting["status"] = status
+        assert stripe.refunded_total(charge) == Decimal("6.50")
+    gateway.stop()
 
 
 def test_a_webhook_tells_that_a_refund_has_ended(order, gateway):

@@ -15,6 +15,7 @@ from storefront.models import (
     Order,
     OrderEventKind,
     OrderState,
+    OutboxMessage,
     Payment,
     PaymentProvider,
     PaymentState,
@@ -62,7 +63,8 @@ def meanwhile(monkeypatch):
     """`meanwhile(call)`: the next charge is under way while the call happens."""
 
     def happens(call):
-        monkeypatch.setitem(gateways._GATEWAYS, PaymentProvider.TEST, GatewayWhere(call))
+        gateway = GatewayWhere(call)
+        monkeypatch.setattr(gateways, "gateway_for", lambda *, provider: gateway)
 
     return happens
 
@@ -219,6 +221,73 @@ def test_without_a_token_the_amount_says_how_the_test_gateway_answers(placed_ord
     with suppress(payments.PaymentDeclined):
         pay(order, "")
     assert Payment.objects.get().state == ends
+
+
+# ── what gateways tell ───────────────────────────────────────────────────────────────────────────────
+
+
+def event(**given):
+    values = {"id": "evt_1", "kind": "charge.succeeded", "reference": "ch_1", "payment": None, **given}
+    return gateways.Event(**values)
+
+
+def receive(event, provider=PaymentProvider.TEST):
+    payments.receive(provider=provider, event=event, now=NOW)
+
+
+def test_an_event_and_the_look_into_it_are_written_together_or_not_at_all(monkeypatch):
+    def broken(**given):
+        raise RuntimeError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(outbox, "put", broken)
+        with pytest.raises(RuntimeError):
+            receive(event())
+    assert not GatewayEvent.objects.exists()
+    receive(event())  # As the gateway sends it again.
+    assert OutboxMessage.objects.get(kind=payments.EVENT).payload == {"event": GatewayEvent.objects.get().pk}
+
+
+def test_an_event_is_noted_once_for_each_provider_however_often_it_comes():
+    for _ in range(2):
+        receive(event())
+        receive(event(), provider=PaymentProvider.STRIPE)
+    assert GatewayEvent.objects.count() == OutboxMessage.objects.filter(kind=payments.EVENT).count() == 2
+
+
+def test_an_event_is_about_the_payment_that_it_names_or_whose_reference_it_has(order):
+    payment = pay(order)
+    other = PaymentProvider.STRIPE
+    told = {
+        "by id": (event(id="1", payment=payment.pk, reference=""), PaymentProvider.TEST, payment),
+        "by reference": (event(id="2", reference=payment.reference), PaymentProvider.TEST, payment),
+        "an unknown id": (event(id="3", payment=order.pk, reference=payment.reference), PaymentProvider.TEST, None),
+        "an unknown reference": (event(id="4", reference="?"), PaymentProvider.TEST, None),
+        "another gateway's": (event(id="5", payment=payment.pk, reference=payment.reference), other, None),
+    }
+    for given, provider, about in told.values():
+        receive(given, provider)
+        noted = GatewayEvent.objects.get(event_id=given.id)
+        assert (noted.payment, noted.kind, noted.reference, noted.received_at) == (
+            about,
+            given.kind,
+            given.reference,
+            NOW,
+        )
+
+
+def test_an_event_without_a_reference_is_about_no_payment_that_has_none_yet(order):
+    with pytest.raises(payments.PaymentUnavailable):
+        pay(order, "timeout")
+    assert Payment.objects.get().reference == ""
+    receive(event(reference=""))
+    assert GatewayEvent.objects.get().payment is None
+
+
+def test_an_event_with_long_words_is_noted_by_their_beginnings():
+    receive(event(id="i" * 300, kind="k" * 300, reference="r" * 300))
+    noted = GatewayEvent.objects.get()
+    assert (noted.event_id, noted.kind, noted.reference) == ("i" * 200, "k" * 100, "r" * 200)
 
 
 # ── what happens while a gateway is asked ────────────────────────────────────────────────────────────

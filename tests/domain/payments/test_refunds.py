@@ -145,6 +145,21 @@ def test_an_amount_that_cannot_be_given_back_is_refused(payment, amount):
     assert not Refund.objects.exists()
 
 
+def test_a_refund_that_has_no_answer_yet_counts_as_given(payment, monkeypatch):
+    def away(self, wanted):
+        raise gateways.GatewayUnavailable
+
+    monkeypatch.setattr(TestGateway, "refund", away)
+    give(payment, 60)
+    with pytest.raises(InvalidInput) as refused:
+        give(payment, "40.01", request_id="2")
+    assert "40.00 at most" in refused.value.message
+    assert give(payment, request_id="2").amount == 40
+    with pytest.raises(orders.OrderStateConflict):
+        give(payment, "0.01", request_id="3")
+    assert Order.objects.get().state == OrderState.PAID  # None of it has left the shop for certain.
+
+
 def test_what_took_nothing_gives_nothing(placed_order):
     order = placed_order({VariantFactory(): 1})
     with pytest.raises(payments.PaymentDeclined):

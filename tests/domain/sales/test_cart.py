@@ -8,7 +8,7 @@ from domain.base.errors import InvalidInput, NotFound
 from domain.catalog.stock import InsufficientStock
 from domain.sales import cart as carts
 from domain.sales import orders
-from storefront.models import Cart, CartLine, CartState, ProductVariant, Stock, StockPolicy
+from storefront.models import Cart, CartLine, CartState, Product, ProductVariant, Stock, StockPolicy
 from tests.factories import NOW, UserFactory, VariantFactory, totals
 
 pytestmark = pytest.mark.django_db
@@ -337,6 +337,16 @@ def test_line_whose_stock_fell_can_still_be_lowered():
     variant.stock.save()
     set_quantity(cart, 4)
     assert contents(cart) == {variant: 4}
+
+
+def test_line_whose_stock_fell_or_that_is_no_longer_for_sale_can_keep_its_quantity():
+    variant = VariantFactory(stock__on_hand=5)
+    cart = add({variant: 5})
+    Stock.objects.update(on_hand=0)
+    set_quantity(cart, 5)
+    Product.objects.update(published_at=None)
+    set_quantity(cart, 5)
+    assert contents(cart) == {variant: 5}
 
 
 def test_line_that_is_no_longer_for_sale_can_be_lowered_but_not_raised():

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, wait
+from datetime import timedelta
 from functools import partial
 from threading import Barrier
 
@@ -9,13 +10,25 @@ import pytest
 from django.db import connections, transaction
 
 from domain.base import locks
+from domain.payments import gateways, payments
 from domain.sales import cart as carts
-from domain.sales import checkout, orders
+from domain.sales import checkout, orders, promotions
 from domain.sales.promotions import DiscountRefused
-from storefront.models import Discount, DiscountUse, Order, ProductVariant
+from storefront.models import (
+    Discount,
+    DiscountUse,
+    GatewayEvent,
+    Order,
+    OrderEventKind,
+    OrderState,
+    PaymentProvider,
+    ProductVariant,
+)
 from tests.factories import NOW, DiscountFactory, ShippingMethodFactory, UserFactory, VariantFactory, totals
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+LATER = NOW + timedelta(minutes=20)
 
 
 def together(*calls):
@@ -71,6 +84,68 @@ def test_20_orders_of_one_customer_at_once_use_a_code_once(ready_cart):
     outcomes = together(*[placing(cart) for cart in (*guests, own)])
     assert kinds(outcomes) == {orders.Placed: 1, DiscountRefused: 19}
     assert Order.objects.filter(discount__gt=0).count() == DiscountUse.objects.count() == 1
+
+
+def paid_too_late(cart):
+    """An order with a code that expired while its gateway, which has taken the money, gave no answer."""
+    order = placing(cart)().order
+    with pytest.raises(payments.PaymentUnavailable):
+        payments.start(
+            order_id=order.pk,
+            viewer=None,
+            receipt=orders.receipt(order=order),
+            provider=PaymentProvider.TEST,
+            method="late",
+            now=NOW,
+        )
+    assert orders.expire(order_id=order.pk, now=LATER)
+    return order
+
+
+def looking_into(order):
+    """The gateway tells of the money, and the worker asks about it."""
+    event = gateways.Event(id=str(order.pk), kind="charge", reference="", payment=order.payments.get().pk)
+    payments.receive(provider=PaymentProvider.TEST, event=event, now=LATER)
+    noted = GatewayEvent.objects.get(event_id=event.id)
+    return partial(payments.process_event, {"event": noted.pk}, "", LATER)
+
+
+def test_of_two_late_payments_that_race_for_the_last_use_one_gets_it(ready_cart):
+    discount = DiscountFactory(code="TEN", max_uses=1)
+    variant, shipping = VariantFactory(stock__on_hand=1000), ShippingMethodFactory()
+    for _ in range(5):
+        late = [paid_too_late(with_code(ready_cart({variant: 1}, shipping=shipping))) for _ in range(4)]
+        together(*[looking_into(order) for order in late])
+        states = Counter(Order.objects.filter(pk__in=[order.pk for order in late]).values_list("state", flat=True))
+        assert states == {OrderState.PAID: 1, OrderState.EXPIRED: 3}
+        assert discount.uses.filter(given_back_at=None).count() == 1
+        discount.uses.filter(given_back_at=None).update(given_back_at=LATER)
+
+
+def test_a_late_payment_waits_for_whoever_is_taking_the_last_use(ready_cart):
+    discount = DiscountFactory(code="TEN", max_uses=1)
+    variant, shipping = VariantFactory(stock__on_hand=1000), ShippingMethodFactory()
+    late = paid_too_late(with_code(ready_cart({variant: 1}, shipping=shipping)))
+    other = placing(ready_cart({variant: 1}, shipping=shipping))().order
+    settle = looking_into(late)
+
+    def look():
+        try:
+            settle()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as thread:
+        with transaction.atomic():
+            locks.discounts(candidates=Discount.objects.all())
+            looking = thread.submit(look)
+            assert not wait([looking], timeout=0.5).done
+            promotions.record_uses(order=other, discounts=[discount], now=LATER)
+        looking.result(30)
+    late.refresh_from_db()
+    assert late.state == OrderState.EXPIRED
+    assert late.events.filter(kind=OrderEventKind.REFUND_DUE).exists()
+    assert discount.uses.get(given_back_at=None).order == other
 
 
 def test_cancelling_gives_exactly_one_use_back_however_often_and_at_once(ready_cart):

@@ -153,6 +153,24 @@ def test_user_s_retry_without_a_code_is_a_replay_of_the_last_order(placed_order)
     assert again == orders.Placed(order=last, replayed=True)
 
 
+def test_user_s_retry_without_a_code_is_a_replay_for_a_day_and_no_longer(placed_order):
+    user = UserFactory()
+    order = placed_order({VariantFactory(): 1}, user)
+
+    def again(now):
+        return orders.place(key=carts.CartKey(user=user), expected_total=order.total, now=now)
+
+    assert again(NOW + timedelta(days=1)) == orders.Placed(order=order, replayed=True)
+    with pytest.raises(NotFound):
+        again(NOW + timedelta(days=1, seconds=1))
+
+
+def test_retry_of_one_user_never_finds_the_order_of_another(placed_order):
+    placed_order({VariantFactory(): 1}, UserFactory())
+    with pytest.raises(NotFound):
+        orders.place(key=carts.CartKey(user=UserFactory()), expected_total=Decimal(1), now=NOW)
+
+
 @pytest.mark.parametrize("key", [carts.CartKey(), carts.CartKey(code="no-such-code")])
 def test_without_a_cart_there_is_no_order(key):
     with pytest.raises(NotFound):

@@ -349,15 +349,15 @@ def test_order_that_expires_gives_its_use_back(cart):
 
 def paid_late(order):
     """Money that comes for an order that was cancelled meanwhile."""
-    payment = payments._record_intent(
-        order_id=order.pk, viewer=None, receipt=orders.receipt(order=order), provider=PaymentProvider.TEST, now=NOW
-    )
-    later = NOW + DAY
-    orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order=order), now=later)
+    receipt, later = orders.receipt(order=order), NOW + DAY
+    with pytest.raises(payments.PaymentUnavailable):
+        payments.start(
+            order_id=order.pk, viewer=None, receipt=receipt, provider=PaymentProvider.TEST, method="late", now=NOW
+        )
+    orders.cancel(order_id=order.pk, viewer=None, receipt=receipt, now=later)
 
     def settle():
-        outcome = payments.gateways.Outcome(payments.PaymentState.SUCCEEDED, "late")
-        payments._record_outcome(payment_id=payment.pk, order_id=order.pk, outcome=outcome, now=later)
+        payments.reconcile(now=later)
         order.refresh_from_db()
         return order
 

@@ -98,7 +98,7 @@ def test_no_more_is_kept_than_four_megabytes():
     for number in range(1_000):
         text = f"{{ shop {{ name }} }} #{number}".ljust(8_000, "x")
         persisted_queries.keep(text, extension(text))
-    assert 3_000_000 < persisted_queries._memory.bytes <= 4_000_000
+    assert 3_000_000 < persisted_queries.memory.bytes <= 4_000_000
 
 
 if configured.REDIS_URL:

@@ -19,7 +19,7 @@ def ask(clock, settings):
 
     send(address="127.0.0.1")  # It is known from here on.
     settings.MAX_COST_PER_MINUTE, settings.MAX_QUERY_COST = 6 * 50, 50
-    throttle._spent.clear()
+    throttle.spent.clear()
     return send
 
 
@@ -44,11 +44,11 @@ def test_whoever_is_told_so_waits_for_it_unless_others_do_already(ask, monkeypat
     monkeypatch.setattr(view.time, "sleep", waited.append)
     assert statuses(ask) == [200, 200, 429, 429]
     assert waited == [0.1, 0.1]
-    assert [view._held_back.acquire(blocking=False) for _ in range(5)] == [True] * 4 + [False]
+    assert [view.held_back.acquire(blocking=False) for _ in range(5)] == [True] * 4 + [False]
     try:
         assert ask().status_code == 429
     finally:
-        view._held_back.release(4)
+        view.held_back.release(4)
     assert len(waited) == 2
 
 
@@ -62,7 +62,7 @@ def test_an_account_is_counted_wherever_it_is(ask, account, enter, api, settings
     enter(account())
     settings.MAX_QUERY_COST = 50
     bearer = api.client.defaults["HTTP_AUTHORIZATION"]
-    throttle._spent.clear()
+    throttle.spent.clear()
     assert statuses(ask, 3, authorization=bearer) == [200, 200, 429]
     assert ask(address="203.0.114.8", authorization=bearer).status_code == 429
     assert ask().status_code == 200
@@ -107,7 +107,7 @@ def test_nobody_has_another_s_document_refused(api, name, nonsense):
 
 def test_a_name_is_paid_for_like_a_text(clock, settings):
     settings.MAX_COST_PER_MINUTE, settings.MAX_QUERY_COST = 6 * 700, 0
-    throttle._spent.clear()
+    throttle.spent.clear()
 
     def named(name):
         client = Client(REMOTE_ADDR="203.0.114.7", headers={"accept": "application/graphql-response+json"})

@@ -106,7 +106,7 @@ def databases(django_db_setup):
 @pytest.fixture
 def two(databases, settings, monkeypatch):
     """As if DATABASE_REPLICA_URLS named them: `copy1`, `copy2`."""
-    monkeypatch.setattr(replicas, "_unavailable_until", {})
+    monkeypatch.setattr(replicas, "unavailable_until", {})
     settings.DATABASE_ROUTERS = ["domain.base.replicas.Router"]
     settings.DATABASE_REPLICAS = ["copy1", "copy2"]
     # Django keeps a test from databases that it has not named, and so from those that were not there when it began.
@@ -287,7 +287,7 @@ if connection.vendor == "postgresql":
         assert [each.getMessage() for each in caplog.records if each.name == "domain.base.replicas"] == [
             "copy1 does not answer: for 5 seconds this process reads elsewhere."
         ]
-        replicas._unavailable_until.clear()
+        replicas.unavailable_until.clear()
         assert title(api) == "New"
         assert connected.count("copy1") == 2
 
@@ -306,7 +306,7 @@ if connection.vendor == "postgresql":
         assert title(api) == "New"
         replica.start()
         assert title(api) == "New"
-        replicas._unavailable_until.clear()  # As time does.
+        replicas.unavailable_until.clear()  # As time does.
         assert title(api) == "Old"
 
     def test_while_one_is_away_the_others_answer(api, two, mug):
@@ -324,7 +324,7 @@ if connection.vendor == "postgresql":
         execute = execution.execute
 
         def dying(*given):
-            if not replicas._unavailable_until and replicas.current() == "copy1":
+            if not replicas.unavailable_until and replicas.current() == "copy1":
                 replica.stop()
             return execute(*given)
 
@@ -332,7 +332,7 @@ if connection.vendor == "postgresql":
         settings.COMPILED_READS = how == "compiled"
         assert title(api) == "New"
         assert title(api) == "New"
-        assert set(replicas._unavailable_until) == {"copy1"}
+        assert set(replicas.unavailable_until) == {"copy1"}
 
     @pytest.mark.parametrize("how", ["compiled", "executed"])
     def test_one_that_gives_up_a_statement_is_asked_the_next(api, replica, settings, how):
@@ -362,9 +362,9 @@ if connection.vendor == "postgresql":
     def test_whoever_has_turned_to_the_primary_stays_there(replica):
         def found():
             yield replicas.current()
-            replicas._unavailable_until["copy1"] = time.monotonic() + 60
+            replicas.unavailable_until["copy1"] = time.monotonic() + 60
             yield replicas.current()
-            replicas._unavailable_until.clear()
+            replicas.unavailable_until.clear()
             yield replicas.current()
 
         assert replicas.read(query=lambda: list(found())) == ["copy1", "default", "default"]
@@ -374,10 +374,10 @@ if connection.vendor == "postgresql":
     @pytest.mark.usefixtures("kept")
     def test_an_answer_has_the_version_of_the_database_that_it_was_read_from(api, replica, mug):
         """One that lags never fills in an old answer for a new version, so whoever follows gets the new one."""
-        version = replicas.read(query=lambda: response_cache._asked(replicas.current(), None)).version
+        version = replicas.read(query=lambda: catalog_version.current(now=timezone.now(), database=replicas.current()))
         assert title(api) == "Old"
-        (entry,) = map(response_cache._memory.get, response_cache._memory._held)
-        assert entry.version == version < response_cache._asked("default", None).version
+        (entry,) = response_cache.memory.values()
+        assert entry.version == version < catalog_version.current(now=timezone.now())
         write(api, mug)
         assert title(api) == "New"
         api.client.cookies.clear()
@@ -415,15 +415,15 @@ if connection.vendor == "postgresql":
         ask = catalog_version.current
 
         def asked(**given):
-            replicas._unavailable_until["copy1"] = time.monotonic() + 60
+            replicas.unavailable_until["copy1"] = time.monotonic() + 60
             return ask(**given)
 
         with monkeypatch.context() as patched:
             patched.setattr(catalog_version, "current", asked)
             assert title(api) == "New"
-        replicas._unavailable_until.clear()
+        replicas.unavailable_until.clear()
         assert api("query Other { products { nodes { title } } }")["products"]["nodes"] == [{"title": "Old"}]
-        for entry in [response_cache._memory.get(key) for key in list(response_cache._memory._held)]:
+        for entry in response_cache.memory.values():
             assert entry.version < ask(now=timezone.now())
 
 

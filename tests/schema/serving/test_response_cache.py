@@ -190,12 +190,12 @@ def test_no_more_is_remembered_than_the_setting_says(settings):
     settings.CATALOG_CACHE_MEGABYTES = 1
     entry = response_cache.Entry(catalog_version.Version(1, 0.0), time.time() + 60, 1, "", b"x" * 3_000)
     for number in range(1_000):
-        response_cache._memory.keep(str(number), entry)
-        assert response_cache._memory.get("0"), "What is asked for is not forgotten."
-    assert 900_000 < response_cache._memory.bytes <= 1_000_000
-    assert response_cache._memory.get("1") is None
-    response_cache._memory.keep("whale", entry._replace(content=b"x" * 200_000))
-    assert response_cache._memory.get("whale") is None
+        response_cache.memory.keep(str(number), entry)
+        assert response_cache.memory.get("0"), "What is asked for is not forgotten."
+    assert 900_000 < response_cache.memory.bytes <= 1_000_000
+    assert response_cache.memory.get("1") is None
+    response_cache.memory.keep("whale", entry._replace(content=b"x" * 200_000))
+    assert response_cache.memory.get("whale") is None
 
 
 # ── how long it is right ─────────────────────────────────────────────────────────────────────────────
@@ -235,6 +235,15 @@ def test_what_was_right_a_moment_ago_is_given_for_as_long_as_the_setting_promise
     assert seen == {"19.90", "24.90"}
 
 
+def test_what_is_right_or_was_right_a_moment_ago_may_be_given_and_nothing_older(settings, monkeypatch):
+    first, second, third = (catalog_version.Version(number, 0.0) for number in (1, 2, 3))
+    known = response_cache.Known(third, at=1_000.0, former=second, former_at=990.0)
+    settings.CATALOG_STALE_SECONDS = 30
+    for now, served in ((1_000.0, {second, third}), (1_019.9, {second, third}), (1_020.0, set())):
+        monkeypatch.setattr("schema.serving.response_cache.time.monotonic", lambda now=now: now)
+        assert {version for version in (first, second, third) if known.may_serve(version)} == served
+
+
 def test_whoever_writes_by_the_api_sees_it_at_once(api, mug, settings, account, enter, variant_id):
     settings.CATALOG_STALE_SECONDS = 60
     CurrencyFactory(code="USD", rate=2)
@@ -252,8 +261,10 @@ def test_while_one_makes_the_new_answer_others_get_the_old_one_at_once(api, mug,
     settings.CATALOG_STALE_SECONDS = 30
     price(api)
     change_price(mug, "24.90")
-    versions = response_cache._versions["default"]
-    versions._known = versions._known._replace(at=time.monotonic() - 20)
+    now = time.monotonic
+    monkeypatch.setattr(
+        "schema.serving.response_cache.time.monotonic", lambda: now() + 20
+    )  # So that it is asked again.
     making, go_on = Event(), Event()
     execute = execution.execute
 
@@ -379,6 +390,19 @@ def another_process():
     response_cache.forget()
 
 
+@pytest.fixture
+def kept_in_redis(monkeypatch):
+    """The keys by which answers were kept for all processes."""
+    keys, keep = [], shared_cache.store
+
+    def noted(**given):
+        keys.append(given["key"])
+        keep(**given)
+
+    monkeypatch.setattr(shared_cache, "store", noted)
+    return keys
+
+
 if configured.REDIS_URL:
 
     def test_what_one_process_has_made_another_gives(api, mug, executed):
@@ -394,9 +418,9 @@ if configured.REDIS_URL:
         assert price(api) == "24.90"
         assert executed == ["Price", "Price"]
 
-    def test_while_another_process_makes_the_answer_it_is_waited_for(api, mug, executed):
+    def test_while_another_process_makes_the_answer_it_is_waited_for(api, mug, executed, kept_in_redis):
         price(api)
-        (key,) = response_cache._memory._held
+        (key,) = kept_in_redis
         entry = shared_cache.get(key=key)
         another_process()
         shared_cache.delete(key=key)
@@ -409,10 +433,10 @@ if configured.REDIS_URL:
             assert waiting.result(20) == "19.90"
         assert executed == ["Price"]
 
-    def test_a_process_that_died_over_it_is_not_waited_for_without_end(api, mug, executed, monkeypatch):
-        monkeypatch.setattr(response_cache, "_PATIENCE", 0.2)
+    def test_a_process_that_died_over_it_is_not_waited_for_without_end(api, mug, executed, kept_in_redis, monkeypatch):
+        monkeypatch.setattr(response_cache, "PATIENCE", 0.2)
         price(api)
-        (key,) = response_cache._memory._held
+        (key,) = kept_in_redis
         another_process()
         shared_cache.delete(key=key)
         shared_cache.claim(key=f"making:{key}", seconds=5)

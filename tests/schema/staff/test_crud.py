@@ -10,7 +10,7 @@ from graphql import GraphQLInputObjectType, get_named_type
 from domain.sales import cart as carts
 from domain.sales import checkout, orders
 from schema.base import ids
-from schema.root import schema
+from schema.root import graphql_schema
 from storefront import models
 from tests.factories import (
     NOW,
@@ -178,7 +178,7 @@ def refused(api, owner):
 
 
 def for_staff():
-    root = schema._schema
+    root = graphql_schema
     return {
         name
         for type_ in (root.query_type, root.mutation_type)
@@ -193,7 +193,7 @@ def test_every_field_for_staff_has_a_row_here():
 
 def test_whatever_saves_takes_an_id_and_leaves_out_what_it_is_not_given():
     for kind in SAVED:
-        field = schema._schema.mutation_type.fields[f"save{kind}"]
+        field = graphql_schema.mutation_type.fields[f"save{kind}"]
         given = get_named_type(field.args["input"].type)
         assert isinstance(given, GraphQLInputObjectType)
         assert not any(str(part.type).endswith("!") for part in given.fields.values())

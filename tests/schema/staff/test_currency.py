@@ -3,10 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from domain.base.money import Exchange
 from schema.base import ids
 from storefront import models
 from tests.factories import CurrencyFactory, ProductFactory, VariantFactory, VariantPriceFactory
@@ -110,18 +107,6 @@ def test_a_currency_of_another_type_is_told_as_such(api, shirt):
 )
 def test_a_filter_by_price_is_in_that_currency_too(api, shirt, bounds, found):
     assert len(api(LIST, filter={"price": bounds})["products"]["nodes"]) == found
-
-
-@given(
-    st.decimals(min_value="0.001", max_value=10**6, places=3),
-    st.decimals(min_value="0.0001", max_value=10**4, places=8),
-    st.sampled_from(["EUR", "JPY", "KWD"]),
-    st.decimals(min_value=0, max_value=10**6, places=3),
-)
-def test_a_bound_finds_exactly_what_is_shown_within_it(amount, rate, currency, bound):
-    exchange = Exchange(currency, rate)
-    assert (amount >= exchange.lower_bound(bound)) == (exchange(amount) >= bound)
-    assert (amount <= exchange.upper_bound(bound)) == (exchange(amount) <= bound)
 
 
 def test_prices_in_the_shops_own_currency_cost_no_statement_more_and_in_another_the_same_for_all(api, statements):

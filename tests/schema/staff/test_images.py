@@ -9,7 +9,7 @@ from django.test.testcases import LiveServerThread
 from graphql import parse, validate
 
 from schema.base import ids
-from schema.root import schema
+from schema.root import graphql_schema
 from storefront import models
 from tests.factories import ImageFactory, ProductFactory, UserFactory, VariantFactory
 from tests.pictures import HTML, SVG, claiming, drawn, located
@@ -197,4 +197,4 @@ def test_the_page_asks_for_what_there_is():
     documents = block.split("\n\n")
     assert len(documents) == 2
     for document in documents:
-        assert validate(schema._schema, parse(document)) == []
+        assert validate(graphql_schema, parse(document)) == []
