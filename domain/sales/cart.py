@@ -141,7 +141,7 @@ def _line_error(
     variant: ProductVariant | None, quantity: int, *, field: Sequence[str], now: datetime
 ) -> DomainError | None:
     if variant is None or not is_for_sale(variant=variant, now=now):
-        return NotForSale("This is not for sale.", field=[*field, "variant_id"])
+        return NotForSale("This product is not for sale.", field=[*field, "variant_id"])
     if quantity > CartLine.MAX_QUANTITY:
         return InvalidInput(f"A line has at most {CartLine.MAX_QUANTITY} units.", field=[*field, "quantity"])
     return stock.shortage(variant=variant, quantity=quantity, field=[*field, "quantity"])

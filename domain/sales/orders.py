@@ -136,7 +136,7 @@ def lock(*, order_id: UUID, viewer: User | None, receipt: str | None) -> Order:
         number = _number_of(receipt)
         order = _BY_NUMBER.first(number=number, order=order_id) if number else None
     if order is None:
-        raise NotFound("There is no such order.", field=["order_id"])
+        raise NotFound("This order does not exist.", field=["order_id"])
     return order
 
 

@@ -15,8 +15,8 @@ from domain.catalog.version_triggers import DERIVED_FROM, PUBLIC_TABLES, WITHOUT
 from schema.base import ids
 from schema.base.context import Context
 from schema.base.public import PUBLIC
-from schema.root import schema
-from schema.serving import compiled_reads, execution
+from schema.root import graphql_schema
+from schema.serving import execution
 from storefront import models
 from tests import public_reads
 from tests.factories import (
@@ -29,7 +29,7 @@ from tests.factories import (
 )
 
 pytestmark = pytest.mark.django_db
-SCHEMA = schema._schema
+SCHEMA = graphql_schema
 
 
 def grow(start, stop):
@@ -128,9 +128,8 @@ def run(request):
 
 
 @pytest.fixture(params=["compiled", "executed"])
-def both_ways(request, monkeypatch):
-    if request.param == "executed":
-        monkeypatch.setattr(compiled_reads, "answer", lambda *_: None)
+def both_ways(request, settings):
+    settings.COMPILED_READS = request.param == "compiled"
 
 
 def undeclared(tables):
