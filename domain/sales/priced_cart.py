@@ -131,6 +131,7 @@ def _compute_quote(priced: PricedCart) -> Quote:
             unit_price=prices[line.variant_id],
             quantity=line.quantity,
             tax=tax.rate(rates=rates.tax, address=address, tax_class_id=line.variant.product.tax_class_id),
+            title=line.variant.full_title,
         )
         for line in lines
     ]

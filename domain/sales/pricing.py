@@ -27,12 +27,13 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A line to price. `key` is a SKU. `unit_price` is rounded before it is multiplied by `quantity`."""
+    """A line to price. `key` is a SKU, `title` is for the buyer. `unit_price` is rounded before it is multiplied."""
 
     key: str
     unit_price: Decimal
     quantity: int
     tax: Rate = Rate()
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,7 @@ def totals(
     trace = [
         Step(
             kind=StepKind.GOODS,
-            label=f"{good.quantity} × {good.key}",
+            label=f"{good.quantity} × {good.title}",
             amount=listed[good.key],
             code=good.key,
         )
@@ -190,7 +191,7 @@ def totals(
     taxed = Taxation(currency, prices_include_tax)
     lines = {good.key: taxed.amounts(listed[good.key], left[good.key], good.tax) for good in goods}
     shipping_amounts = taxed.amounts(price, price - off, shipping.tax if shipping else Rate())
-    trace += [taxed.step(lines[good.key], good.tax, label=good.key, code=good.key) for good in goods if good.tax.name]
+    trace += [taxed.step(lines[good.key], good.tax, label=good.title, code=good.key) for good in goods if good.tax.name]
     if shipping and shipping.tax.name and price:
         trace.append(taxed.step(shipping_amounts, shipping.tax, label=shipping.label))
     return Totals(currency, prices_include_tax, lines, shipping_amounts, tuple(trace))

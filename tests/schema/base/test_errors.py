@@ -4,7 +4,7 @@ from domain.base.errors import DomainError
 from domain.sales.cart import NotForSale
 from domain.sales.checkout import CartEmpty
 from schema.base import errors
-from schema.root import schema
+from schema.root import graphql_schema
 
 
 def names(shown):
@@ -40,6 +40,6 @@ def test_a_subclass_of_an_error_is_shown_as_that_error():
 
 def test_every_registered_type_is_in_the_schema():
     registered = {type_.__name__ for type_ in errors.user_error_types()}
-    interface = schema._schema.type_map["UserError"]
-    assert registered == {type_.name for type_ in schema._schema.get_possible_types(interface)}
+    interface = graphql_schema.type_map["UserError"]
+    assert registered == {type_.name for type_ in graphql_schema.get_possible_types(interface)}
     assert {"InvalidInput", "InsufficientStock", "CartLocked", "RateLimited", "StaleVersion"} <= registered
