@@ -11,8 +11,8 @@ from http.client import HTTPConnection, HTTPException
 from multiprocessing import Event, Process, Value
 from statistics import quantiles
 
+from benchmarks.hostile_documents import KINDS
 from benchmarks.load import Plan, Step
-from tests.schema.test_hostile import KINDS
 
 BUYER = "203.0.114.7"
 A_SECOND = 40  # requests of buyers

@@ -24,27 +24,27 @@ ITEMS = {
     "W5": 'W5 search "shirt"',
     "W3": "W3 first add to a cart",
     "W4": "W4 whole guest purchase",
-    "W6 first": "W6 W1 of many: first page",
+    "W6 first": "W6 list of many, first page",
     "W6 deep": "W6 page 1,000",
     "W6 filtered": "W6 filtered",
     "W6 searched": "W6 searched",
-    "W6 list": "beside it, W1 of the usual size",
-    "W6 search": "beside it, W5 of the usual size",
+    "W6 list": "for comparison, W1 of the usual size",
+    "W6 search": "for comparison, W5 of the usual size",
 }
 COLUMNS = {
     "vendure": "Vendure",
-    "missed": "missed by every cache",
-    "redis": "from Redis",
-    "in-process": "from the process",
-    "bare": "bare view, our middleware",
-    "barest": "bare view, none",
+    "missed": "uncached",
+    "redis": "cached in Redis",
+    "in-process": "cached in the process",
+    "bare": "empty view, our middleware",
+    "barest": "empty view, no middleware",
     "nginx": "GET through nginx",
-    "static": "nginx, a file",
+    "static": "nginx, static file",
 }
 REMEMBERED = {
-    "missed": "Commercia, nothing kept",
-    "in-process": "Commercia, kept in the process",
-    "redis": "Commercia, kept in Redis",
+    "missed": "Commercia, uncached",
+    "in-process": "Commercia, cached in the process",
+    "redis": "Commercia, cached in Redis",
     "many-missed": "Commercia, many products",
     "vendure": "Vendure",
     "many-vendure": "Vendure, many products",
@@ -98,17 +98,17 @@ class Found:
 
 # What is promised: a ratio, of what to what, and the least that it may be.
 PROMISES: list[tuple[str, Callable[[Found], float | None], float]] = [
-    ("W1 missed, to Vendure's `search`", lambda found: found.ratio("W1", "missed", "vendure"), 2.2),
-    ("W1 missed, to Vendure's `products`", lambda found: found.ratio("W1", "missed", "products"), 25),
-    ("W2 missed, to Vendure", lambda found: found.ratio("W2", "missed", "vendure"), 2.5),
-    ("W5 missed, to Vendure", lambda found: found.ratio("W5", "missed", "vendure"), 25),
+    ("W1 uncached, to Vendure's `search`", lambda found: found.ratio("W1", "missed", "vendure"), 2.2),
+    ("W1 uncached, to Vendure's `products`", lambda found: found.ratio("W1", "missed", "products"), 25),
+    ("W2 uncached, to Vendure", lambda found: found.ratio("W2", "missed", "vendure"), 2.5),
+    ("W5 uncached, to Vendure", lambda found: found.ratio("W5", "missed", "vendure"), 25),
     *(
-        (f"{item} from {where}, to the bare view behind the same middleware",
+        (f"{item} cached in {where}, to the empty view behind the same middleware",
          lambda found, item=item, who=who: found.ratio(item, who, "bare"), least)
         for where, who, least in (("the process", "in-process", 0.6), ("Redis", "redis", 0.45))
         for item in ("W1", "W2", "W5")
     ),
-    ("W1 by GET through nginx, to its file", lambda found: found.ratio("W1", "nginx", "static"), 0.6),
+    ("W1 by GET through nginx, to a static file", lambda found: found.ratio("W1", "nginx", "static"), 0.6),
     ("W3, to Vendure", lambda found: found.ratio("W3", "missed", "vendure"), 6),
     ("W4, to Vendure", lambda found: found.ratio("W4", "missed", "vendure"), 6),
     ("W6 first page, to W1", lambda found: found.ratio("W6 first", "missed", "missed", "W6 list"), 0.8),
@@ -132,26 +132,27 @@ def write(found: Found, path: Path) -> None:
 def _introduction(found: Found, picture: str) -> str:
     conditions, options = found.conditions, found.conditions.options
     beside = f", {conditions.vendure}" if conditions.vendure else ""
-    return f"""# How fast, beside what
+    return f"""# Benchmarks
 
-Written by `make benchmark` ({conditions.day}): medians of {options.rounds} interleaved runs of {options.seconds:g}
-seconds, {CONNECTIONS} connections, {PROCESSES} worker processes each, the load from the same machine
+How fast Commercia answers, compared with Vendure, with its own caches and with an empty view.
+`make benchmark` wrote this page ({conditions.day}): medians of {options.rounds} interleaved runs of {options.seconds:g}
+seconds, {CONNECTIONS} connections, {PROCESSES} worker processes each, with the load from the same machine
 ({conditions.cores} cores, PostgreSQL {conditions.postgres}, Python {platform.python_version()}{beside}).
-Absolute figures are this machine's; ratios carry over.
+Absolute numbers belong to this machine; the ratios carry over.
 
-![Requests a second]({picture})
+![Requests per second]({picture})
 
-The shops hold the same {options.products:,} products (W6: {options.many:,}) on the same PostgreSQL. W1, W2 and W5
-ask for the same things, as far as each schema has them. Vendure's W1 is its `search` index, its `products` is
-told apart, and its W6 is `products`, since for each page its search groups every row there is. W3 and W4 are
-buyers without a cart, with other goods each time; W4 is five requests to either shop: goods, address, way of
-shipping, order, payment by a test gateway.
+Both shops hold the same {options.products:,} products (W6: {options.many:,}) on the same PostgreSQL. W1, W2 and W5
+ask both for the same data, as far as each schema has it. Vendure's W1 uses its `search` index; a row of its own
+shows its `products`. Vendure's W6 uses `products`, because its search groups all rows for each page. W3 and W4 are
+buyers without a cart, each with other goods. W4 is five requests to either shop: goods, address, shipping method,
+order, and payment by a test gateway.
 
-Commercia runs by `deploy/gunicorn.conf.py` (its workers stay, however much they have answered), with its log, tax,
-stock ledger and outbox on. Both shops write down what they owe, mails and jobs, and neither's worker runs while
-something is measured: Commercia's does it between the measurements. Tables are vacuumed and analysed after each
-that writes, as autovacuum does. What is answered from a cache are 50 products' pages. An answer that is refused ends
-the whole run, so there are none in these figures.
+Commercia runs with `deploy/gunicorn.conf.py` (except that workers are not restarted after a number of requests),
+with its log, tax, stock ledger and outbox switched on. Both shops store the mails and jobs to do, and neither runs
+its worker during a measurement; Commercia's runs between them. Tables are vacuumed and analysed after each
+measurement that writes, as autovacuum would do. The cached answers are those of 50 product pages. A refused answer
+stops the whole run, so these numbers contain none.
 """
 
 
@@ -168,8 +169,8 @@ def _rates(found: Found) -> str:
     if not rows:
         return ""
     hits = found.kept["W1", "nginx"]
-    told = f"\nnginx had {hits['HIT'] / hits.total():.2%} of the answers itself.\n" if hits else ""
-    return "## A second\n\n" + _table(["", *(COLUMNS[who] for who in columns)], rows) + told
+    share = f"\nnginx answered {hits['HIT'] / hits.total():.2%} of these requests from its cache.\n" if hits else ""
+    return "## Requests per second\n\n" + _table(["", *(COLUMNS[who] for who in columns)], rows) + share
 
 
 def _promises(found: Found) -> str:
@@ -179,7 +180,7 @@ def _promises(found: Found) -> str:
         for text, ratio, least in measured
         if ratio is not None
     ]
-    return "## What was promised\n\n" + _table(["ratio", "at least", "is", "held"], rows) if rows else ""
+    return "## Targets\n\n" + _table(["ratio", "at least", "measured", "met"], rows) if rows else ""
 
 
 def _statements(found: Found) -> str:
@@ -196,8 +197,8 @@ def _statements(found: Found) -> str:
 def _memory(found: Found) -> str:
     rows = [[name, f"{found.memory[who][0]:.0f}", f"{found.memory[who][1]:.0f}"]
             for who, name in REMEMBERED.items() if who in found.memory]  # fmt: skip
-    text = "MB of the largest worker, after all of it; promised is an RSS of 150 at most.\n\n"
-    return "## Memory\n\n" + text + _table(["", "RSS", "PSS, what is shared counted in parts"], rows) if rows else ""
+    text = "MB of the largest worker after all measurements. The target is an RSS of at most 150.\n\n"
+    return "## Memory\n\n" + text + _table(["", "RSS", "PSS (shared memory counted in parts)"], rows) if rows else ""
 
 
 def _mixed(found: Found) -> str:
@@ -219,9 +220,9 @@ def _mixed(found: Found) -> str:
                 _milliseconds(result.flows["W4"]["p99"] / 1000 for result in results if "W4" in result.flows),
             ]
         )
-    head = ["", "a second", "reads kept", "reads: p50", "reads: p99", "W3: p99", "W4 whole: p99"]
-    text = "90 % W1, W2 and W5, 8 % W3, 2 % W4, and one write to the catalogue a second. Milliseconds.\n\n"
-    return "## All at once\n\n" + text + _table(head, rows) if rows else ""
+    head = ["", "per second", "reads from a cache", "reads: p50", "reads: p99", "W3: p99", "W4 whole: p99"]
+    text = "90 % W1, W2 and W5, 8 % W3, 2 % W4, and one write to the catalogue per second. Times in milliseconds.\n\n"
+    return "## Mixed load\n\n" + text + _table(head, rows) if rows else ""
 
 
 def _cold(found: Found) -> str:
@@ -230,7 +231,7 @@ def _cold(found: Found) -> str:
         [names[who], *(f"{median(taken[number] for taken in runs) * 1000:.0f}" for number in range(3))]
         for who, runs in found.cold.items()
     ]
-    head = ["milliseconds", "from the command to an open port", "first W1", "second W1"]
+    head = ["milliseconds", "from the start command to an open port", "first W1", "second W1"]
     return "## After a deployment\n\n" + _table(head, rows) if rows else ""
 
 
@@ -244,11 +245,13 @@ def _hostile(found: Found) -> str:
         ["251 addresses", _number(many_rate), _number(many), f"{many / alone:.2g}"],
     ]
     text = (
-        "What 40 requests a second of W2 wait, missed by every cache, beside one connection by which 120 kinds of "
-        "hostile documents come as fast as they are refused. Who sends them yields the processor to all others, since "
-        "in life they have another machine. An address is soon told `RATE_LIMITED`, before anything is parsed.\n\n"
+        "Waiting time of 40 uncached W2 requests per second, while one connection sends 120 kinds of hostile\n"
+        "documents as fast as they are refused. The sender lets all other processes run first, since in practice it\n"
+        "would have a machine of its own. An address soon gets `RATE_LIMITED`, before anything is parsed.\n\n"
     )
-    return "## Beside hostile documents\n\n" + text + _table(["beside", "a second", "p95, ms", "ratio"], rows)
+    return (
+        "## Beside hostile documents\n\n" + text + _table(["beside", "documents per second", "p95, ms", "ratio"], rows)
+    )
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -274,7 +277,7 @@ def _picture(found: Found) -> str:
     longest = max((rate for _, bars in groups for _, rate in bars), default=10)
     left, width, y, parts = 190, 460, 34, []
     for number, (who, colour) in enumerate(SERIES.items()):
-        name = {"vendure": "Vendure", "missed": "Commercia, missed", "in-process": "Commercia, kept"}[who]
+        name = {"vendure": "Vendure", "missed": "Commercia, uncached", "in-process": "Commercia, cached"}[who]
         parts.append(f'<rect x="{left + 150 * number}" y="8" width="10" height="10" fill="{colour}"/>')
         parts.append(f'<text x="{left + 150 * number + 15}" y="17">{name}</text>')
     for item, bars in groups:
@@ -290,7 +293,7 @@ def _picture(found: Found) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 {y + 20}" font-family="sans-serif" font-size="12">\n'
         f'<rect width="720" height="{y + 20}" fill="white"/>\n' + "\n".join(parts) + "\n"
-        f'<text x="{left}" y="{y + 8}" fill="#666">a second, by a logarithmic scale</text>\n</svg>\n'
+        f'<text x="{left}" y="{y + 8}" fill="#666">requests per second, logarithmic scale</text>\n</svg>\n'
     )
 
 

@@ -1,7 +1,7 @@
-"""Celery on RabbitMQ: `celery -A commercia worker` and, once, `celery -A commercia beat`.
+"""Celery on RabbitMQ: `celery -A commercia worker`, and one `celery -A commercia beat`.
 
-Requests never talk to the broker: what is owed is in the outbox, and beat has the workers look. So a broker that is
-away costs nothing but time.
+Requests never use the broker: they write to the outbox, and beat makes workers deliver it. So a broker that is down
+only delays deliveries.
 """
 
 import os
@@ -18,8 +18,8 @@ app.autodiscover_tasks(["commercia"])
 
 @app.on_after_finalize.connect
 def _schedule(sender: Any, **_: Any) -> None:
-    """What beat sends. A task that comes late is dropped: the next one does the same."""
-    from commercia import tasks  # noqa: PLC0415 (Django is set up by now)
+    """Beat's schedule. Late tasks expire, because the next one does the same."""
+    from commercia import tasks  # noqa: PLC0415 (it needs Django to be set up)
     from domain.jobs.clocks import CLOCKS  # noqa: PLC0415
 
     sender.add_periodic_task(2, tasks.relay.s(), name="relay", expires=10)

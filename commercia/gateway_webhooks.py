@@ -20,7 +20,7 @@ def receive(request: HttpRequest, provider: str) -> HttpResponse:
         raise Http404
     now = timezone.now()
     try:
-        event = gateways.by_provider(provider=known[provider]).read_event(request.headers, request.body, now=now)
+        event = gateways.gateway_for(provider=known[provider]).read_event(request.headers, request.body, now=now)
     except gateways.BadSignature:
         return HttpResponse("The signature is not good.", status=400, content_type="text/plain")
     except gateways.GatewayUnavailable:  # Only the gateway can tell, and it does not answer: it is to send it again.

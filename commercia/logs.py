@@ -1,4 +1,4 @@
-"""How log lines look: JSON in production, for people on a machine of one's own. Each carries its request's id."""
+"""The logging configuration: JSON in production, readable text in development. Each line has its request's id."""
 
 import sys
 from typing import Any
@@ -14,7 +14,7 @@ _SHARED: list[Any] = [
 
 
 def configuration(*, as_json: bool, level: str) -> dict[str, Any]:
-    """For Django's `LOGGING`; sets structlog up on the way, so that its lines and the others' look alike."""
+    """The value of Django's `LOGGING`. Also configures structlog, so that all lines have the same format."""
     structlog.configure(
         processors=[
             *_SHARED,
@@ -25,7 +25,7 @@ def configuration(*, as_json: bool, level: str) -> dict[str, Any]:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    # Tracebacks without the values of variables: among them are passwords and tokens.
+    # Tracebacks without the values of variables, which may be passwords or tokens.
     shown = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if as_json
@@ -46,10 +46,10 @@ def configuration(*, as_json: bool, level: str) -> dict[str, Any]:
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
         "loggers": {
             "django": {"handlers": [], "level": "INFO"},
-            # A client's 4xx is no news to the shop, nor is whoever asks for another host.
+            # Do not log clients' errors (4xx) and requests for other hosts.
             "django.request": {"level": "ERROR"},
             "django.security.DisallowedHost": {"level": "CRITICAL"},
-            # That a task came and went, every two seconds, is none either.
+            # Do not log each task (one runs every two seconds) and each outgoing request.
             **{
                 name: {"level": "WARNING"}
                 for name in ("celery.beat", "celery.worker.strategy", "celery.app.trace", "stripe", "httpx")

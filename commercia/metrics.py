@@ -1,6 +1,6 @@
-"""What Prometheus reads at `/metrics`: what the processes counted, and how the shop stands, asked of the database.
+"""Prometheus metrics at `/metrics`: counters of the processes, and gauges from the database.
 
-Several processes count together where PROMETHEUS_MULTIPROC_DIR names a directory:
+With the directory PROMETHEUS_MULTIPROC_DIR, the counters of several processes are added up:
 https://prometheus.github.io/client_python/multiprocess/
 """
 
@@ -30,25 +30,25 @@ REQUESTS = Histogram(
 )
 ANSWERS = Counter(
     "commercia_public_answers",
-    "Answers that are the same for everyone: kept (hit), kept while a newer one is made (stale), made (miss).",
+    "Public responses by cache state: cached (hit), cached while a newer one is computed (stale), computed (miss).",
     ["cache"],
 )
-# Clients choose the names of operations: past so many, they are one.
-_MOST_NAMES = 200
+# Clients choose operation names, so this limits the number of labels. Further names become "other".
+_MAX_NAMES = 200
 names: set[str] = set()
 
 
 def observe(*, operation: str, status: int, seconds: float, cache: str | None = None) -> None:
     if cache:
         ANSWERS.labels(cache).inc()
-    if operation not in names and len(names) >= _MOST_NAMES:
+    if operation not in names and len(names) >= _MAX_NAMES:
         operation = "other"
     names.add(operation)
     REQUESTS.labels(operation, str(status)).observe(seconds)
 
 
 class Shop(Collector):
-    """How the shop stands: asked at each scrape, in five statements."""
+    """Gauges of the shop's state, read at each scrape with five SQL statements."""
 
     def __init__(self, now: datetime) -> None:
         self._now = now
@@ -61,22 +61,24 @@ class Shop(Collector):
         found = waiting.aggregate(number=Count("pk"), oldest=Min("created_at"), failing=failing)
         yield GaugeMetricFamily("commercia_outbox_waiting", "Messages not delivered yet.", found["number"])
         age = (self._now - found["oldest"]).total_seconds() if found["oldest"] else 0
-        yield GaugeMetricFamily("commercia_outbox_oldest_seconds", "Age of the oldest of them.", age)
-        yield GaugeMetricFamily("commercia_outbox_failing", "Those that failed before.", found["failing"])
+        yield GaugeMetricFamily("commercia_outbox_oldest_seconds", "Age of the oldest undelivered message.", age)
+        yield GaugeMetricFamily(
+            "commercia_outbox_failing", "Undelivered messages that failed before.", found["failing"]
+        )
         dead = OutboxMessage.objects.filter(delivered_at=None).exclude(given_up_at=None).count()
-        yield GaugeMetricFamily("commercia_outbox_dead", "Messages that were given up.", dead)
+        yield GaugeMetricFamily("commercia_outbox_dead", "Messages given up after too many failures.", dead)
         yield from self._clocks()
 
     def _clocks(self) -> Iterable[Metric]:
-        """Of a clock that never ran, or never well, the age is infinite."""
+        """Age and failure of each periodic job. The age of a job that never succeeded is infinite."""
         runs = {run.clock: run for run in ClockRun.objects.all()}
-        age = GaugeMetricFamily("commercia_clock_age_seconds", "Since a clock last ran well.", labels=["clock"])
-        failing = GaugeMetricFamily("commercia_clock_failing", "Whether its last run failed.", labels=["clock"])
+        age = GaugeMetricFamily("commercia_clock_age_seconds", "Time since a job's last success.", labels=["clock"])
+        failing = GaugeMetricFamily("commercia_clock_failing", "Whether a job's last run failed.", labels=["clock"])
         for name in CLOCKS:
             run = runs.get(name, ClockRun())
-            ran_well = run.succeeded_at
-            age.add_metric([name], (self._now - ran_well).total_seconds() if ran_well else math.inf)
-            failed_last = run.failed_at and (ran_well is None or run.failed_at > ran_well)
+            succeeded = run.succeeded_at
+            age.add_metric([name], (self._now - succeeded).total_seconds() if succeeded else math.inf)
+            failed_last = run.failed_at and (succeeded is None or run.failed_at > succeeded)
             failing.add_metric([name], int(bool(failed_last)))
         yield from (age, failing)
 
@@ -88,7 +90,7 @@ class Shop(Collector):
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """For whoever has METRICS_TOKEN; without one set, for nobody."""
+    """Requires METRICS_TOKEN as a bearer token. 404 without it, and if the setting is empty."""
     given = request.headers.get("Authorization", "").removeprefix("Bearer ")
     if not settings.METRICS_TOKEN or not constant_time_compare(given, settings.METRICS_TOKEN):
         return HttpResponseNotFound()

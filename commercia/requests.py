@@ -1,4 +1,4 @@
-"""What is known of every request: its id, one line in the log, and whether the shop can answer at all."""
+"""Middleware for all requests: request ids, the access log, and health checks."""
 
 import re
 import time
@@ -24,10 +24,10 @@ Handler = Callable[[HttpRequest], HttpResponse]
 
 
 class RequestLog:
-    """Logs a line a request, never its text: what it was called, who asked, how long it and its SQL took.
+    """Logs one line for each request: operation, viewer, duration, SQL time; never its body.
 
-    `schema.serving.execution` says of a GraphQL operation what it is. The id comes from a proxy that sets
-    X-Request-ID, or is made here; it goes back in the answer, into every line meanwhile, and along with what is owed.
+    `schema.serving` sets `request.operation` for GraphQL. The request id comes from the proxy's X-Request-ID, or is
+    generated. It is in the response, in all log lines of the request, and in the outbox messages that it stores.
     """
 
     def __init__(self, get_response: Handler) -> None:
@@ -44,7 +44,7 @@ class RequestLog:
             for each in connections.all():
                 watched.enter_context(each.execute_wrapper(statements))
             response = self._get_response(request)
-        seconds, told = time.perf_counter() - began, getattr(request, "operation", {})
+        seconds, log_fields = time.perf_counter() - began, getattr(request, "operation", {})
         structlog.contextvars.unbind_contextvars("operation")
         logger.info(
             "request",
@@ -54,17 +54,17 @@ class RequestLog:
             milliseconds=round(seconds * 1000, 1),
             statements=statements.number,
             sql_milliseconds=round(statements.seconds * 1000, 1),
-            **told,
+            **log_fields,
         )
         structlog.contextvars.clear_contextvars()
-        name = told.get("operation") or f"/{request.path.strip('/').partition('/')[0]}"
-        metrics.observe(operation=name, status=response.status_code, seconds=seconds, cache=told.get("cache"))
+        name = log_fields.get("operation") or f"/{request.path.strip('/').partition('/')[0]}"
+        metrics.observe(operation=name, status=response.status_code, seconds=seconds, cache=log_fields.get("cache"))
         response["X-Request-ID"] = request_id
         return response
 
 
 class _Statements:
-    """Counts SQL statements and the time they take."""
+    """Counts SQL statements and their time."""
 
     def __init__(self) -> None:
         self.number, self.seconds = 0, 0.0
@@ -79,10 +79,10 @@ class _Statements:
 
 
 class Health:
-    """`/livez`: this process answers. `/readyz`: it can sell, so the database is there and migrated.
+    """`/livez`: the process answers. `/readyz`: the shop can sell, because the database is reachable and migrated.
 
-    The first of all middleware, so that a probe by address, without TLS, gets its answer. A cache or a broker that is
-    away is told, but the shop sells without.
+    The first middleware, so that probes by IP address and without TLS are answered. A cache or broker that is down is
+    reported, but does not fail the check, because the shop works without it.
     """
 
     def __init__(self, get_response: Handler) -> None:

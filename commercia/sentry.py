@@ -1,4 +1,4 @@
-"""Errors to Sentry, where a DSN is set: which operation, which request, which traceback, and nothing that was sent."""
+"""Reports errors to Sentry, if a DSN is set: operation, request id and traceback, but no data of the request."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from structlog.contextvars import get_contextvars
 
 
 def options(dsn: str) -> dict[str, Any]:
-    """For `sentry_sdk.init`. Values of variables, bodies and breadcrumbs stay here: among them are secrets."""
+    """The options of `sentry_sdk.init`. Without values of variables, bodies and breadcrumbs, which may hold secrets."""
     return {
         "dsn": dsn,
         "send_default_pii": False,
@@ -18,7 +18,7 @@ def options(dsn: str) -> dict[str, Any]:
 
 
 def before_send(event: dict[str, Any], _: dict[str, Any]) -> dict[str, Any]:
-    """Takes out what was sent: the log has the request, by the id that is left. The operation is the transaction."""
+    """Removes request data and adds the request id, by which the log has the request. Groups by operation."""
     known = get_contextvars()
     event["transaction"] = known.get("operation") or event.get("transaction", "")
     event.setdefault("tags", {})["request_id"] = known.get("request_id", "")

@@ -1,4 +1,4 @@
-"""Every setting of the shop. Each variable read here has its line in `.env.example`."""
+"""The settings. `.env.example` explains each environment variable that is read here."""
 
 import re
 from importlib.util import find_spec
@@ -26,7 +26,7 @@ env.read_env(BASE_DIR / ".env")
 
 
 def env_list(name: str, default: str = "") -> list[str]:
-    """A list whose items are parted by commas, spaces or both."""
+    """A list whose items are separated by commas, spaces or both."""
     text: str = env.str(name, default)
     return text.replace(",", " ").split()
 
@@ -35,12 +35,12 @@ DEBUG = env.bool("DEBUG", False)
 SECRET_KEY = env.str("SECRET_KEY", "")
 SECRET_KEY_FALLBACKS = env_list("SECRET_KEY_FALLBACKS")
 if not DEBUG and len(SECRET_KEY) < 32:
-    raise ImproperlyConfigured("Set SECRET_KEY to a long random text, or DEBUG=true for a shop to try out.")
+    raise ImproperlyConfigured("Set SECRET_KEY to a random text of 32 characters or more, or DEBUG=true to try it out.")
 if not SECRET_KEY:
     SECRET_KEY = "not-a-secret:for-development-only:" + "0" * 32
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost 127.0.0.1 [::1]" if DEBUG else "")
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
-# The storefronts that may call the API from a browser, with the cart's cookie.
+# The storefronts that may call the API from a browser, with cookies.
 CORS_ALLOWED_ORIGINS = env_list("CORS_ALLOWED_ORIGINS", "http://localhost:5173 http://localhost:3000" if DEBUG else "")
 CORS_ALLOW_CREDENTIALS = True
 CORS_ALLOW_HEADERS = [*default_headers, "apollo-require-preflight", "x-apollo-operation-name"]
@@ -56,10 +56,10 @@ SHOP_COUNTRIES = [
         "AT BE BG CH CY CZ DE DK EE ES FI FR GB GR HR HU IE IT LT LU LV MT NL NO PL PT RO SE SI SK US",
     )
 ]
-# Where it is: whose tax a cart shows as long as nobody knows where it goes to.
+# The shop's own country, whose taxes a cart shows before it has an address.
 SHOP_COUNTRY = env.str("SHOP_COUNTRY", SHOP_COUNTRIES[0] if SHOP_COUNTRIES else "").upper()
 if SHOP_COUNTRY and SHOP_COUNTRY not in SHOP_COUNTRIES:
-    raise ImproperlyConfigured("SHOP_COUNTRY has to be one of SHOP_COUNTRIES.")
+    raise ImproperlyConfigured("SHOP_COUNTRY must be one of SHOP_COUNTRIES.")
 PRICES_INCLUDE_TAX = env.bool("PRICES_INCLUDE_TAX", True)
 MAX_DISCOUNT_CODES = max(env.int("MAX_DISCOUNT_CODES", 1), 0)
 UNPAID_ORDER_HOURS = env.int("UNPAID_ORDER_HOURS", 24)
@@ -75,7 +75,7 @@ PAYPAL_WEBHOOK_ID = env.str("PAYPAL_WEBHOOK_ID", "")
 PAYPAL_API_BASE = env.str("PAYPAL_API_BASE", "https://api-m.paypal.com").rstrip("/")
 FLUTTERWAVE_SECRET_KEY = env.str("FLUTTERWAVE_SECRET_KEY", "")
 FLUTTERWAVE_WEBHOOK_SECRET = env.str("FLUTTERWAVE_WEBHOOK_SECRET", "")
-# Whether webhooks are signed with the secret, or show it.
+# Whether webhooks are signed with the secret, or contain it.
 FLUTTERWAVE_WEBHOOK_SIGNED = env.bool("FLUTTERWAVE_WEBHOOK_SIGNED", False)
 FLUTTERWAVE_API_BASE = env.str("FLUTTERWAVE_API_BASE", "https://api.flutterwave.com").rstrip("/")
 _NEEDED_BY = {
@@ -85,32 +85,35 @@ _NEEDED_BY = {
     "FLUTTERWAVE": ("FLUTTERWAVE_SECRET_KEY", "FLUTTERWAVE_WEBHOOK_SECRET"),
 }
 if unknown := set(PAYMENT_PROVIDERS) - _NEEDED_BY.keys():
-    raise ImproperlyConfigured(f"PAYMENT_PROVIDERS names what is not there: {', '.join(sorted(unknown))}.")
+    raise ImproperlyConfigured(f"PAYMENT_PROVIDERS has unknown names: {', '.join(sorted(unknown))}.")
 for _provider in PAYMENT_PROVIDERS:
     if not all(globals()[name] for name in _NEEDED_BY[_provider]):
         raise ImproperlyConfigured(
-            f"{_provider} needs {', '.join(_NEEDED_BY[_provider])}: docs/{_provider.lower()}.md."
+            f"{_provider} needs {', '.join(_NEEDED_BY[_provider])}; see docs/{_provider.lower()}.md."
         )
 if not re.fullmatch("[A-Z]{3}", SHOP_CURRENCY):
-    raise ImproperlyConfigured("SHOP_CURRENCY is an ISO 4217 code of three letters, such as EUR.")
+    raise ImproperlyConfigured("SHOP_CURRENCY must be an ISO 4217 code of three letters, such as EUR.")
 
-# A file of staff's above this many bytes is refused before it is read.
+# Larger import files (in bytes) are refused before they are read.
 IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", 50_000_000)
 
 # ── The API ──────────────────────────────────────────────────────────────────────────────────────────
 GRAPHIQL = env.bool("GRAPHIQL", DEBUG)
 INTROSPECTION = env.bool("INTROSPECTION", DEBUG)
-# About so many values one answer may have.
+# The approximate number of values that one response may have.
 MAX_QUERY_COST = env.int("MAX_QUERY_COST", 20_000)
-# A body above this many bytes is refused before it is parsed.
+# Larger request bodies (in bytes) are refused before they are parsed.
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_BODY_BYTES", 100_000)
-# So much one viewer, or one address of strangers, may cost a minute; 0: as much as they like.
+# The query cost per minute of one user, or of one address for guests; 0: no limit.
 MAX_COST_PER_MINUTE = env.int("MAX_COST_PER_MINUTE", 1_000_000)
-# What a process remembers of the public catalogue's answers, and how old one may be: docs/caching.md.
+# The memory of a process for public catalogue responses, and their maximum age: docs/caching.md.
 CATALOG_CACHE_MEGABYTES = env.int("CATALOG_CACHE_MEGABYTES", 16)
 CATALOG_STALE_SECONDS = env.float("CATALOG_STALE_SECONDS", 2.0)
 CATALOG_CACHE_CONTROL = env.str("CATALOG_CACHE_CONTROL", "public, max-age=5, s-maxage=10, stale-while-revalidate=10")
-# Where a shop has published its operations, no other is answered.
+# Off switches of two optimisations that do not change any response: docs/performance.md.
+COMPILED_READS = env.bool("COMPILED_READS", True)
+PREPARED_QUERIES = env.bool("PREPARED_QUERIES", True)
+# If set, only the operations in this file are executed.
 PERSISTED_QUERIES_FILE = env.str("PERSISTED_QUERIES_FILE", "")
 CART_COOKIE_DAYS = env.int("CART_COOKIE_DAYS", 60)
 
@@ -118,14 +121,14 @@ CART_COOKIE_DAYS = env.int("CART_COOKIE_DAYS", 60)
 JWT_KEY = env.str("JWT_KEY", "")
 JWT_KEY_FALLBACKS = env_list("JWT_KEY_FALLBACKS")
 if not DEBUG and (len(JWT_KEY) < 32 or JWT_KEY == SECRET_KEY):
-    raise ImproperlyConfigured("Set JWT_KEY to a long random text, another one than SECRET_KEY.")
+    raise ImproperlyConfigured("Set JWT_KEY to a random text of 32 characters or more that differs from SECRET_KEY.")
 if not JWT_KEY:
     JWT_KEY = "not-a-key:for-development-only:" + "0" * 32
 ACCESS_TOKEN_MINUTES = env.int("ACCESS_TOKEN_MINUTES", 10)
 SESSION_DAYS = env.int("SESSION_DAYS", 30)
 PASSWORD_RESET_MINUTES = env.int("PASSWORD_RESET_MINUTES", 60)
 EMAIL_PROOF_DAYS = env.int("EMAIL_PROOF_DAYS", 7)
-# Read by django-graphql-jwt, which by itself accepts expired tokens, of any issuer, signed with SECRET_KEY.
+# For django-graphql-jwt, whose defaults accept expired tokens of any issuer, signed with SECRET_KEY.
 GRAPHQL_JWT = {
     "JWT_SECRET_KEY": JWT_KEY,
     "JWT_ALGORITHM": "HS256",
@@ -136,7 +139,7 @@ GRAPHQL_JWT = {
 }
 
 # ── Mail ─────────────────────────────────────────────────────────────────────────────────────────────
-# Where the links in mails lead: /verify-email?token=… and /reset-password?token=… of the storefront.
+# The base of the links in mails: /verify-email?token=… and /reset-password?token=… of the storefront.
 STOREFRONT_URL = env.str("STOREFRONT_URL", "http://localhost:5173" if DEBUG else "").rstrip("/")
 if not STOREFRONT_URL:
     raise ImproperlyConfigured("Set STOREFRONT_URL to the storefront's address, for the links in mails.")
@@ -145,10 +148,10 @@ vars().update(env.email_url("EMAIL_URL", "consolemail://"))
 EMAIL_TIMEOUT = 10
 
 # ── Background work ──────────────────────────────────────────────────────────────────────────────────
-# Without a broker the serving process does what is owed, in a thread of its own.
+# Without a broker, a thread of the server process delivers the outbox and runs the periodic jobs.
 BROKER_URL = env.str("BROKER_URL", "")
 IN_PROCESS_WORKER = env.bool("IN_PROCESS_WORKER", not BROKER_URL)
-# Whether webhooks may go to private addresses and by plain HTTP: for trying out, never in production.
+# Allows webhooks to private addresses and over plain HTTP: for development, never in production.
 WEBHOOK_PRIVATE_TARGETS = env.bool("WEBHOOK_PRIVATE_TARGETS", False)
 OUTBOX_LEASE_SECONDS = env.int("OUTBOX_LEASE_SECONDS", 120)
 CELERY_BROKER_URL = BROKER_URL or None
@@ -156,7 +159,7 @@ CELERY_TASK_DEFAULT_QUEUE = env.str("TASK_QUEUE", "commercia")
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
-# A task that dies with its worker is given to another; it never takes longer than the hard limit.
+# If a worker dies, its task goes to another one. No task runs longer than the hard limit.
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
@@ -176,7 +179,7 @@ LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 
 INSTALLED_APPS = [
-    "unfold",  # Before the admin, whose templates and site it replaces.
+    "unfold",  # Before the admin, because it replaces the admin's templates and site.
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -218,28 +221,28 @@ TEMPLATES = [
 DATABASES = {"default": env.db("DATABASE_URL", f"sqlite:///{DATA_DIR / 'shop.sqlite3'}")}
 _database = DATABASES["default"]
 if _database["ENGINE"] == "django.db.backends.sqlite3":
-    # IMMEDIATE: a transaction takes the write lock when it begins, so it cannot fail half-way for want of it.
+    # IMMEDIATE: a transaction takes the write lock when it starts, so it cannot fail later for lack of it.
     _database["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
     }
-    # A file, since each thread of a test has a connection of its own, as each thread of the server has.
+    # A file instead of memory, because each thread of a test has its own connection.
     _database["TEST"] = {"NAME": f"{_database['NAME']}.test"}
     DATA_DIR.mkdir(exist_ok=True)
 else:
     _database["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE", 60)
     _database["CONN_HEALTH_CHECKS"] = True
-    # A statement that a connection sends for the third time is planned by then: docs/performance.md.
+    # The server prepares a statement that a connection sends for the third time: docs/performance.md.
     _prepared = {"server_side_binding": True, "prepare_threshold": 2} if env.bool("DATABASE_PREPARE", True) else {}
     _database["OPTIONS"] = _prepared | _database.get("OPTIONS", {})
-# Copies that the public catalogue is read from: docs/caching.md. One that is gone is noticed within these two seconds.
+# Replicas for reads of the public catalogue: docs/caching.md. A dead one is noticed within two seconds.
 _NOTICED = {"connect_timeout": 2, "tcp_user_timeout": 2_000}
 DATABASE_REPLICAS: list[str] = []
 for _url in env_list("DATABASE_REPLICA_URLS"):
     _replica = env.db_url_config(_url)
     if not _replica["ENGINE"] == _database["ENGINE"] == "commercia.postgresql":
-        raise ImproperlyConfigured("DATABASE_REPLICA_URLS names replicas of PostgreSQL, as DATABASE_URL has to.")
+        raise ImproperlyConfigured("DATABASE_REPLICA_URLS and DATABASE_URL must be PostgreSQL addresses.")
     DATABASE_REPLICAS.append(f"replica{len(DATABASE_REPLICAS) + 1}")
     DATABASES[DATABASE_REPLICAS[-1]] = {
         **_replica,
@@ -251,14 +254,14 @@ for _url in env_list("DATABASE_REPLICA_URLS"):
 DATABASE_ROUTERS = ["domain.base.replicas.Router"] if DATABASE_REPLICAS else []
 DATABASE_REPLICA_LAG_SECONDS = env.int("DATABASE_REPLICA_LAG_SECONDS", 10)
 
-# Shared by all processes where there is a Redis; else each has its own, and what they must share is in the database.
+# With Redis, all processes share one cache. Without it, each has its own, and shared data is in the database.
 REDIS_URL = env.str("REDIS_URL", "")
 CACHES: dict[str, dict[str, Any]] = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "commercia",
-        # A cache that does not answer is gone without.
+        # Short, because the shop works without a cache that does not answer.
         "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
     }
     if REDIS_URL
@@ -290,7 +293,7 @@ STATIC_ROOT = DATA_DIR / "static"
 MEDIA_URL = env.str("MEDIA_URL", "/media/")
 MEDIA_ROOT = env.path("MEDIA_ROOT", str(DATA_DIR / "media"))
 SERVE_MEDIA = env.bool("SERVE_MEDIA", DEBUG)
-# What was put in, as it was: for nobody but us. What is made of it is public, under MEDIA_URL.
+# Original uploads, which are private. Renditions are public, under MEDIA_URL.
 ORIGINALS_ROOT = env.path("ORIGINALS_ROOT", str(DATA_DIR / "originals"))
 MAX_IMAGE_BYTES = env.int("MAX_IMAGE_BYTES", 20_000_000)
 MAX_IMAGE_PIXELS = env.int("MAX_IMAGE_PIXELS", 50_000_000)
@@ -298,9 +301,9 @@ S3_BUCKET = env.str("S3_BUCKET", "")
 
 
 def s3_storages(**options: Any) -> dict[str, dict[str, Any]]:
-    """The two parts of the bucket, of which the policy in docs/images.md makes one public.
+    """The storages for the bucket's public and private parts (the bucket policy is in docs/images.md).
 
-    Whoever asks is told within five seconds that there is no answer: each of up to eight addresses is tried once.
+    The timeouts limit a failed call to five seconds: each of up to eight addresses is tried once.
     """
     shared = {
         "bucket_name": S3_BUCKET,
@@ -317,7 +320,7 @@ def s3_storages(**options: Any) -> dict[str, dict[str, Any]]:
     public = {
         "custom_domain": env.str("S3_PUBLIC_DOMAIN", "") or None,
         "querystring_auth": False,
-        # A name never gets another content, so whoever has read it may keep it.
+        # The content of a name never changes, so clients may cache it forever.
         "object_parameters": {"CacheControl": "public, max-age=31536000, immutable"},
     }
     backend = "storages.backends.s3.S3Storage"
@@ -344,7 +347,7 @@ WHITENOISE_USE_FINDERS = DEBUG
 
 # ── The admin ────────────────────────────────────────────────────────────────────────────────────────
 UNFOLD: dict[str, Any] = {
-    # As functions: unfold would import a name with a dot in it.
+    # Functions, because unfold would import a text with a dot in it.
     "SITE_TITLE": lambda _request: SHOP_NAME,
     "SITE_HEADER": lambda _request: SHOP_NAME,
     "SITE_SYMBOL": "storefront",
@@ -355,7 +358,7 @@ UNFOLD: dict[str, Any] = {
     "DASHBOARD_CALLBACK": "storefront.admin.front_page.with_numbers",
 }
 
-# ── Safety ───────────────────────────────────────────────────────────────────────────────────────────
+# ── Security and monitoring ──────────────────────────────────────────────────────────────────────────
 HTTPS = env.bool("HTTPS", not DEBUG)
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", 31_536_000) if HTTPS else 0

@@ -1,4 +1,4 @@
-"""What the workers run: each is one call of the domain, and may run late, twice, or at once on two hosts."""
+"""The Celery tasks. Each is one call of the domain, and may run late, twice, or concurrently."""
 
 from celery import shared_task
 from django.utils import timezone
@@ -10,8 +10,8 @@ from domain.jobs.handlers import HANDLERS
 
 @shared_task
 def relay() -> int:
-    """Delivers what is due in the outbox, for as long as one task may take; the next one goes on."""
-    return outbox.relay(handlers=HANDLERS, clock=timezone.now, most=200)
+    """Delivers due outbox messages, within the time limit of a task. The next task continues."""
+    return outbox.relay(handlers=HANDLERS, clock=timezone.now, limit=200)
 
 
 @shared_task

@@ -1,4 +1,4 @@
-"""Traces by OpenTelemetry, for whoever installs `requirements/tracing.lock` and names a collector.
+"""OpenTelemetry traces. Needs `requirements/tracing.lock` and the address of a collector.
 
 The exporter and the SDK read their own variables: https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 """
@@ -19,9 +19,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 
 class Tracing:
-    """A span a request, named by its GraphQL operation, and one below it for each SQL statement, without its values.
-
-    Exceptions are not recorded: their messages hold what was sent. The log has them, by the id that the span has too.
+    """Creates a span for each request, named by its GraphQL operation, and a child span for each SQL statement (without
+    its values). Exceptions are not recorded, because their messages may hold data of the request; the log has them.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -32,7 +31,7 @@ class Tracing:
         self._span = partial(tracer.start_as_current_span, record_exception=False, set_status_on_exception=False)
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        # Whose trace it is part of, a proxy of ours may say; anybody else could fill the collector.
+        # Only our own proxy may set the parent trace, else anyone could fill the collector.
         parent = TraceContextTextMapPropagator().extract(request.headers) if settings.BEHIND_PROXY else None
         with (
             self._span("request", context=parent, kind=SpanKind.SERVER) as span,
@@ -41,15 +40,15 @@ class Tracing:
             for each in connections.all():
                 watched.enter_context(each.execute_wrapper(self._statement))
             response = self._get_response(request)
-            told = getattr(request, "operation", {})
-            span.update_name(told.get("operation") or f"{request.method} {request.path}")
+            log_fields = getattr(request, "operation", {})
+            span.update_name(log_fields.get("operation") or f"{request.method} {request.path}")
             span.set_attributes(
                 {
                     "http.request.method": request.method or "",
                     "url.path": request.path,
                     "http.response.status_code": response.status_code,
-                    "graphql.operation.name": told.get("operation", ""),
-                    "graphql.document.hash": told.get("hash", ""),
+                    "graphql.operation.name": log_fields.get("operation", ""),
+                    "graphql.document.hash": log_fields.get("hash", ""),
                 }
             )
             if response.status_code >= 500:

@@ -1,4 +1,4 @@
-"""Where pictures are posted by the form of `createImageUpload`, if the disk is the storage. With S3, they go there."""
+"""Receives files posted with the form of `createImageUpload`, if they are stored on disk. S3 receives its own."""
 
 from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
@@ -13,32 +13,32 @@ from domain.base.errors import InvalidInput
 from domain.catalog import images
 from domain.catalog.media import StorageUnavailable
 
-# The form's other fields and what stands between them.
-_ROOM = 10_000
+# Bytes for the form's other fields and the multipart boundaries.
+_FORM_OVERHEAD = 10_000
 
 
-@csrf_exempt  # Whoever posts states a policy that was signed for this one file.
+@csrf_exempt  # The form's policy is signed for this one file.
 @require_POST
 def upload(request: HttpRequest) -> HttpResponse:
-    """204 when the file is there; 413 for one that is too long, before it is read; 400 with what is wrong."""
+    """204 if the file was stored; 413 if it is too large (checked before it is read); 400 with the reason."""
     if not isinstance(storages["originals"], FileSystemStorage):
         raise Http404
-    if int(request.META.get("CONTENT_LENGTH") or 0) > settings.MAX_IMAGE_BYTES + _ROOM:
-        return _told(f"At most {settings.MAX_IMAGE_BYTES} bytes.", 413)
+    if int(request.META.get("CONTENT_LENGTH") or 0) > settings.MAX_IMAGE_BYTES + _FORM_OVERHEAD:
+        return _text_response(f"The file may have at most {settings.MAX_IMAGE_BYTES} bytes.", 413)
     try:
         file = request.FILES.get("file")
         if file is None:
-            return _told("`file` is missing.", 400)
+            return _text_response("`file` is missing.", 400)
         key, policy = (request.POST.get(name, "") for name in ("key", "policy"))
-        images.receive(key=key, policy=policy, file=file, now=timezone.now())
+        images.receive_upload(key=key, policy=policy, file=file, now=timezone.now())
     except (MultiPartParserError, SuspiciousOperation):
-        return _told("This is not the form that was handed out.", 400)
+        return _text_response("The form is not valid.", 400)
     except InvalidInput as error:
-        return _told(f"{', '.join(error.field)}: {error.message}", 400)
+        return _text_response(f"{', '.join(error.field)}: {error.message}", 400)
     except StorageUnavailable as error:
-        return _told(error.message, 503)
+        return _text_response(error.message, 503)
     return HttpResponse(status=204)
 
 
-def _told(message: str, status: int) -> HttpResponse:
+def _text_response(message: str, status: int) -> HttpResponse:
     return HttpResponse(message, status=status, content_type="text/plain")

@@ -1,4 +1,4 @@
-"""The schema: one Query and one Mutation class a context, merged."""
+"""The schema: merges the Query and Mutation classes of all modules."""
 
 from decimal import Decimal
 from typing import Annotated, Any
@@ -9,25 +9,11 @@ from strawberry.directive import DirectiveLocation, DirectiveValue
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
 
-from schema.base.errors import (
-    AddressIncomplete,
-    CartLocked,
-    DiscountRefused,
-    InsufficientStock,
-    InvalidInput,
-    NotForSale,
-    PriceChanged,
-    RateLimited,
-    ShippingUnavailable,
-    StaleVersion,
-    TotalChanged,
-)
+from schema.base.errors import user_error_types
 from schema.base.scalars import DECIMAL, UPLOAD
 from schema.shop.accounts import AccountMutation, AccountQuery
 from schema.shop.cart import CartMutation, CartQuery
 from schema.shop.catalog import CatalogQuery
-from schema.shop.checkout import CheckoutMutation
-from schema.shop.fulfilment import FulfilmentMutation
 from schema.shop.orders import OrderMutation, OrderQuery
 from schema.shop.payments import PaymentMutation
 from schema.shop.sessions import SessionMutation
@@ -37,10 +23,12 @@ from schema.staff.change_log import ChangeQuery
 from schema.staff.check_books import AuditQuery
 from schema.staff.currency import CurrencyMutation, CurrencyQuery
 from schema.staff.customers import CustomerQuery
+from schema.staff.fulfilment import FulfilmentMutation
 from schema.staff.images import ImageMutation
 from schema.staff.imports import ImportMutation, ImportQuery
 from schema.staff.products import ProductMutation, ProductQuery
 from schema.staff.promotions import PromotionMutation, PromotionQuery
+from schema.staff.refunds import RefundMutation
 from schema.staff.reports import ReportQuery
 from schema.staff.shipping import ShippingMutation, ShippingQuery
 from schema.staff.stock import StockMutation, StockQuery
@@ -73,9 +61,9 @@ Mutation = merge_types(
         SessionMutation,
         AccountMutation,
         CartMutation,
-        CheckoutMutation,
         OrderMutation,
         PaymentMutation,
+        RefundMutation,
         FulfilmentMutation,
         ImageMutation,
         ShippingMutation,
@@ -92,15 +80,15 @@ Mutation = merge_types(
 
 @strawberry.directive(
     locations=[DirectiveLocation.QUERY, DirectiveLocation.MUTATION],
-    description="Which currency the operation's prices of the catalogue are in, and a cart that it creates.",
+    description="The currency in which the operation shows catalogue prices, and of a cart that it creates.",
 )
 def in_context(
     value: DirectiveValue[Any],
-    currency: Annotated[  # noqa: ARG001 (its place in the schema)
-        str | None, strawberry.argument(description="One of `shop.currencies`; without it, `shop.currency`.")
+    currency: Annotated[  # noqa: ARG001 (it declares the argument)
+        str | None, strawberry.argument(description="One of `shop.currencies`; default: `shop.currency`.")
     ] = None,
 ) -> Any:
-    """Read from the operation by `schema.serving.execution`, before any field is."""
+    """`schema.serving.execution` reads it from the operation before execution."""
     return value
 
 
@@ -108,19 +96,7 @@ schema = strawberry.Schema(
     query=Query,
     mutation=Mutation,
     directives=[in_context],
-    types=[
-        InvalidInput,
-        InsufficientStock,
-        NotForSale,
-        PriceChanged,
-        AddressIncomplete,
-        ShippingUnavailable,
-        DiscountRefused,
-        TotalChanged,
-        CartLocked,
-        StaleVersion,
-        RateLimited,
-    ],
+    types=user_error_types(),
     config=StrawberryConfig(scalar_map={Decimal: DECIMAL, TemporaryUploadedFile: UPLOAD}),
 )
 # The same as graphql-core has it: what parses, validates and executes.

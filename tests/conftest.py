@@ -91,7 +91,7 @@ def ready_cart(db) -> Callable[..., models.Cart]:
         lines: dict[models.ProductVariant, int], user: models.User | None = None, shipping: Any = None
     ) -> models.Cart:
         wanted = [carts.NewLine(variant.pk, quantity) for variant, quantity in lines.items()]
-        cart = carts.add_lines(key=carts.CartKey(user=user), lines=wanted, now=factories.NOW)
+        cart = carts.add_lines(key=carts.CartKey(user=user), lines=wanted, now=factories.NOW).cart
         method = shipping or factories.ShippingMethodFactory()
         return checkout.update(
             key=carts.CartKey(code=cart.code, user=user),
@@ -99,7 +99,7 @@ def ready_cart(db) -> Callable[..., models.Cart]:
             shipping_address=factories.ADDRESS,
             shipping_method_id=method.pk,
             now=factories.NOW,
-        )
+        ).cart
 
     return make
 
@@ -184,9 +184,9 @@ def _no_replicas(settings):
 def _no_answers_kept(settings):
     """Each test reads what it has written; those about caching have `kept`."""
     settings.CATALOG_CACHE_MEGABYTES = 0
-    rates_cache.forget()
+    rates_cache.clear()
     persisted_queries.forget()
-    shared_cache.ask_again()
+    shared_cache.retry()
 
 
 @pytest.fixture

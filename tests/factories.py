@@ -8,7 +8,8 @@ import factory
 from factory.django import DjangoModelFactory
 
 from domain.catalog import products
-from domain.sales import priced_cart, pricing
+from domain.sales import pricing
+from domain.sales.priced_cart import load_priced_cart
 from storefront import models
 
 NOW = datetime(2030, 1, 15, 12, tzinfo=UTC)
@@ -18,7 +19,7 @@ ADDRESS = models.Address(name="Ada", line1="Am Hafen 1", city="Hamburg", postal_
 
 def totals(cart: models.Cart, now: datetime = NOW) -> pricing.Totals:
     """What a cart costs."""
-    return priced_cart.quote(cart=priced_cart.load(cart=cart), now=now).totals
+    return load_priced_cart(cart=cart, now=now).quote.totals
 
 
 class UserFactory(DjangoModelFactory):
@@ -62,7 +63,7 @@ class VariantFactory(DjangoModelFactory):
     def stock(self: Any, create: bool, extracted: Any, **values: Any) -> None:
         models.Stock.objects.create(variant_id=self.pk, **{"on_hand": 10, **values})
         self.refresh_from_db()
-        products.refresh(product=self.product)
+        products.refresh_derived(product=self.product)
 
 
 class ImageFactory(DjangoModelFactory):

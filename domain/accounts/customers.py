@@ -1,4 +1,4 @@
-"""The shop's customers, as staff look them up."""
+"""Finds customers, for staff."""
 
 from django.db.models import Q, QuerySet
 
@@ -6,8 +6,8 @@ from storefront.models import User
 
 
 def find(*, text: str) -> QuerySet[User]:
-    """The accounts whose e-mail, proven or not, or whose name begins like this, in any case; none that is deleted,
-    and no staff."""
+    """Customers whose e-mail (verified or claimed) or name begins with the text, in any case. Without staff and deleted
+    accounts."""
     customers = User.objects.filter(is_staff=False).exclude(email=None, claimed_email="")
     begins = text.strip()
     if not begins:

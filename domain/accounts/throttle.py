@@ -1,4 +1,4 @@
-"""How often somebody may try something, counted per attempt, for all processes together."""
+"""Rate limits: counts attempts for all processes together, in Redis or else in the database."""
 
 import hashlib
 import logging
@@ -22,20 +22,20 @@ logger = logging.getLogger(__name__)
 
 
 class RateLimited(DomainError):
-    """Too many attempts; in `retry_after` seconds there will be new ones."""
+    """There were too many attempts. New ones are possible in `retry_after` seconds."""
 
     code: ClassVar[str] = "RATE_LIMITED"
 
     def __init__(self, *, retry_after: int) -> None:
-        super().__init__(f"Too many attempts. Try again in {-(-retry_after // 60)} minutes.")
+        number, unit = (retry_after, "second") if retry_after < 60 else (-(-retry_after // 60), "minute")
+        super().__init__(f"Too many attempts. Try again in {number} {unit}{'' if number == 1 else 's'}.")
         self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Attempts in so many seconds: on one account from one address, on one account, and from one address.
-
-    The first is the small one, so that a stranger at another address does not keep the owner out.
+    """The allowed attempts in a window of `seconds`: from one address, on one account, and on one account from one
+    address. The last is the lowest, so that a stranger at another address cannot lock the owner out.
     """
 
     seconds: int
@@ -52,15 +52,15 @@ LIMITS = {
     "discount": Limit(seconds=900, address=60),
 }
 
-# What is spent is counted in stretches as long as this.
+# The window for `spend`, in seconds.
 _COST_SECONDS = 10
 
 
 def count(*, action: str, address: str, account: str = "", now: datetime) -> None:
-    """Counts an attempt at one of LIMITS. Raises RateLimited if there were too many.
+    """Counts an attempt at an action of LIMITS. Raises RateLimited if there were too many.
 
-    `address` is the client's network address, `account` what names the account. Both are kept as digests only.
-    A success is taken back by `forgive`. Never call it in a transaction that may be rolled back.
+    `address` is the client's network address, `account` identifies the account. Only digests of them are stored.
+    After a success, call `reset`. Never call this in a transaction that may be rolled back.
     """
     limit = LIMITS[action]
     allowed = {_key(action, subject, limit, now): most for subject, most in _subjects(limit, address, account)}
@@ -70,9 +70,9 @@ def count(*, action: str, address: str, account: str = "", now: datetime) -> Non
 
 
 def check(*, action: str, address: str, now: datetime) -> None:
-    """Raises RateLimited if no attempt from the address is left; counts none."""
+    """Raises RateLimited if the address has no attempts left. Does not count one."""
     limit = LIMITS[action]
-    if _so_far(_key(action, ("", address), limit, now)) >= limit.address:
+    if _current_count(_key(action, ("", address), limit, now)) >= limit.address:
         raise _limited(limit, now)
 
 
@@ -80,26 +80,26 @@ def _limited(limit: Limit, now: datetime) -> RateLimited:
     return RateLimited(retry_after=limit.seconds - int(now.timestamp()) % limit.seconds)
 
 
-def forgive(*, action: str, address: str, account: str, now: datetime) -> None:
-    """Forgets the attempts on an account, since its owner has come. Those from the address stay counted."""
+def reset(*, action: str, address: str, account: str, now: datetime) -> None:
+    """Resets an account's attempts after its owner has logged in. The address's attempts stay counted."""
     limit = LIMITS[action]
     keys = [_key(action, subject, limit, now) for subject, _ in _subjects(limit, address, account) if subject[0]]
     try:
         if settings.REDIS_URL:
             cache.delete_many(keys)
     except RedisError:
-        logger.warning("Attempts are counted in the database: Redis does not answer.")
-    for key in keys:  # One by one: two who are forgiven at once do not wait for each other.
+        logger.warning("Redis does not answer. Counting attempts in the database.")
+    for key in keys:  # One by one, so that concurrent resets cannot deadlock.
         Attempts.objects.filter(key=key).update(count=0)
 
 
-class _Spent(Counter[str]):
-    """What this process alone has counted in one stretch of time; too many to count begin anew."""
+class _ProcessCounter(Counter[str]):
+    """This process's own counters of one time window. Cleared if there are too many."""
 
     most = 50_000
     stretch = 0
 
-    def take(self, key: str, units: int, stretch: int) -> int:
+    def add(self, key: str, units: int, stretch: int) -> int:
         if stretch != self.stretch or len(self) > self.most:
             self.clear()
             self.stretch = stretch
@@ -107,35 +107,35 @@ class _Spent(Counter[str]):
         return self[key]
 
 
-spent = _Spent()
+spent = _ProcessCounter()
 
 
 def spend(*, units: int, by: str, now: datetime) -> None:
-    """Takes units from what a viewer or an address may cost a minute. Raises RateLimited if they are used up.
+    """Counts units of cost for a viewer or an address (`by`). Raises RateLimited above MAX_COST_PER_MINUTE.
 
-    They are given out in parts, so that nobody spends a minute's at once, beside whom all others would wait. Counted in
-    Redis, or by each process for itself: never by a statement.
+    The limit applies in windows of 10 seconds, so that no one can spend a minute's budget at once. Counts in Redis, or
+    else in each process; never in the database.
     """
     if not settings.MAX_COST_PER_MINUTE:
         return
     part = settings.MAX_COST_PER_MINUTE * _COST_SECONDS // 60
     limit = Limit(seconds=_COST_SECONDS, address=max(part, settings.MAX_QUERY_COST))
     key = _key("cost", ("", by), limit, now)
-    counted = shared_cache.count(key=key, number=units, seconds=limit.seconds)
+    counted = shared_cache.increment(key=key, by=units, seconds=limit.seconds)
     if counted is None:
-        counted = spent.take(key, units, int(now.timestamp()) // limit.seconds)
+        counted = spent.add(key, units, int(now.timestamp()) // limit.seconds)
     if counted > limit.address:
         raise _limited(limit, now)
 
 
 @transaction.atomic(durable=True)
 def prune(*, now: datetime) -> int:
-    """Deletes the counters whose time has been over for an hour, so that none is being counted; says how many."""
+    """Deletes counters that expired more than an hour ago, so that none is in use. Returns how many."""
     return Attempts.objects.filter(expires_at__lte=now - timedelta(hours=1)).delete()[0]
 
 
 def _subjects(limit: Limit, address: str, account: str) -> Iterable[tuple[tuple[str, str], int]]:
-    """Whose attempts are counted, as (account, address), and how many each has."""
+    """The counted subjects, as (account, address), with their limits."""
     yield ("", address), limit.address
     if account:
         yield (account, ""), limit.account
@@ -143,7 +143,7 @@ def _subjects(limit: Limit, address: str, account: str) -> Iterable[tuple[tuple[
 
 
 def _key(action: str, subject: tuple[str, str], limit: Limit, now: datetime) -> str:
-    """A key of its own for each stretch of time: a lockout ends by itself."""
+    """The counter's key. It differs in each time window, so that a lockout ends by itself."""
     stretch = int(now.timestamp()) // limit.seconds
     return hashlib.sha256("\n".join((action, *subject, str(stretch))).encode()).hexdigest()
 
@@ -153,16 +153,16 @@ def _counted(keys: list[str], limit: Limit, now: datetime) -> dict[str, int]:
         if settings.REDIS_URL:
             return {key: _counted_in_cache(key, limit.seconds) for key in keys}
     except RedisError:
-        logger.warning("Attempts are counted in the database: Redis does not answer.")
+        logger.warning("Redis does not answer. Counting attempts in the database.")
     return _counted_in_database(keys, limit, now)
 
 
-def _so_far(key: str) -> int:
+def _current_count(key: str) -> int:
     try:
         if settings.REDIS_URL:
             return int(cache.get(key, 0))
     except RedisError:
-        logger.warning("Attempts are counted in the database: Redis does not answer.")
+        logger.warning("Redis does not answer. Counting attempts in the database.")
     return Attempts.objects.filter(key=key).values_list("count", flat=True).first() or 0
 
 

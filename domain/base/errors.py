@@ -1,13 +1,14 @@
-"""What every refusal of the domain has in common. Each condition stands beside the function that raises it."""
+"""The base of the domain's errors. Each specific error is defined in the module that raises it."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Self
 
 
 class DomainError(Exception):
-    """Why nothing was done. `code` is for programs, `message` for people, `field` is the path into the input.
+    """A request was refused, and nothing was changed.
 
-    Several at once are raised as an `ExceptionGroup`.
+    `code` is for programs, `message` for people; `field` is the path of the input field. Several errors are raised
+    together as an `ExceptionGroup`.
     """
 
     code: ClassVar[str] = "INVALID"
@@ -18,29 +19,29 @@ class DomainError(Exception):
         self.field = tuple(field)
 
     def at(self, field: Sequence[str]) -> Self:
-        """The same error, of another field."""
+        """Sets the error's field and returns the error."""
         self.field = tuple(field)
         return self
 
 
 class InvalidInput(DomainError):
-    """The input breaks a rule that its message states."""
+    """The input breaks a rule, which the message states."""
 
 
 class NotFound(DomainError):
-    """There is no such thing, or it is not the viewer's: the answer is the same."""
+    """The object does not exist, or the viewer may not see it. Both give the same answer."""
 
     code = "NOT_FOUND"
 
 
 class RequestIdReused(DomainError):
-    """Something else was asked for by this id."""
+    """The request id was used before, for a different request."""
 
     code = "REQUEST_ID_REUSED"
 
 
 def raise_all(*, errors: Sequence[DomainError]) -> None:
-    """Raises what was collected: nothing, the one error, or all of them as a group."""
+    """Raises the one error, or several as an `ExceptionGroup`. Does nothing if there are none."""
     if len(errors) == 1:
         raise errors[0]
     if errors:

@@ -1,8 +1,9 @@
-"""Every lock of the domain. Order everywhere: e-mail, user, session, carts sorted by key, order or products sorted by
-key, categories sorted by key, an upload of a picture, discounts sorted by key, then stock rows sorted by key. Counters
-of attempts are locked alone.
+"""Every row lock of the domain. A fixed order of locks prevents deadlocks.
 
-On SQLite a transaction is IMMEDIATE and holds the one write lock from its beginning: the same effect.
+The order: e-mail, user, session, carts, order or products, categories, image upload, discounts, stock rows. Rows of
+one kind are locked by primary key. Attempt counters, outbox messages and `row` are locked alone.
+
+On SQLite, transactions are IMMEDIATE and hold the database's one write lock from the start, with the same effect.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ from uuid import UUID
 from django.db import models as db
 from django.db import transaction
 
-from domain.base.prepared_queries import Statement
+from domain.base.prepared_queries import PreparedQuery
 from storefront.models import (
     Attempts,
     Cart,
@@ -31,25 +32,25 @@ from storefront.models import (
 Row = TypeVar("Row", bound=db.Model)
 
 
-_NO_TRANSACTION = "A lock is held by a transaction: open one first."
+_NO_TRANSACTION = "Locks need a transaction: open one first."
 
 
-def _locking(rows: db.QuerySet[Row]) -> db.QuerySet[Row]:
-    # `no_key`: a row that only refers to a locked one, as an order to its customer, does not wait for it.
+def _for_update(rows: db.QuerySet[Row]) -> db.QuerySet[Row]:
+    # With `no_key`, inserting a row that refers to a locked row (an order to its customer) does not wait.
     return rows.select_for_update(of=("self",), no_key=True).order_by("pk")
 
 
-def _locked(rows: db.QuerySet[Row]) -> db.QuerySet[Row]:
+def _lock(rows: db.QuerySet[Row]) -> db.QuerySet[Row]:
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError(_NO_TRANSACTION)
-    return _locking(rows)
+    return _for_update(rows)
 
 
-class Lock(Statement[Row]):
-    """A statement that locks what it finds, by primary key."""
+class Lock(PreparedQuery[Row]):
+    """A prepared query that locks the rows it finds, in order of their primary keys."""
 
     def __init__(self, rows: Callable[..., db.QuerySet[Row]], **fields: db.Field[Any, Any]) -> None:
-        super().__init__(lambda **given: _locking(rows(**given)), **fields)
+        super().__init__(lambda **given: _for_update(rows(**given)), **fields)
 
     def all(self, **values: Any) -> list[Row]:
         if not transaction.get_connection().in_atomic_block:
@@ -62,7 +63,7 @@ _ORDER = Lock(lambda order: Order.objects.filter(pk=order), order=db.UUIDField()
 
 
 def email(*, address: str) -> None:
-    """Locks an e-mail address, whether an account has it or not, until the transaction ends."""
+    """Locks an e-mail address until the transaction ends, even if no account has it."""
     connection = transaction.get_connection()
     if not connection.in_atomic_block:
         raise RuntimeError(_NO_TRANSACTION)
@@ -73,77 +74,77 @@ def email(*, address: str) -> None:
 
 
 def attempts(*, keys: Iterable[str]) -> list[Attempts]:
-    """Locks counters, by key."""
-    return list(_locked(Attempts.objects.filter(pk__in=list(keys))))
+    """Locks attempt counters."""
+    return list(_lock(Attempts.objects.filter(pk__in=list(keys))))
 
 
 def user(*, candidates: db.QuerySet[User]) -> User | None:
-    """Locks the account that the query finds, and with it the right to begin and end its sessions."""
-    return _locked(candidates).first()
+    """Locks an account. Held to begin or end its sessions."""
+    return _lock(candidates).first()
 
 
 def sessions(*, candidates: db.QuerySet[Session]) -> list[Session]:
-    """Locks the sessions that the query finds, by primary key, and with them their refresh tokens."""
-    return list(_locked(candidates))
+    """Locks sessions. Held to change their refresh tokens."""
+    return list(_lock(candidates))
 
 
 def carts(*, candidates: db.QuerySet[Cart]) -> list[Cart]:
-    """Locks the carts that the query finds, by primary key."""
-    return list(_locked(candidates))
+    """Locks carts."""
+    return list(_lock(candidates))
 
 
 def cart(*, candidates: db.QuerySet[Cart]) -> Cart | None:
-    """Locks the cart that the query finds; None when there is none (any more)."""
-    return _locked(candidates).first()
+    """Locks a cart. None if the query finds none, or none after waiting."""
+    return _lock(candidates).first()
 
 
 def order(*, candidates: db.QuerySet[Order]) -> Order | None:
-    """Locks the order that the query finds."""
-    return _locked(candidates).first()
+    """Locks an order."""
+    return _lock(candidates).first()
 
 
-def order_of(*, key: UUID) -> Order | None:
-    """Locks the order that has this primary key."""
-    return _ORDER.first(order=key)
+def order_by_id(*, order_id: UUID) -> Order | None:
+    """Locks the order with this primary key."""
+    return _ORDER.first(order=order_id)
 
 
 def product(*, candidates: db.QuerySet[Product]) -> Product | None:
-    """Locks the product that the query finds, and with it the right to write its variants."""
-    return _locked(candidates).first()
+    """Locks a product. Held to write its variants and images."""
+    return _lock(candidates).first()
 
 
 def products(*, candidates: db.QuerySet[Product]) -> list[Product]:
-    """Locks the products that the query finds, by primary key, and with them the right to write their variants."""
-    return list(_locked(candidates))
+    """Locks products. Held to write their variants."""
+    return list(_lock(candidates))
 
 
 def categories(*, candidates: db.QuerySet[Category]) -> list[Category]:
-    """Locks the categories that the query finds, by primary key, and with them the right to hang something on them."""
-    return list(_locked(candidates))
+    """Locks categories. Held to move them or to add products, discounts or subcategories to them."""
+    return list(_lock(candidates))
 
 
 def image_upload(*, candidates: db.QuerySet[ImageUpload]) -> ImageUpload | None:
-    """Locks the upload that the query finds, and with it the right to attach or to discard it."""
-    return _locked(candidates).first()
+    """Locks an image upload. Held to attach or discard it."""
+    return _lock(candidates).first()
 
 
 def discounts(*, candidates: db.QuerySet[Discount]) -> list[Discount]:
-    """Locks the discounts that the query finds, by primary key, and with them the right to count their uses."""
-    return list(_locked(candidates))
+    """Locks discounts. Held to count their uses."""
+    return list(_lock(candidates))
 
 
 def stock(*, variant_ids: Iterable[int]) -> list[Stock]:
-    """Locks these variants' stock rows, by primary key, so that no two buyers wait for each other."""
+    """Locks the variants' stock rows."""
     return _STOCK.all(variants=list(variant_ids))
 
 
 def row(*, candidates: db.QuerySet[Row]) -> Row | None:
-    """Locks a row of the shop's terms that staff change: alone, in no order with others."""
-    return _locked(candidates).first()
+    """Locks one row of `domain.base.crud` or one import. It is never combined with other locks."""
+    return _lock(candidates).first()
 
 
 def due_message(*, candidates: db.QuerySet[OutboxMessage]) -> OutboxMessage | None:
-    """Locks the message that comes first, has been due longest and that nobody else is taking: alone."""
+    """Locks the most urgent due message, skipping those that another worker has locked."""
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError(_NO_TRANSACTION)
     skip = transaction.get_connection().features.has_select_for_update_skip_locked

@@ -1,4 +1,4 @@
-"""The mails of the shop, as text and as HTML in one layout. `domain.jobs.handlers` sends them from the outbox."""
+"""Sends the shop's mails, as text and HTML. `domain.jobs.handlers` calls it for messages of the outbox."""
 
 from email.utils import parseaddr
 from typing import Any
@@ -9,10 +9,10 @@ from django.template.loader import render_to_string
 
 
 def send(*, template: str, to: str, key: str, link: str, **context: Any) -> None:
-    """Sends `mail/<template>.txt` and `.html` now. Raises what the mail server's connection raises.
+    """Sends `mail/<template>.txt` and `.html` now. Raises the errors of the connection to the mail server.
 
-    `link` is a path of the storefront. `key` becomes the Message-ID: where a mail went out and its sender died
-    before that was noted, it goes out again as the same message, which a mailbox shows once.
+    `link` is a path of the storefront. `key` becomes the Message-ID. If a worker crashes after sending, the mail is
+    sent again with the same Message-ID, which mailboxes show once.
     """
     context |= {
         "shop": settings.SHOP_NAME,

@@ -1,4 +1,7 @@
-"""What is owed after an answer: written with its cause, delivered after it, at least once (docs/adr/0016)."""
+"""The outbox: side effects (mails, webhooks) that a transaction stores and a worker delivers later, at least once.
+
+See docs/adr/0016.
+"""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -17,18 +20,18 @@ from storefront.models import OutboxMessage
 
 logger = logging.getLogger(__name__)
 
-# A handler gets the payload, a key that stays the same however often it is called with this message, and the time.
+# Called with the payload, an idempotency key (the same for each attempt of a message), and the time.
 Handler: TypeAlias = Callable[[Mapping[str, Any], str, datetime], None]
 
 MAX_ATTEMPTS = 12
-_KEPT = timedelta(days=14)
+_RETENTION = timedelta(days=14)
 
-# Set when this process has written something: wakes its own worker, if it has one.
-news = Event()
+# Set when this process has stored a message. Wakes its in-process worker, if it has one.
+new_messages = Event()
 
 
 def put(*, kind: str, payload: Mapping[str, Any], now: datetime, priority: int = 0) -> None:
-    """Owes something from now on, if the transaction around it ends well. The lower the priority, the sooner."""
+    """Stores a message in the caller's transaction. Messages with a lower `priority` are delivered first."""
     message = OutboxMessage(
         kind=kind,
         payload=dict(payload),
@@ -38,27 +41,27 @@ def put(*, kind: str, payload: Mapping[str, Any], now: datetime, priority: int =
         due_at=now,
     )
     insert(message)
-    transaction.on_commit(news.set)
+    transaction.on_commit(new_messages.set)
 
 
 def lease() -> timedelta:
-    """How long whoever took a message has it: longer than any handler waits for anybody."""
+    """How long a worker has a claimed message to itself. It must be longer than any handler takes."""
     return timedelta(seconds=settings.OUTBOX_LEASE_SECONDS)
 
 
 def back_off(*, attempts: int) -> timedelta:
-    """How long to wait after so many failures: half a minute, doubled each time, six hours at most."""
+    """The wait after this many failed attempts: 30 seconds, doubled each time, at most six hours."""
     return timedelta(seconds=min(30 * 2 ** (attempts - 1), 6 * 3600))
 
 
-def relay(*, handlers: Mapping[str, Handler], clock: Callable[[], datetime], most: int = 1_000) -> int:
-    """Delivers what is due, one message after the other, and says how many it tried.
+def relay(*, handlers: Mapping[str, Handler], clock: Callable[[], datetime], limit: int = 1_000) -> int:
+    """Delivers due messages one by one, at most `limit`. Returns how many it tried.
 
-    Several may relay at once, in threads, processes or on hosts: each message is one's own while its lease lasts.
-    It begins none when a lease's time is over: whoever calls it may have to end in time.
+    Several workers may call it at once: each claims a message for the duration of a lease. After the duration of one
+    lease it starts no further message, so that it ends within the time limit of a task.
     """
     tried, until = 0, clock() + lease()
-    while tried < most and clock() < until and _due(clock()).exists() and (message := _take(now=clock())) is not None:
+    while tried < limit and clock() < until and _due(clock()).exists() and (message := _claim(now=clock())) is not None:
         tried += 1
         with bound_contextvars(request_id=message.request_id):
             _deliver(message, handlers, clock)
@@ -68,11 +71,11 @@ def relay(*, handlers: Mapping[str, Handler], clock: Callable[[], datetime], mos
 def _deliver(message: OutboxMessage, handlers: Mapping[str, Handler], clock: Callable[[], datetime]) -> None:
     try:
         if message.attempts > MAX_ATTEMPTS:
-            raise RuntimeError("Nobody who took it came back.")
+            raise RuntimeError("Each worker that claimed this message has died.")
         handlers[message.kind](message.payload, f"outbox-{message.pk}", clock())
-    except Exception as error:  # Whatever it is, the others have to go out.
-        logger.warning("Message %s was not delivered (attempt %s)", message, message.attempts, exc_info=True)
-        _failed(message=message, error=f"{type(error).__name__}: {error}", now=clock())
+    except Exception as error:  # One failing message must not block the others.
+        logger.warning("Outbox message %s failed (attempt %s).", message, message.attempts, exc_info=True)
+        _record_failure(message=message, error=f"{type(error).__name__}: {error}", now=clock())
     else:
         OutboxMessage.objects.filter(pk=message.pk).update(delivered_at=clock(), error="")
 
@@ -82,7 +85,7 @@ def _due(now: datetime) -> QuerySet[OutboxMessage]:
 
 
 @transaction.atomic(durable=True)
-def _take(*, now: datetime) -> OutboxMessage | None:
+def _claim(*, now: datetime) -> OutboxMessage | None:
     message = locks.due_message(candidates=_due(now))
     if message is not None:
         message.attempts += 1
@@ -91,7 +94,7 @@ def _take(*, now: datetime) -> OutboxMessage | None:
     return message
 
 
-def _failed(*, message: OutboxMessage, error: str, now: datetime) -> None:
+def _record_failure(*, message: OutboxMessage, error: str, now: datetime) -> None:
     over = message.attempts >= MAX_ATTEMPTS
     OutboxMessage.objects.filter(pk=message.pk, delivered_at=None).update(
         due_at=now + back_off(attempts=message.attempts), given_up_at=now if over else None, error=error[:2000]
@@ -100,13 +103,13 @@ def _failed(*, message: OutboxMessage, error: str, now: datetime) -> None:
 
 @transaction.atomic(durable=True)
 def requeue(*, messages: list[int], now: datetime) -> int:
-    """Has dead letters be tried again, from the first attempt on; says how many there were among these keys."""
+    """Queues failed messages (those given up) again, with the attempts reset. Returns how many of these keys were."""
     dead = OutboxMessage.objects.filter(pk__in=messages).exclude(given_up_at=None)
-    transaction.on_commit(news.set)
+    transaction.on_commit(new_messages.set)
     return dead.update(given_up_at=None, attempts=0, due_at=now)
 
 
 @transaction.atomic(durable=True)
 def prune(*, now: datetime) -> int:
-    """Deletes what was delivered a fortnight ago; says how many."""
-    return OutboxMessage.objects.filter(delivered_at__lte=now - _KEPT).delete()[0]
+    """Deletes messages that were delivered more than 14 days ago. Returns how many."""
+    return OutboxMessage.objects.filter(delivered_at__lte=now - _RETENTION).delete()[0]

@@ -1,11 +1,12 @@
-"""Statements whose SQL is worked out once: for Django that takes longer than to have them answered.
+"""Queries whose SQL is compiled once: compiling it takes Django longer than the database needs to answer.
 
-    _LINES = Statement(lambda cart: CartLine.objects.filter(cart=cart), cart=UUIDField())
+    _LINES = PreparedQuery(lambda cart: CartLine.objects.filter(cart=cart), cart=UUIDField())
     lines = _LINES.all(cart=key)
     insert(*lines)
     update(row=line, fields=["quantity"])
 
-Worth it where buyers wait, for statements that differ in nothing but values.
+Use it where buyers wait, for queries that differ in their values only. With the setting PREPARED_QUERIES off, all of
+this runs as ordinary Django queries, with the same results.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Generic, TypeVar
 
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db import models as db
 from django.db.models.expressions import DatabaseDefault
@@ -22,8 +24,8 @@ from django.db.models.sql.compiler import SQLCompiler
 Row = TypeVar("Row", bound=db.Model)
 
 
-class _Given(db.Expression):
-    """A value that is known when the statement is run."""
+class _Parameter(db.Expression):
+    """A value that is known when the query runs."""
 
     def __init__(self, name: str, place: int | None, output_field: db.Field[Any, Any]) -> None:
         super().__init__(output_field=output_field)
@@ -32,15 +34,15 @@ class _Given(db.Expression):
     def as_sql(self, compiler: SQLCompiler, connection: Any) -> Any:  # noqa: ARG002 (Django's)
         return "%s", [self]
 
-    def of(self, values: Mapping[str, Any]) -> Any:
+    def value(self, values: Mapping[str, Any]) -> Any:
         value = values[self.name] if self.place is None else values[self.name][self.place]
         return self.output_field.get_db_prep_value(value, connection)
 
 
 @dataclass(frozen=True)
-class _WorkedOut:
-    """What is sent, and how instances are made of what comes back: the model's own columns, those of each model that
-    is selected along with it, annotations."""
+class _Compiled:
+    """The SQL, and how its rows become instances: the model's own columns, those of each model that is selected with
+    it, annotations."""
 
     sql: str
     params: Sequence[Any]
@@ -52,25 +54,25 @@ class _WorkedOut:
     annotations: Mapping[str, int]
 
     @classmethod
-    def of(cls, rows: db.QuerySet[Any]) -> "_WorkedOut":
+    def of(cls, rows: db.QuerySet[Any]) -> "_Compiled":
         compiler = rows.query.get_compiler(rows.db)
         sql, params = compiler.as_sql()
-        selected, told = compiler.select, compiler.klass_info
+        selected, info = compiler.select, compiler.klass_info
         columns = [expression for expression, *_ in selected]
-        own = slice(told["select_fields"][0], told["select_fields"][-1] + 1)
+        own = slice(info["select_fields"][0], info["select_fields"][-1] + 1)
         return cls(
             sql=sql,
             params=params,
             converters=[(place, *found) for place, found in compiler.get_converters(columns).items()],
-            model=told["model"],
+            model=info["model"],
             names=[column.target.attname for column in columns[own]],
             own=own,
-            related=get_related_populators(told, selected, rows.db),  # type: ignore[call-arg] # (of a later Django)
+            related=get_related_populators(info, selected, rows.db),  # type: ignore[call-arg] # (of a later Django)
             annotations=compiler.annotation_col_map or {},
         )
 
-    def asked(self, values: Mapping[str, Any]) -> Iterator[Any]:
-        params = [each.of(values) if isinstance(each, _Given) else each for each in self.params]
+    def run(self, values: Mapping[str, Any]) -> Iterator[Any]:
+        params = [each.value(values) if isinstance(each, _Parameter) else each for each in self.params]
         with connection.cursor() as cursor:
             cursor.execute(self.sql, params)
             found = cursor.fetchall()
@@ -86,42 +88,48 @@ class _WorkedOut:
             yield instance
 
 
-class Statement(Generic[Row]):
-    """`rows` is called with a placeholder for each of the fields, or with a list of them for values of which there are
-    several, and says what is asked for; it is called again only for another number of values."""
+class PreparedQuery(Generic[Row]):
+    """`rows` builds the queryset. It is called with a placeholder for each of the fields, or with a list of
+    placeholders where the value is a list, and again only when the length of a list changes."""
 
     def __init__(self, rows: Callable[..., db.QuerySet[Row]], **fields: db.Field[Any, Any]) -> None:
         self._rows, self._fields = rows, fields
-        self._known: dict[tuple[Any, ...], _WorkedOut] = {}
+        self._compiled: dict[tuple[Any, ...], _Compiled] = {}
 
     def all(self, **values: Any) -> list[Row]:
-        """The rows for a value, or a list of them, for each of the fields; nothing is asked where a list is empty."""
+        """The rows for these values of the fields. An empty list finds nothing, without a query."""
+        if any(value == [] for value in values.values()):
+            return []
+        if not settings.PREPARED_QUERIES:
+            return list(self._rows(**values))
         values = {name: _padded(value) if isinstance(value, list) else value for name, value in values.items()}
         key = tuple(len(values[name]) if isinstance(values[name], list) else None for name in self._fields)
-        if 0 in key:
-            return []
-        known = self._known.get(key) or self._known.setdefault(key, self._work_out(values))
-        return list(known.asked(values))
+        compiled = self._compiled.get(key) or self._compiled.setdefault(key, self._compile(values))
+        return list(compiled.run(values))
 
     def first(self, **values: Any) -> Row | None:
         """The first of them."""
         return next(iter(self.all(**values)), None)
 
-    def _work_out(self, values: Mapping[str, Any]) -> _WorkedOut:
+    def _compile(self, values: Mapping[str, Any]) -> _Compiled:
         rows = self._rows(
             **{
-                name: [_Given(name, place, field) for place in range(len(values[name]))]
+                name: [_Parameter(name, place, field) for place in range(len(values[name]))]
                 if isinstance(values[name], list)
-                else _Given(name, None, field)
+                else _Parameter(name, None, field)
                 for name, field in self._fields.items()
             }
         )
-        return _WorkedOut.of(rows)
+        return _Compiled.of(rows)
 
 
 def insert(*rows: db.Model) -> None:
-    """Writes new rows of one model. Keys that the database gives stay unknown, and no signals are sent."""
-    sql, fields = _insertion(type(rows[0]), len(rows))
+    """Writes new rows of one model, without signals. Do not read keys that the database generates: they may be
+    missing."""
+    if not settings.PREPARED_QUERIES:
+        type(rows[0])._base_manager.bulk_create(rows)
+        return
+    sql, fields = _insert_sql(type(rows[0]), len(rows))
     params = [_value(field, row, add=True) for row in rows for field in fields]
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
@@ -130,17 +138,23 @@ def insert(*rows: db.Model) -> None:
 
 
 def update(*, row: db.Model, fields: Sequence[str]) -> None:
-    """Writes these fields of a row that is there. No signals are sent. Raises DatabaseError if it is gone."""
-    sql, written = _change(type(row), tuple(fields))
-    params = [_value(field, row, add=False) for field in written]
-    with connection.cursor() as cursor:
-        cursor.execute(sql, params)
-        if not cursor.rowcount:
-            raise DatabaseError(f"{row!r} is gone.")
+    """Writes these fields of a row that exists, without signals. Raises DatabaseError if the row is gone."""
+    if settings.PREPARED_QUERIES:
+        sql, written = _update_sql(type(row), tuple(fields))
+        params = [_value(field, row, add=False) for field in written]
+        with connection.cursor() as cursor:
+            cursor.execute(sql, params)
+            changed = cursor.rowcount
+    else:
+        named: list[Any] = [row._meta.get_field(name) for name in fields]
+        values = {field.attname: field.pre_save(row, add=False) for field in named}
+        changed = type(row)._base_manager.filter(pk=row.pk).update(**values)
+    if not changed:
+        raise DatabaseError(f"{row!r} is gone.")
 
 
 @cache
-def _insertion(model: type[db.Model], number: int) -> tuple[str, list[Any]]:
+def _insert_sql(model: type[db.Model], number: int) -> tuple[str, list[Any]]:
     meta, quoted = model._meta, connection.ops.quote_name
     fields = [field for field in meta.local_concrete_fields if field is not meta.auto_field]
     columns = ", ".join(quoted(str(field.column)) for field in fields)
@@ -149,7 +163,7 @@ def _insertion(model: type[db.Model], number: int) -> tuple[str, list[Any]]:
 
 
 @cache
-def _change(model: type[db.Model], names: tuple[str, ...]) -> tuple[str, list[Any]]:
+def _update_sql(model: type[db.Model], names: tuple[str, ...]) -> tuple[str, list[Any]]:
     meta = model._meta
     fields: list[Any] = [*map(meta.get_field, names), meta.pk]
     *columns, key_column = (connection.ops.quote_name(field.column) for field in fields)
@@ -165,9 +179,16 @@ def _value(field: Any, row: db.Model, *, add: bool) -> Any:
     return field.get_db_prep_save(value, connection)
 
 
-class ByKey(db.Expression):
-    """Of each row of the model that is read or written the value that stands here by its primary key; `Case` says the
-    same, and takes long to work out."""
+def value_by_key(*, model: type[db.Model], values: Mapping[Any, Any], output_field: db.Field[Any, Any]) -> Any:
+    """For each row of the model that a query reads or writes, the value given here for its primary key."""
+    if settings.PREPARED_QUERIES:
+        return _ByKey(model, values, output_field)
+    whens = [db.When(pk=key, then=db.Value(value)) for key, value in values.items()]
+    return db.Case(*whens, output_field=output_field)
+
+
+class _ByKey(db.Expression):
+    """The same SQL as Django's Case, which takes long to compile."""
 
     def __init__(self, model: type[db.Model], values: Mapping[Any, Any], output_field: db.Field[Any, Any]) -> None:
         super().__init__(output_field=output_field)
@@ -181,12 +202,12 @@ class ByKey(db.Expression):
 
 
 def attach(*, row: db.Model, name: str, related: Iterable[db.Model]) -> None:
-    """Has the row know what is related to it by that name, as if it had been prefetched."""
+    """Stores related rows on a row, as if they had been prefetched."""
     rows = getattr(row, name).all()
     rows._result_cache, rows._prefetch_done = list(related), True
     vars(row).setdefault("_prefetched_objects_cache", {})[name] = rows
 
 
 def _padded(values: list[Any]) -> list[Any]:
-    """With the last one again and again, so that there are few different numbers of them."""
+    """The values, with the last one repeated up to a power of two, so that few different lengths are compiled."""
     return values + values[-1:] * ((1 << (len(values) - 1).bit_length()) - len(values)) if values else values

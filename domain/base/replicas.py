@@ -1,8 +1,7 @@
-"""Which database is read: the primary, or while something says so a copy of it, that may be a moment behind.
+"""Chooses the database for reads: the primary, or inside `read` one of its replicas, which may lag behind.
 
-A replica that does not answer costs whoever asks nothing but a moment: the primary is asked instead, and for some
-seconds this process leaves the replica alone. What is written goes to the primary, and so does what is read while it
-has a transaction.
+If a replica does not answer, the primary is read instead, and this process avoids the replica for some seconds.
+Writes, and reads inside a transaction, always use the primary.
 """
 
 import itertools
@@ -20,51 +19,51 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 logger = logging.getLogger(__name__)
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 PRIMARY = DEFAULT_DB_ALIAS
-_LEFT_ALONE = 5.0
-# Until when a replica that did not answer is left alone, by its name.
-away_until: dict[str, float] = {}
-_turns = itertools.count()
-_chosen: ContextVar[str] = ContextVar("database", default=PRIMARY)
+_RETRY_AFTER_SECONDS = 5.0
+# By name, until when a replica that did not answer is not asked.
+unavailable_until: dict[str, float] = {}
+_rotation = itertools.count()
+_current: ContextVar[str] = ContextVar("database", default=PRIMARY)
 
 
-def read(*, ask: Callable[[], Found]) -> Found:
-    """What `ask` finds in one of the replicas, or in the primary where none answers.
+def read(*, query: Callable[[], Result]) -> Result:
+    """Runs `query` on a replica, or on the primary if no replica answers. Returns its result.
 
-    When a replica fails on the way, the rest is read from the primary, and then all of it once more.
+    If the replica fails during `query`, the rest of it reads the primary, and then all of it runs again there.
     """
-    name = _next()
+    name = _next_replica()
     if name is not None:
         replica = connections[name]
         replica.errors_occurred = False
         with _reading_from(name), suppress(DatabaseFailure):
-            found = ask()
+            found = query()
             if not replica.errors_occurred:
                 return found
         _after_failure(name, replica)
-    return ask()
+    return query()
 
 
 def current() -> str:
-    """The name of the database that is read now."""
-    name = _chosen.get()
+    """The alias of the database to read from now."""
+    name = _current.get()
     if name == PRIMARY or transaction.get_connection().in_atomic_block:
         return PRIMARY
-    if _is_away(name) or connections[name].errors_occurred:
-        _chosen.set(PRIMARY)  # To the end: what is read next must not be older than what was.
+    if _is_unavailable(name) or connections[name].errors_occurred:
+        _current.set(PRIMARY)  # Until `read` ends: a later read must not return older data than an earlier one.
         return PRIMARY
     return name
 
 
 def connection() -> BaseDatabaseWrapper:
-    """For statements that read and are no queryset's."""
+    """The connection for raw SQL that reads."""
     return connections[current()]
 
 
 class Router:
-    """Tells Django the same."""
+    """The same choice as a Django database router."""
 
     def db_for_read(self, _model: Any, **_hints: Any) -> str:
         return current()
@@ -79,28 +78,28 @@ class Router:
         return name == PRIMARY
 
 
-def _next() -> str | None:
-    """They take turns."""
-    answering = [name for name in settings.DATABASE_REPLICAS if not _is_away(name)]
-    return answering[next(_turns) % len(answering)] if answering else None
+def _next_replica() -> str | None:
+    """The next available replica, in rotation. None if there is none."""
+    answering = [name for name in settings.DATABASE_REPLICAS if not _is_unavailable(name)]
+    return answering[next(_rotation) % len(answering)] if answering else None
 
 
 @contextmanager
 def _reading_from(name: str) -> Iterator[None]:
-    token = _chosen.set(name)
+    token = _current.set(name)
     try:
         yield
     finally:
-        _chosen.reset(token)
+        _current.reset(token)
 
 
-def _is_away(name: str) -> bool:
-    return time.monotonic() < away_until.get(name, 0.0)
+def _is_unavailable(name: str) -> bool:
+    return time.monotonic() < unavailable_until.get(name, 0.0)
 
 
 def _after_failure(name: str, replica: BaseDatabaseWrapper) -> None:
-    """A statement that it gave up, as replicas do with long ones, or does not know yet says nothing of the next."""
+    """Avoids the replica for a while if its connection is broken. A single cancelled statement does not count."""
     if not replica.is_usable():
-        away_until[name] = time.monotonic() + _LEFT_ALONE
-        logger.warning("%s does not answer: for %s seconds this process reads elsewhere.", name, int(_LEFT_ALONE))
+        unavailable_until[name] = time.monotonic() + _RETRY_AFTER_SECONDS
+        logger.warning("Database %s does not answer. Not reading from it for %s s.", name, int(_RETRY_AFTER_SECONDS))
         replica.close()

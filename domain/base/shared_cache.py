@@ -1,5 +1,7 @@
-"""What the processes of a shop tell each other by Redis. Without one, or while it is away, nothing is known of it, and
-nobody waits: after a failure it is left alone for some seconds."""
+"""A cache that all processes share, in Redis. Without Redis, or while it fails, each function returns its default.
+
+After a failure this process does not call Redis for some seconds, so that no request waits for it.
+"""
 
 import logging
 import time
@@ -12,56 +14,56 @@ from redis.exceptions import RedisError
 
 logger = logging.getLogger(__name__)
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
-_LEFT_ALONE = 5.0
-_away_until = 0.0
+_RETRY_AFTER_SECONDS = 5.0
+_unavailable_until = 0.0
 
 
 def get(*, key: str) -> Any:
-    """What was kept; None when there is nothing."""
-    return _asked(lambda: cache.get(key), None)
+    """The stored value; None if there is none."""
+    return _call(lambda: cache.get(key), None)
 
 
-def keep(*, key: str, value: Any, seconds: float) -> None:
-    _asked(lambda: cache.set(key, value, int(seconds)), None)
+def store(*, key: str, value: Any, seconds: float) -> None:
+    _call(lambda: cache.set(key, value, int(seconds)), None)
 
 
 def claim(*, key: str, seconds: int) -> bool:
-    """Whether nobody else has claimed it; true, too, where there is nobody to ask."""
-    return _asked(lambda: cache.add(key, 1, seconds), True)  # noqa: FBT003 (what to answer without Redis)
+    """Whether this caller is the first to claim the key within `seconds`. True without Redis."""
+    return _call(lambda: cache.add(key, 1, seconds), True)  # noqa: FBT003 (the default)
 
 
-def forget(*, key: str) -> None:
-    _asked(lambda: cache.delete(key), None)
+def delete(*, key: str) -> None:
+    _call(lambda: cache.delete(key), None)
 
 
-def count(*, key: str, number: int, seconds: int) -> int | None:
-    """The sum of what was counted so far and the number; None where nobody counts."""
+def increment(*, key: str, by: int, seconds: int) -> int | None:
+    """Adds to a counter that expires after `seconds`, and returns its new value; None without Redis."""
 
     def counted() -> int:
         cache.add(key, 0, seconds)
         try:
-            return cache.incr(key, number)
+            return cache.incr(key, by)
         except ValueError:  # It expired between the two.
-            return number
+            return by
 
-    return _asked(counted, None)
-
-
-def ask_again() -> None:
-    """Has Redis be asked by the next that needs it, whatever it answered last."""
-    global _away_until  # noqa: PLW0603
-    _away_until = 0.0
+    return _call(counted, None)
 
 
-def _asked(ask: Callable[[], Found], otherwise: Found) -> Found:
-    global _away_until  # noqa: PLW0603 (one Redis, one word on whether it answers)
-    if not settings.REDIS_URL or time.monotonic() < _away_until:
+def retry() -> None:
+    """Asks Redis again, even if it has just failed."""
+    global _unavailable_until  # noqa: PLW0603
+    _unavailable_until = 0.0
+
+
+def _call(ask: Callable[[], Result], otherwise: Result) -> Result:
+    global _unavailable_until  # noqa: PLW0603 (there is one Redis)
+    if not settings.REDIS_URL or time.monotonic() < _unavailable_until:
         return otherwise
     try:
         return ask()
     except RedisError:
-        _away_until = time.monotonic() + _LEFT_ALONE
-        logger.warning("Redis does not answer: for %s seconds this process goes without.", int(_LEFT_ALONE))
+        _unavailable_until = time.monotonic() + _RETRY_AFTER_SECONDS
+        logger.warning("Redis does not answer. Not calling it for %s s.", int(_RETRY_AFTER_SECONDS))
         return otherwise

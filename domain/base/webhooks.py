@@ -1,6 +1,6 @@
-"""Webhooks out: what happens in the shop, told to systems of its owner, signed, at least once.
+"""Outgoing webhooks: signed events about orders and stock, sent to the owner's systems at least once.
 
-Headers and signature are those of https://www.standardwebhooks.com, for which there are libraries to check them with.
+Headers and signature follow https://www.standardwebhooks.com, which offers libraries to verify them.
 """
 
 import base64
@@ -17,7 +17,7 @@ from django.db.models import F
 
 from domain.base import outbox, public_http
 from domain.base.money import ZERO, quantize
-from domain.base.prepared_queries import Statement
+from domain.base.prepared_queries import PreparedQuery
 from storefront.models import (
     Address,
     Order,
@@ -29,13 +29,13 @@ from storefront.models import (
 )
 
 KIND = "webhook"
-_SECONDS = 10
-# An endpoint that did not answer in time keeps nobody waiting again for so long.
-_REST = timedelta(minutes=1)
-_KEPT = timedelta(days=14)
+_TIMEOUT_SECONDS = 10
+# After a timeout, an endpoint gets no requests for this long.
+_PAUSE = timedelta(minutes=1)
+_RETENTION = timedelta(days=14)
 
-_ACTIVE = Statement(lambda: WebhookEndpoint.objects.filter(is_active=True))
-_OF_STATE = {
+_ACTIVE = PreparedQuery(lambda: WebhookEndpoint.objects.filter(is_active=True))
+_TOPIC_OF_STATE = {
     OrderState.AWAITING_PAYMENT: WebhookTopic.ORDER_PLACED,
     OrderState.PAID: WebhookTopic.ORDER_PAID,
     OrderState.SHIPPED: WebhookTopic.ORDER_SHIPPED,
@@ -46,56 +46,56 @@ _OF_STATE = {
 }
 
 
-class NotTaken(Exception):
-    """The endpoint did not take the event: it is sent again later."""
+class NotAccepted(Exception):
+    """The endpoint did not accept the event. The outbox sends it again later."""
 
 
-def order_is(*, order: Order, now: datetime) -> None:
-    """Owes the news that an order has come to its state to whoever wants it. Call inside a transaction."""
-    about(order=order, topic=_OF_STATE[OrderState(order.state)], now=now)
+def queue_order_state(*, order: Order, now: datetime) -> None:
+    """Queues the event of the order's new state for each subscribed endpoint. Call inside a transaction."""
+    queue_order_event(order=order, topic=_TOPIC_OF_STATE[OrderState(order.state)], now=now)
 
 
-def about(*, order: Order, topic: WebhookTopic, now: datetime) -> None:
-    """Owes this news of an order to whoever wants it. Call inside a transaction."""
-    if endpoints := _wanting(topic):
-        _owe(endpoints, topic, {"order": _told(order)}, now=now)
+def queue_order_event(*, order: Order, topic: WebhookTopic, now: datetime) -> None:
+    """Queues an event about an order for each subscribed endpoint. Call inside a transaction."""
+    if endpoints := _subscribers(topic):
+        _queue(endpoints, topic, {"order": _webhook_payload(order)}, now=now)
 
 
-def stock_is_low(*, left: Mapping[ProductVariant, int], now: datetime) -> None:
-    """Owes the news that so many units can still be promised of these variants. Call inside a transaction."""
-    if left and (endpoints := _wanting(WebhookTopic.STOCK_LOW)):
-        for variant, available in left.items():
-            _owe(endpoints, WebhookTopic.STOCK_LOW, {"sku": variant.sku, "available": available}, now=now)
-
-
-@transaction.atomic(durable=True)
-def test(*, endpoint: WebhookEndpoint, now: datetime) -> None:
-    """Owes an endpoint an event that means nothing, whatever it wants."""
-    _owe([endpoint], WebhookTopic.TEST, {"hello": "This is a test."}, now=now)
+def queue_low_stock(*, available: Mapping[ProductVariant, int], now: datetime) -> None:
+    """Queues an event for each variant that runs low, with its available units. Call inside a transaction."""
+    if available and (endpoints := _subscribers(WebhookTopic.STOCK_LOW)):
+        for variant, units in available.items():
+            _queue(endpoints, WebhookTopic.STOCK_LOW, {"sku": variant.sku, "available": units}, now=now)
 
 
 @transaction.atomic(durable=True)
-def send_again(*, deliveries: Iterable[UUID], now: datetime) -> None:
-    """Owes these events once more, as they were: their ids are the same."""
+def queue_test(*, endpoint: WebhookEndpoint, now: datetime) -> None:
+    """Queues a test event for an endpoint, whatever its topics."""
+    _queue([endpoint], WebhookTopic.TEST, {"hello": "This is a test."}, now=now)
+
+
+@transaction.atomic(durable=True)
+def resend(*, deliveries: Iterable[UUID], now: datetime) -> None:
+    """Queues these events again, unchanged and with the same ids."""
     for delivery in WebhookDelivery.objects.filter(pk__in=deliveries):
         outbox.put(kind=KIND, payload={"delivery": str(delivery.pk)}, now=now, priority=1)
 
 
 def sign(*, secret: str, id: str, timestamp: int, body: str) -> str:
-    """The signature of Standard Webhooks, version 1: HMAC-SHA256 of id, seconds since 1970, and the body."""
+    """The signature of Standard Webhooks, version 1: HMAC-SHA256 of id, Unix timestamp (seconds) and body."""
     key = base64.b64decode(secret.removeprefix("whsec_"))
     digest = hmac.new(key, f"{id}.{timestamp}.{body}".encode(), hashlib.sha256).digest()
     return f"v1,{base64.b64encode(digest).decode()}"
 
 
 def deliver(payload: Mapping[str, Any], _: str, now: datetime) -> None:
-    """Sends one event. Raises NotTaken unless the endpoint answers with 2xx."""
+    """Outbox handler: sends one event. Raises NotAccepted unless the endpoint answers with 2xx."""
     found = WebhookDelivery.objects.select_related("endpoint").filter(pk=payload["delivery"])
     delivery = found.first()
     if delivery is None or not delivery.endpoint.is_active:
         return
     if delivery.endpoint.resting_until and delivery.endpoint.resting_until > now:
-        raise NotTaken("The endpoint did not answer a moment ago.")
+        raise NotAccepted("The endpoint did not answer a moment ago; not tried again yet.")
     timestamp = int(now.timestamp())
     signature = sign(secret=delivery.endpoint.secret, id=str(delivery.pk), timestamp=timestamp, body=delivery.body)
     headers = {
@@ -107,32 +107,34 @@ def deliver(payload: Mapping[str, Any], _: str, now: datetime) -> None:
     }
     status, text = None, ""
     try:
-        answer = public_http.post(
-            url=delivery.endpoint.url, body=delivery.body.encode(), headers=headers, seconds=_SECONDS
+        response = public_http.post(
+            url=delivery.endpoint.url, body=delivery.body.encode(), headers=headers, seconds=_TIMEOUT_SECONDS
         )
-        status, text = answer.status, answer.text
+        status, text = response.status, response.text
     except public_http.NoAnswer as error:
-        WebhookEndpoint.objects.filter(pk=delivery.endpoint_id).update(resting_until=now + _REST)
+        WebhookEndpoint.objects.filter(pk=delivery.endpoint_id).update(resting_until=now + _PAUSE)
         text = str(error)
     except public_http.NotPublic as error:
         text = str(error)
-    was_taken = status is not None and 200 <= status < 300
+    is_accepted = status is not None and 200 <= status < 300
     found.update(attempts=F("attempts") + 1, status=status, answer=text)
-    if not was_taken:
-        raise NotTaken(f"HTTP {status}" if status else text)
+    if not is_accepted:
+        raise NotAccepted(f"HTTP {status}" if status else text)
     found.update(delivered_at=now)
 
 
 def prune(*, now: datetime) -> int:
-    """Deletes the log of a fortnight ago; says how many rows."""
-    return WebhookDelivery.objects.filter(created_at__lte=now - _KEPT).delete()[0]
+    """Deletes deliveries that are older than 14 days. Returns how many."""
+    return WebhookDelivery.objects.filter(created_at__lte=now - _RETENTION).delete()[0]
 
 
-def _wanting(topic: WebhookTopic) -> list[WebhookEndpoint]:
+def _subscribers(topic: WebhookTopic) -> list[WebhookEndpoint]:
     return [each for each in _ACTIVE.all() if topic in each.topics]
 
 
-def _owe(endpoints: Iterable[WebhookEndpoint], topic: WebhookTopic, data: Mapping[str, Any], *, now: datetime) -> None:
+def _queue(
+    endpoints: Iterable[WebhookEndpoint], topic: WebhookTopic, data: Mapping[str, Any], *, now: datetime
+) -> None:
     for endpoint in endpoints:
         delivery = WebhookDelivery(endpoint=endpoint, topic=topic, created_at=now)
         delivery.body = json.dumps(
@@ -142,8 +144,8 @@ def _owe(endpoints: Iterable[WebhookEndpoint], topic: WebhookTopic, data: Mappin
         outbox.put(kind=KIND, payload={"delivery": str(delivery.pk)}, now=now, priority=1)
 
 
-def _told(order: Order) -> dict[str, Any]:
-    """An order as other systems need it to send and to book it; amounts as text, in its currency."""
+def _webhook_payload(order: Order) -> dict[str, Any]:
+    """The order as JSON data for other systems. Amounts are texts in the order's currency."""
 
     def money(amount: Any) -> str:
         return str(quantize(amount=amount, currency=order.currency))
@@ -158,8 +160,8 @@ def _told(order: Order) -> dict[str, Any]:
         **{name: money(getattr(order, name)) for name in amounts},
         "refunded": money(sum((payment.refunded for payment in order.payments.all()), ZERO)),
         "shippingMethod": order.shipping_method,
-        "shippingAddress": _address(order.shipping_address),
-        "billingAddress": _address(order.billing_address),
+        "shippingAddress": _address_payload(order.shipping_address),
+        "billingAddress": _address_payload(order.billing_address),
         "note": order.note,
         "lines": [
             {
@@ -180,7 +182,7 @@ def _told(order: Order) -> dict[str, Any]:
     }
 
 
-def _address(address: Address) -> dict[str, str]:
+def _address_payload(address: Address) -> dict[str, str]:
     return {
         "name": address.name,
         "line1": address.line1,

@@ -1,4 +1,4 @@
-"""The catalogue as buyers see it. How products are written is in `domain.catalog.products`."""
+"""Reads the catalogue: lists of products, their filters, and the category tree."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
@@ -33,10 +33,10 @@ class OptionFilter:
 
 @dataclass(frozen=True, slots=True)
 class ProductFilter:
-    """What a buyer narrows a list by. Values within one part are alternatives; parts all hold.
+    """A filter of a list of products. Values within one field are alternatives (OR); all fields must match (AND).
 
-    `categories` count with all that hang below them. `options` and `available` hold for one and the same variant:
-    size M in red, and there to be sold. Prices are in the shop's currency and compared with a product's lowest.
+    `categories` include their descendants. One and the same variant must match `options` and `available`: size M, in
+    red, and available. Prices are in the shop's currency and compared with a product's lowest price.
     """
 
     categories: db.QuerySet[Category] | None = None
@@ -50,10 +50,10 @@ class ProductFilter:
     ids: tuple[int, ...] | None = None
 
 
-def browse(*, filter: ProductFilter, question: search.Question | None, now: datetime) -> db.QuerySet[Product]:
-    """The published products that the filter lets through; with a question, those that match, with a `score`."""
+def browse(*, filter: ProductFilter, query: search.SearchQuery | None, now: datetime) -> db.QuerySet[Product]:
+    """The published products that match the filter. With a query, those that match it too, each with a `score`."""
     products = Product.objects.published(now=now).filter(*_conditions(filter))
-    return question.among(products) if question else products
+    return query.filter(products) if query else products
 
 
 class ProductState(Enum):
@@ -64,7 +64,7 @@ class ProductState(Enum):
 
 
 def state(*, product: Product, now: datetime) -> ProductState:
-    """Whether buyers see a product, and why not."""
+    """The product's publication state at `now`."""
     if product.archived_at is not None:
         return ProductState.ARCHIVED
     if product.published_at is None:
@@ -72,10 +72,10 @@ def state(*, product: Product, now: datetime) -> ProductState:
     return ProductState.PUBLISHED if product.published_at <= now else ProductState.SCHEDULED
 
 
-def of_staff(
-    *, filter: ProductFilter, states: Collection[ProductState], question: search.Question | None, now: datetime
+def staff_products(
+    *, filter: ProductFilter, states: Collection[ProductState], query: search.SearchQuery | None, now: datetime
 ) -> db.QuerySet[Product]:
-    """The products in one of these states, as `browse` finds those that are published."""
+    """Like `browse`, for products in any of these states instead of published ones."""
     conditions = {
         ProductState.DRAFT: db.Q(published_at=None, archived_at=None),
         ProductState.SCHEDULED: db.Q(published_at__gt=now),
@@ -84,11 +84,11 @@ def of_staff(
     }
     any_of = reduce(or_, (conditions[each] for each in states), db.Q(pk__in=()))
     products = Product.objects.filter(any_of, *_conditions(filter))
-    return question.among(products) if question else products
+    return query.filter(products) if query else products
 
 
 class CategoryTree:
-    """Every category of the shop, read in one statement: docs/adr/0008."""
+    """All categories of the shop, read with one statement (docs/adr/0008)."""
 
     def __init__(self) -> None:
         self._by_key: dict[int, Category] = {}
@@ -98,14 +98,14 @@ class CategoryTree:
             self._children.setdefault(category.parent_id, []).append(category)
 
     def children(self, category: Category | None) -> list[Category]:
-        """In the shop's order; the roots, for None."""
+        """The category's children in the shop's order; the roots for None."""
         return self._children.get(category.pk if category else None, [])
 
     def parent(self, category: Category) -> Category | None:
         return None if category.parent_id is None else self._by_key.get(category.parent_id)
 
     def ancestors(self, category: Category) -> list[Category]:
-        """From the root down to the parent."""
+        """The categories above this one, from the root down to the parent."""
         path: list[Category] = []
         above = self.parent(category)
         while above is not None and above not in path:
@@ -113,16 +113,17 @@ class CategoryTree:
             above = self.parent(above)
         return path
 
-    def with_all_below(self, category: Category) -> list[Category]:
+    def with_descendants(self, category: Category) -> list[Category]:
+        """The category and all categories below it."""
         found = [category]
-        for each in found:  # It grows while it is walked.
+        for each in found:  # The loop visits what it appends.
             found += [child for child in self.children(each) if child not in found]
         return found
 
 
 def _conditions(wanted: ProductFilter) -> Iterable[db.Q]:
     if wanted.categories is not None:
-        yield _hangs_below(wanted.categories)
+        yield _in_category_trees(wanted.categories)
     if wanted.vendors:
         yield db.Q(vendor__in=wanted.vendors)
     if wanted.product_types:
@@ -140,30 +141,30 @@ def _conditions(wanted: ProductFilter) -> Iterable[db.Q]:
         yield _has_variant(wanted)
 
 
-def _hangs_below(categories: db.QuerySet[Category]) -> db.Q:
-    """Hangs on one of these or on one of all that are below them, without reading the rest of the tree."""
+def _in_category_trees(categories: db.QuerySet[Category]) -> db.Q:
+    """Matches products in these categories or their descendants, without reading the rest of the tree."""
     try:
         top, params = categories.order_by().values("pk").query.sql_with_params()
     except EmptyResultSet:
         return db.Q(pk__in=())
     below = f"""WITH RECURSIVE below (id) AS (SELECT * FROM ({top}) AS top UNION
         SELECT c.id FROM storefront_category c JOIN below ON c.parent_id = below.id) SELECT id FROM below"""  # noqa: S608
-    # As an array, PostgreSQL finds them once and knows then how few they are.
+    # With an array, PostgreSQL evaluates the subquery once and estimates the number of categories better.
     within = f"= ANY (ARRAY ({below}))" if connection.vendor == "postgresql" else f"IN ({below})"
     hangs = RawSQL(f"category_id {within}", params, output_field=db.BooleanField())  # noqa: S611
     return db.Q(pk__in=Product.categories.through.objects.filter(hangs).values("product_id"))
 
 
-def variants_wanted(*, wanted: ProductFilter) -> db.QuerySet[ProductVariant]:
-    """The variants that have every option that is wanted, and can be had if that is."""
+def matching_variants(*, filter: ProductFilter) -> db.QuerySet[ProductVariant]:
+    """The variants on sale that have all of the filter's options, and can be bought if it asks for available ones."""
     variants = ProductVariant.objects.filter(is_withdrawn=False)
-    for option in wanted.options:
+    for option in filter.options:
         variants = variants.filter(
             db.Q(product__option1_name=option.name, option1__in=option.values)
             | db.Q(product__option2_name=option.name, option2__in=option.values)
             | db.Q(product__option3_name=option.name, option3__in=option.values)
         )
-    if wanted.available:
+    if filter.available:
         variants = variants.filter(db.Exists(Stock.objects.filter(stock.SELLABLE, variant=db.OuterRef("pk"))))
     return variants
 
@@ -172,8 +173,10 @@ def _has_variant(wanted: ProductFilter) -> db.Q:
     def among(variants: db.QuerySet[ProductVariant]) -> db.Q:
         return db.Q(db.Exists(variants.filter(product=db.OuterRef("pk"))))
 
-    found = among(variants_wanted(wanted=wanted))
-    # Not available: it has the options, and none of those variants can be had.
+    found = among(matching_variants(filter=wanted))
+    # available=False: variants with these options exist, and none of them can be bought.
     return (
-        found & ~among(variants_wanted(wanted=replace(wanted, available=True))) if wanted.available is False else found
+        found & ~among(matching_variants(filter=replace(wanted, available=True)))
+        if wanted.available is False
+        else found
     )

@@ -4,15 +4,15 @@ Each write to the catalogue's tables makes a new version in its own transaction,
 is forgotten and none is half done; docs/adr/0023 tells why it is not a number in one row.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from django.db import connection
-from django.db.models import BigIntegerField, Expression, F, Max, Sum
+from django.db import connection, connections
+from django.db.models import BigIntegerField, Expression, F
 from django.db.models.sql.compiler import SQLCompiler
 
 from domain.base.replicas import PRIMARY
-from storefront.models import CatalogueVersion, Product
+from storefront.models import CatalogueVersion
 
 
 class Version(NamedTuple):
@@ -25,9 +25,13 @@ class Version(NamedTuple):
 
 def current(*, now: datetime, database: str = PRIMARY) -> Version:
     """The version that is committed there. What is read there after it, or in the primary, is of this version or a
-    later."""
-    changes = CatalogueVersion.objects.using(database).aggregate(changes=Sum("changes", default=0))["changes"]
-    last = Product.objects.using(database).published(now=now).aggregate(last=Max("published_at"))["last"]
+    later. In one statement of plain SQL: with caching this is all that most answers cost the database."""
+    there = connections[database]
+    with there.cursor() as cursor:
+        cursor.execute(_CURRENT, [there.ops.adapt_datetimefield_value(now)])
+        changes, last = cursor.fetchone()
+    if isinstance(last, str):  # SQLite has no type for it.
+        last = datetime.fromisoformat(last).replace(tzinfo=UTC)
     return Version(changes, last.timestamp() if last else 0.0)
 
 
@@ -42,6 +46,8 @@ class Changes(Expression):
 
 
 _SUM = "(SELECT CAST(COALESCE(SUM(changes), 0) AS bigint) FROM storefront_catalogueversion)"
+# What `Product.objects.published` finds, the last of it: read from the index product_newest.
+_CURRENT = f"SELECT {_SUM}, (SELECT MAX(published_at) FROM storefront_product WHERE published_at <= %s)"  # noqa: S608 (of constants)
 _IS_OURS = "current_setting('commercia.catalogue_changed', true) = txid_current_if_assigned()::text"
 # SQLite has one writer, and of what it undoes nobody knows: it cannot tell.
 _CHANGES = {"sqlite": _SUM, "postgresql": f"CASE WHEN {_IS_OURS} THEN NULL ELSE {_SUM} END"}

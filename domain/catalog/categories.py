@@ -1,4 +1,4 @@
-"""Writing the category tree. Reading it is `domain.catalog.browse.CategoryTree`."""
+"""Writes the category tree. `domain.catalog.browse.CategoryTree` reads it."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -20,12 +20,12 @@ Path = tuple[str, ...]
 def save(
     *, key: int | None, version: int | None = None, values: Mapping[str, Any], actor: User | None, now: datetime
 ) -> Category:
-    """Creates a category, or changes the one with that key; columns that `values` does not name stay. A new one
-    without a slug gets one of its name. Its products are found by its new name from then on.
+    """Creates a category, or updates the one with this key. Columns that `values` does not name keep their values.
 
-    Raises InvalidInput, for a parent that is below it too; NotFound, StaleVersion.
+    A new category without a slug gets one made from its name. A new name is indexed for search. Raises InvalidInput
+    (also for a parent below the category itself), NotFound, StaleVersion.
     """
-    locks.categories(candidates=Category.objects.all())  # So that no two moves together make a loop of the tree.
+    locks.categories(candidates=Category.objects.all())  # Else two moves at once could make a cycle.
     if key is None and not values.get("slug"):
         values = {**values, "slug": slug_of(name=str(values.get("name") or ""))}
     rows = Category.objects.all()
@@ -38,8 +38,10 @@ def save(
 
 @transaction.atomic(durable=True)
 def delete(*, key: int, version: int | None = None, actor: User | None, now: datetime) -> None:
-    """Deletes a category on which nothing hangs. Raises NotFound, StaleVersion and InUse: a discount that loses the
-    last category it covers would cover all goods."""
+    """Deletes a category that nothing refers to. Raises NotFound, StaleVersion, InUse.
+
+    Discounts count as references: a discount that lost its last category would apply to all goods.
+    """
     row = next(
         (category for category in locks.categories(candidates=Category.objects.all()) if category.pk == key), None
     )
@@ -48,34 +50,36 @@ def delete(*, key: int, version: int | None = None, actor: User | None, now: dat
     change_log.check_version(row=row, seen=version)
     hanging = {"product": row.products, "discount": row.discounts, "category": row.children}
     if kinds := [kind for kind, rows in hanging.items() if rows.exists()]:
-        raise crud.in_use(kinds=kinds)
-    crud.remove(row=row, actor=actor, now=now)
+        raise crud.in_use_error(kinds=kinds)
+    crud.delete_locked_row(row=row, actor=actor, now=now)
 
 
-def at(*, paths: Sequence[int | Path]) -> set[Category]:
-    """The categories with these keys, or at these paths of names from a root down; what is missing of a path is
-    created. Call inside a transaction. Raises NotFound, InvalidInput."""
+def find_or_create(*, paths: Sequence[int | Path]) -> set[Category]:
+    """The categories with these keys or paths (names from a root down). Creates the missing categories of a path.
+
+    Call inside a transaction. Raises NotFound for keys, InvalidInput for paths.
+    """
     keys = {path for path in paths if isinstance(path, int)}
     found = set(Category.objects.filter(pk__in=keys))
     if len(found) < len(keys):
         raise NotFound("There is no such category.", field=["category_ids"])
-    return found | {_at(path) for path in paths if not isinstance(path, int)}
+    return found | {_find_or_create_path(path) for path in paths if not isinstance(path, int)}
 
 
-def hold(*, keys: Collection[int], field: str) -> None:
-    """Locks the categories on which something is about to be hung, so that they stay. Raises NotFound."""
+def lock(*, keys: Collection[int], field: str) -> None:
+    """Locks categories that are about to be referred to, so that they cannot be deleted. Raises NotFound."""
     if keys and len(locks.categories(candidates=Category.objects.filter(pk__in=keys))) < len(keys):
         raise NotFound("There is no such category.", field=[field])
 
 
-def _at(path: Path) -> Category:
+def _find_or_create_path(path: Path) -> Category:
     known = {(category.parent_id, category.name): category for category in Category.objects.filter(name__in=path)}
     category: Category | None = None
     for depth, name in enumerate(path, start=1):
         child = known.get((category.pk if category else None, name))
         if child is None:
             child = Category(parent=category, name=name, slug=_free_slug(path[:depth]))
-            crud.check(row=child, exclude=["parent"])
+            crud.check_columns(row=child, exclude=["parent"])
             child.save()
         category = child
     if category is None:
@@ -88,7 +92,7 @@ def slug_of(*, name: str) -> str:
 
 
 def _free_slug(path: Sequence[str]) -> str:
-    """The category's name if that is free, else its whole path, else that with a number."""
+    """A slug from the category's name, else from its whole path, else the latter with a number."""
     short, long = (slug_of(name=text) or "category" for text in (path[-1], " ".join(path)))
     taken = set(Category.objects.values_list("slug", flat=True))
     candidates = chain([short, long], (f"{long}-{number}" for number in count(2)))

@@ -1,4 +1,4 @@
-"""What staff, or an import, want of products: said in parts, each of which can be left as it is."""
+"""Drafts: the desired state of products, from staff or an import. Each field can be left unchanged with KEEP."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,15 +16,16 @@ class Keep(Enum):
     KEEP = "keep"
 
 
-# A part of a draft that stays as it is; of something new, what the models say it begins with.
+# The value of a field that stays as it is. New rows get the model's default.
 KEEP: Final = Keep.KEEP
 
 
 @dataclass(frozen=True, slots=True)
 class VariantDraft:
-    """A variant as it should be: the one with the `key`, else the product's one of that SKU, else a new one.
+    """The desired state of a variant: the one with `key`, else the product's variant with this SKU, else a new one.
 
-    `options` go with the product's option names; prices are in the shop's currency; `on_hand` is what was counted.
+    `options` are in the order of the product's option names. Prices are in the shop's currency. `on_hand` is a count
+    of units. `image_source` is the `source` of one of the product's images.
     """
 
     sku: str | Keep = KEEP
@@ -42,10 +43,10 @@ class VariantDraft:
 
 @dataclass(frozen=True, slots=True)
 class ProductDraft:
-    """A product as it should be. Variants that it does not name stay, but for those that it deletes, by their keys.
+    """The desired state of a product. Variants that it does not name stay; `delete_variants` are keys of variants.
 
-    `categories` are keys, or paths of names from a root down, of which what is missing is created. What is published
-    keeps its day; what is archived is withdrawn.
+    `categories` are keys, or paths of names from a root down, whose missing categories are created. A product that is
+    published already keeps its publication date. An archived product is not published.
     """
 
     slug: str | Keep = KEEP
@@ -64,8 +65,8 @@ class ProductDraft:
 
 
 @dataclass(frozen=True, slots=True)
-class Revision:
-    """What becomes of many products at once; of tags and categories (keys), what is added and what is taken off."""
+class BulkUpdate:
+    """Changes to apply to many products at once. Categories are keys."""
 
     vendor: str | Keep = KEEP
     product_type: str | Keep = KEEP
@@ -77,21 +78,21 @@ class Revision:
     remove_categories: tuple[int, ...] = ()
 
 
-def given(*, draft: Any, names: Sequence[str]) -> dict[str, Any]:
-    """Those of its parts that are not kept, texts without spaces around."""
+def provided_values(*, draft: Any, names: Sequence[str]) -> dict[str, Any]:
+    """The draft's fields that are not KEEP, with texts trimmed."""
     values = {name: getattr(draft, name) for name in names if getattr(draft, name) is not KEEP}
     return {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
 
 
 def assign(*, row: Any, values: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Sets what differs, and tells how it was and is."""
+    """Sets the row's values that differ. Returns them by name as (before, after)."""
     changed = {name: (getattr(row, name), value) for name, value in values.items() if getattr(row, name) != value}
     for name, (_, value) in changed.items():
         setattr(row, name, value)
     return changed
 
 
-def numbered(*, prefix: str, suffix: str, values: tuple[str, ...]) -> dict[str, str]:
-    """The columns of option names (or values), those beyond the last empty."""
+def numbered_columns(*, prefix: str, suffix: str, values: tuple[str, ...]) -> dict[str, str]:
+    """The values of the numbered option columns ("option1_name" …); unused ones are empty."""
     padded = (*values, *[""] * (MAX_OPTIONS - len(values)))
     return {f"{prefix}{number}{suffix}": value for number, value in enumerate(padded, start=1)}

@@ -1,4 +1,4 @@
-"""How many products each further choice would leave: the counts beside a list of products."""
+"""Facets: how many products each value of a filter would leave, shown beside a list of products."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,14 +10,14 @@ from django.core.exceptions import EmptyResultSet
 
 from domain.base import replicas
 from domain.catalog import search
-from domain.catalog.browse import ProductFilter, browse, variants_wanted
+from domain.catalog.browse import ProductFilter, browse, matching_variants
 from domain.catalog.drafts import MAX_OPTIONS
-from domain.catalog.search import Question
+from domain.catalog.search import SearchQuery
 from storefront.models import Product, ProductVariant, Tag
 
 MAX_VALUES = 100
-# Products that are counted. Where a list is longer, the counts say how they are spread over so many of them; SOME, of
-# a search that too many match.
+# At most this many products are counted; for a search that matches too many to rank, SAMPLE_SIZE. Counts of longer
+# lists are therefore those of a sample.
 MAX_COUNTED = 10_000
 
 _COLUMNS = ["id", "vendor", "product_type", *(f"option{number}_name" for number in range(1, MAX_OPTIONS + 1))]
@@ -40,19 +40,19 @@ class FacetValue:
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """One way to narrow the list further. `name` is the option's name for OPTION, else the kind's own."""
+    """A filter and its values. `name` is the option's name for OPTION, else a label of the kind."""
 
     kind: FacetKind
     name: str
     values: list[FacetValue]
 
 
-def count(*, filter: ProductFilter, question: Question | None, now: datetime) -> list[Facet]:
-    """Counts each facet among the products that the *other* filters leave, so that a choice can be widened.
+def count(*, filter: ProductFilter, query: SearchQuery | None, now: datetime) -> list[Facet]:
+    """Counts each facet among the products that match the *other* filters, so that a choice can be widened.
 
-    At most MAX_VALUES values a facet, the most frequent first; facets without a value are left out.
+    Returns at most MAX_VALUES values for each facet, most frequent first, and no facets without values.
     """
-    counts = _Counts(question, now)
+    counts = _Counts(query, now)
     try:
         counts.column(FacetKind.VENDOR, "Vendor", "vendor", replace(filter, vendors=()))
         counts.column(FacetKind.PRODUCT_TYPE, "Type", "product_type", replace(filter, product_types=()))
@@ -62,16 +62,16 @@ def count(*, filter: ProductFilter, question: Question | None, now: datetime) ->
         for name in chosen:
             others = tuple(option for option in filter.options if option.name != name)
             counts.options(replace(filter, options=others), where="= %s", names=[name])
-    except EmptyResultSet:  # A part of the filter that nothing can match, and that no facet is counted without.
+    except EmptyResultSet:  # Django raises it for a filter that can match nothing.
         return []
-    return list(counts.told())
+    return list(counts.facets())
 
 
 class _Counts:
-    """All counts in one statement, which finds each set of products once, however many facets are counted in it."""
+    """Collects all counts into one statement. Each set of products is selected once, for all facets that count it."""
 
-    def __init__(self, question: Question | None, now: datetime) -> None:
-        self._question, self._now = question, now
+    def __init__(self, query: SearchQuery | None, now: datetime) -> None:
+        self._query, self._now = query, now
         self._sets: dict[ProductFilter, str] = {}
         self._set_params: list[Any] = []
         self._counts: list[str] = []
@@ -90,11 +90,11 @@ class _Counts:
         )
 
     def options(self, filter: ProductFilter, *, where: str, names: Sequence[str]) -> None:
-        """Counts the options whose names are so, among the variants that go with the filter."""
+        """Counts the options whose name matches `where`, among the variants that match the filter."""
         variants: str = ""
         params: Sequence[Any] = ()
         if filter.options or filter.available is not None:
-            sql, params = variants_wanted(wanted=filter).values("pk").query.sql_with_params()
+            sql, params = matching_variants(filter=filter).values("pk").query.sql_with_params()
             variants = f"AND v.id IN ({sql})"
         for number in range(1, MAX_OPTIONS + 1):
             name, value = f"p.option{number}_name", f"v.option{number}"
@@ -108,13 +108,13 @@ class _Counts:
             )
 
     def _among(self, filter: ProductFilter) -> str:
-        """The name of the set of products that the filter leaves."""
+        """The SQL name of the set of products that match the filter."""
         name = f"found{list(self._sets).index(filter) if filter in self._sets else len(self._sets)}"
         if filter not in self._sets:
-            question, most = self._question, MAX_COUNTED
-            if question and not question.is_ranked:
-                question, most = question.sample if filter == ProductFilter() else question, search.SOME
-            products = browse(filter=filter, question=question, now=self._now).order_by().values(*_COLUMNS)
+            query, most = self._query, MAX_COUNTED
+            if query and not query.is_ranked:
+                query, most = query.sample if filter == ProductFilter() else query, search.SAMPLE_SIZE
+            products = browse(filter=filter, query=query, now=self._now).order_by().values(*_COLUMNS)
             sql, params = products[:most].query.sql_with_params()
             self._sets[filter] = f"{name} ({', '.join(_COLUMNS)}) AS ({sql})"
             self._set_params += params
@@ -124,7 +124,7 @@ class _Counts:
         self._counts.append(sql)
         self._params += params
 
-    def told(self) -> Iterator[Facet]:
+    def facets(self) -> Iterator[Facet]:
         with replicas.connection().cursor() as cursor:
             cursor.execute(
                 f"WITH {', '.join(self._sets.values())} {' UNION ALL '.join(self._counts)}",

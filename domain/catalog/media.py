@@ -1,6 +1,6 @@
-"""The files of pictures, on disk or in S3: originals, which are private, and what is made of them, which is public.
+"""Image files, on disk or in S3: private originals and public renditions.
 
-Nothing here is called inside a transaction, but for `url`. Names are ours, so that writing twice writes the same.
+Only `url` may be called inside a transaction. We choose the file names, so a repeated write replaces the same file.
 """
 
 import logging
@@ -22,77 +22,77 @@ from domain.base.errors import DomainError, InvalidInput
 
 logger = logging.getLogger(__name__)
 
-# How long what was handed out to upload by is good.
-GOOD_FOR = timedelta(hours=1)
+# How long an upload form is valid.
+UPLOAD_VALID_FOR = timedelta(hours=1)
 _SALT = "upload"
 
 
 class StorageUnavailable(DomainError):
-    """The storage gave no answer, or not one that can be used: nothing was done, and the same can be tried again."""
+    """The storage did not answer properly. The same call can be tried again."""
 
     code: ClassVar[str] = "STORAGE_UNAVAILABLE"
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """What to post a file by: multipart, these fields first, and then the file as `file`."""
+class UploadForm:
+    """How to post a file: as multipart/form-data to `url`, with these fields first, then the file as `file`."""
 
     url: str
     fields: dict[str, str]
 
 
-def form(*, key: str, content_type: str, most: int, now: datetime) -> Form:
-    """Signed, for one original of so many bytes at most, under this key and no other. Raises StorageUnavailable."""
+def upload_form(*, key: str, content_type: str, max_bytes: int, now: datetime) -> UploadForm:
+    """A signed form for one original of at most `max_bytes` with this key. Raises StorageUnavailable."""
     storage = storages["originals"]
     if isinstance(storage, S3Storage):
-        with _asking():
+        with _storage_errors():
             try:
                 post = _client(storage).generate_presigned_post(
                     storage.bucket_name,
                     _name(storage, key),
                     Fields={"Content-Type": content_type},
-                    Conditions=[{"Content-Type": content_type}, ["content-length-range", 1, most]],
-                    ExpiresIn=int(GOOD_FOR.total_seconds()),
+                    Conditions=[{"Content-Type": content_type}, ["content-length-range", 1, max_bytes]],
+                    ExpiresIn=int(UPLOAD_VALID_FOR.total_seconds()),
                 )
-            except AttributeError:  # What botocore comes to here without credentials.
+            except AttributeError:  # Raised by botocore here if there are no credentials.
                 raise NoCredentialsError from None
-        return Form(post["url"], post["fields"])
-    until = (now + GOOD_FOR).timestamp()
-    return Form(reverse("uploads"), {"key": key, "policy": signing.dumps([key, most, until], salt=_SALT)})
+        return UploadForm(post["url"], post["fields"])
+    until = (now + UPLOAD_VALID_FOR).timestamp()
+    return UploadForm(reverse("uploads"), {"key": key, "policy": signing.dumps([key, max_bytes, until], salt=_SALT)})
 
 
-def verify(*, key: str, policy: str, size: int, now: datetime) -> None:
-    """Whether what was posted is what a `form` was signed for, where the disk is the storage. Raises InvalidInput."""
+def verify_upload(*, key: str, policy: str, size: int, now: datetime) -> None:
+    """Checks that a file posted to this server is the one its `upload_form` was signed for. Raises InvalidInput."""
     try:
         named, most, until = signing.loads(policy, salt=_SALT)
     except signing.BadSignature:
-        raise InvalidInput("This was not signed here.", field=["policy"]) from None
+        raise InvalidInput("The signature is invalid.", field=["policy"]) from None
     if named != key:
         raise InvalidInput("This was signed for another key.", field=["key"])
     if until < now.timestamp():
-        raise InvalidInput("This has expired: ask for another.", field=["policy"])
+        raise InvalidInput("This form has expired. Request a new one.", field=["policy"])
     if not 0 < size <= most:
-        raise InvalidInput(f"From 1 to {most} bytes.", field=["file"])
+        raise InvalidInput(f"The file may have from 1 to {most} bytes.", field=["file"])
 
 
-def keep(*, key: str, content: File[bytes]) -> None:
-    """Stores an original. On disk, one that is there stays. Raises StorageUnavailable."""
+def store_original(*, key: str, content: File[bytes]) -> None:
+    """Stores an original. Raises StorageUnavailable; on disk, InvalidInput if one is stored with this key already."""
     storage = storages["originals"]
-    with _asking():
+    with _storage_errors():
         name = storage.save(key, content)
         if name != key:
             storage.delete(name)
-            raise InvalidInput("Something was uploaded by this key before.", field=["key"])
+            raise InvalidInput("A file was uploaded with this key before.", field=["key"])
 
 
-def original(*, key: str, most: int) -> bytes | None:
-    """None where nothing was put. Raises StorageUnavailable; InvalidInput for more than so many bytes, unread."""
+def read_original(*, key: str, max_bytes: int) -> bytes | None:
+    """The content of an original; None if there is none. Raises StorageUnavailable; InvalidInput above `max_bytes`."""
     storage = storages["originals"]
-    with _asking():
+    with _storage_errors():
         if not isinstance(storage, S3Storage):
             try:
                 with storage.open(key) as file:
-                    return _read(file, file.size, most)
+                    return _read(file, file.size, max_bytes)
             except FileNotFoundError:
                 return None
         try:
@@ -102,46 +102,46 @@ def original(*, key: str, most: int) -> bytes | None:
                 return None
             raise
         with found["Body"] as body:
-            return _read(body, found["ContentLength"], most)
+            return _read(body, found["ContentLength"], max_bytes)
 
 
-def public(*, name: str, most: int) -> bytes:
-    """A public file's content. Raises StorageUnavailable, InvalidInput as `original` does."""
-    with _asking(), default_storage.open(name) as file:
-        return _read(file, file.size, most)
+def read_public(*, name: str, max_bytes: int) -> bytes:
+    """The content of a public file. Raises StorageUnavailable; InvalidInput above `max_bytes`."""
+    with _storage_errors(), default_storage.open(name) as file:
+        return _read(file, file.size, max_bytes)
 
 
 class _WebP(ContentFile[bytes]):
-    # Read by S3Storage, which would guess it by the name and a table that differs from machine to machine.
+    # For S3Storage, which otherwise guesses the type with a table that differs between machines.
     content_type = "image/webp"
 
 
 def publish(*, name: str, content: bytes) -> None:
-    """Stores a WebP for everyone. Raises StorageUnavailable."""
-    with _asking():
+    """Stores a public WebP file. Raises StorageUnavailable."""
+    with _storage_errors():
         default_storage.save(name, _WebP(content))
 
 
-def withdraw(*names: str) -> None:
-    """Deletes public files, if they are there. Raises StorageUnavailable."""
-    with _asking():
+def delete_public(*names: str) -> None:
+    """Deletes public files that exist. Raises StorageUnavailable."""
+    with _storage_errors():
         for name in names:
             _delete(storages["default"], name)
 
 
-def forget(*, key: str) -> None:
-    """Deletes an original, if it is there. Raises StorageUnavailable."""
-    with _asking():
+def delete_original(*, key: str) -> None:
+    """Deletes an original if it exists. Raises StorageUnavailable."""
+    with _storage_errors():
         _delete(storages["originals"], key)
 
 
 def url(*, name: str) -> str:
-    """The address of a public file, which may be relative to the shop's."""
+    """The URL of a public file; it may be relative to the shop's."""
     return default_storage.url(name)
 
 
 def _delete(storage: Storage, name: str) -> None:
-    if isinstance(storage, S3Storage):  # Its own `delete` takes a bucket that is missing for a file that is.
+    if isinstance(storage, S3Storage):  # S3Storage.delete ignores a missing bucket as if the file were missing.
         _client(storage).delete_object(Bucket=storage.bucket_name, Key=_name(storage, name))
     else:
         storage.delete(name)
@@ -149,7 +149,7 @@ def _delete(storage: Storage, name: str) -> None:
 
 def _read(file: Any, size: int, most: int) -> bytes:
     if size > most:
-        raise InvalidInput(f"More than {most} bytes.")
+        raise InvalidInput(f"The file has more than {most} bytes.")
     content: bytes = file.read()
     return content
 
@@ -163,9 +163,9 @@ def _name(storage: S3Storage, key: str) -> str:
 
 
 @contextmanager
-def _asking() -> Iterator[None]:
+def _storage_errors() -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, Boto3Error, ClientError, OSError) as error:
-        logger.warning("The storage did not do as asked: %s: %s", type(error).__name__, error)
-        raise StorageUnavailable("The shop's storage of pictures does not answer: try again.") from error
+        logger.warning("The image storage failed: %s: %s", type(error).__name__, error)
+        raise StorageUnavailable("The shop's image storage does not answer. Try again.") from error

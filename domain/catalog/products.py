@@ -1,4 +1,4 @@
-"""The one way that products are written: by import, by staff over GraphQL, one or many at once."""
+"""Writes products, for imports and for staff, one or many at once. Nothing else writes them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,14 +12,14 @@ from django.db import IntegrityError, transaction
 from domain.base import change_log, crud, locks
 from domain.base.errors import InvalidInput, NotFound, raise_all
 from domain.catalog import categories, drafts, images, search, variants
-from domain.catalog.drafts import KEEP, MAX_OPTIONS, ProductDraft, Revision
+from domain.catalog.drafts import KEEP, MAX_OPTIONS, BulkUpdate, ProductDraft
 from storefront.models import ChangeAction, Product, Tag, TaxClass, User
 
 MAX_TAGS = 100
 MAX_AT_ONCE = 100
 
 
-class Saved(Enum):
+class SaveResult(Enum):
     CREATED = "created"
     UPDATED = "updated"
     UNCHANGED = "unchanged"
@@ -29,25 +29,29 @@ class Saved(Enum):
 
 
 @transaction.atomic(durable=True)
-def save(*, draft: ProductDraft, actor: User | None, now: datetime, dry_run: bool = False) -> tuple[Product, Saved]:
-    """Makes the product of the draft's slug, and its variants by SKU, be as the draft says; creates what is missing.
+def save(
+    *, draft: ProductDraft, actor: User | None, now: datetime, dry_run: bool = False
+) -> tuple[Product, SaveResult]:
+    """Creates or updates the product with the draft's slug, and its variants by SKU, to match the draft.
 
-    Raises InvalidInput, NotFound, InUse. A dry run does it all and takes it back.
+    A dry run does the same and rolls it back. Raises InvalidInput, NotFound, InUse.
     """
     product = locks.product(candidates=Product.objects.filter(slug=draft.slug))
     is_new = product is None
     product, changed = _write(product or Product(), draft, actor=actor, now=now)
     if dry_run:
         transaction.set_rollback(True)
-    return product, Saved.CREATED if is_new else Saved.UPDATED if changed else Saved.UNCHANGED
+    return product, SaveResult.CREATED if is_new else SaveResult.UPDATED if changed else SaveResult.UNCHANGED
 
 
 @transaction.atomic(durable=True)
 def create(*, draft: ProductDraft, actor: User | None, now: datetime) -> Product:
-    """Makes a new product of one variant or more; without a slug, it gets one of its title. Sent twice, the second is
-    refused: the slug is taken. Raises InvalidInput, NotFound."""
+    """Creates a product with at least one variant. Without a slug, it gets one made from its title.
+
+    Raises InvalidInput (also for a slug that is taken, as when the same call is sent twice), NotFound.
+    """
     if not draft.variants:
-        raise InvalidInput("A product has one variant at least.", field=["variants"])
+        raise InvalidInput("A product needs at least one variant.", field=["variants"])
     return _write(Product(), draft, actor=actor, now=now)[0]
 
 
@@ -55,16 +59,18 @@ def create(*, draft: ProductDraft, actor: User | None, now: datetime) -> Product
 def update(
     *, product_id: int, version: int | None = None, draft: ProductDraft, actor: User | None, now: datetime
 ) -> Product:
-    """Changes a product; what the draft keeps stays. Units are counted for new variants alone: `stock.adjust` is for
-    the others. Raises NotFound, StaleVersion, InvalidInput, InUse."""
-    product = _open(product_id, version)
+    """Updates a product to match the draft. Only new variants may have a count of units: use `stock.adjust` for others.
+
+    Raises NotFound, StaleVersion, InvalidInput, InUse.
+    """
+    product = _lock_product(product_id, version)
     variants.refuse_counts(product=product, drafts=draft.variants)
     return _write(product, draft, actor=actor, now=now)[0]
 
 
 @transaction.atomic(durable=True)
-def update_many(*, product_ids: Sequence[int], revision: Revision, actor: User | None, now: datetime) -> list[Product]:
-    """Changes many products alike, all or none. Raises InvalidInput, and NotFound for each key of none."""
+def update_many(*, product_ids: Sequence[int], changes: BulkUpdate, actor: User | None, now: datetime) -> list[Product]:
+    """Applies the same changes to many products, or to none. Raises InvalidInput, and NotFound for each unknown key."""
     if not 1 <= len(product_ids) <= MAX_AT_ONCE:
         raise InvalidInput(f"Change 1 to {MAX_AT_ONCE} products at a time.", field=["ids"])
     products = {
@@ -72,27 +78,30 @@ def update_many(*, product_ids: Sequence[int], revision: Revision, actor: User |
     }
     missing = [index for index, key in enumerate(product_ids) if key not in products]
     raise_all(errors=[NotFound("There is no such product.", field=["ids", str(index)]) for index in missing])
-    categories.hold(keys=set(revision.add_categories), field="add_category_ids")
+    categories.lock(keys=set(changes.add_categories), field="add_category_ids")
     for product in products.values():
-        _write(product, _revised(product, revision), actor=actor, now=now)
+        _write(product, _draft_of(product, changes), actor=actor, now=now)
     return list(products.values())
 
 
 @transaction.atomic(durable=True)
 def delete(*, product_id: int, version: int | None = None, actor: User | None, now: datetime) -> None:
-    """Deletes a product that was in no cart or order, whose stock never moved, and that no discount covers: one that
-    loses the last it covers would cover all goods. Raises NotFound, StaleVersion, InUse: archive it instead."""
-    product = _open(product_id, version)
+    """Deletes a product that no cart, order, stock movement or discount refers to. Otherwise archive it.
+
+    Discounts count because one that lost its last product would apply to all goods. Raises NotFound, StaleVersion,
+    InUse.
+    """
+    product = _lock_product(product_id, version)
     if product.discounts.exists():
-        raise crud.in_use(kinds=["discount"])
+        raise crud.in_use_error(kinds=["discount"])
     images.discard(images=product.images.all(), now=now)
-    crud.remove(row=product, actor=actor, now=now)
+    crud.delete_locked_row(row=product, actor=actor, now=now)
 
 
 # ── how a product is written ─────────────────────────────────────────────────────────────────────────
 
 
-def _open(product_id: int, version: int | None) -> Product:
+def _lock_product(product_id: int, version: int | None) -> Product:
     product = locks.product(candidates=Product.objects.filter(pk=product_id))
     if product is None:
         raise NotFound("There is no such product.", field=["id"])
@@ -100,7 +109,7 @@ def _open(product_id: int, version: int | None) -> Product:
     return product
 
 
-def _revised(product: Product, revision: Revision) -> ProductDraft:
+def _draft_of(product: Product, revision: BulkUpdate) -> ProductDraft:
     tags = {tag.name for tag in product.tags.all()}
     keys = {category.pk for category in product.categories.all()}
     return ProductDraft(
@@ -115,8 +124,8 @@ def _revised(product: Product, revision: Revision) -> ProductDraft:
 
 def _write(
     product: Product, draft: ProductDraft, *, actor: User | None, now: datetime
-) -> tuple[Product, change_log.Fields]:
-    """Makes a new or a locked product be as the draft says, and tells the audit; returns what changed."""
+) -> tuple[Product, change_log.ChangedFields]:
+    """Makes a new or locked product match the draft and logs the changes. Returns them too."""
     is_new = product.pk is None
     try:
         with transaction.atomic():
@@ -126,13 +135,13 @@ def _write(
             if changed:
                 if not is_new:
                     product.save()
-                refresh(product=product)
-                crud.check_references()
-    except IntegrityError:  # Another was faster: with the same slug or SKU, or to delete what this refers to.
-        raise InvalidInput("Somebody else has just changed this, or taken a SKU: look again.") from None
+                refresh_derived(product=product)
+                crud.check_foreign_keys()
+    except IntegrityError:  # A concurrent request took the slug or a SKU, or deleted a row that this refers to.
+        raise InvalidInput("Someone else has just changed this or taken a SKU. Reload and try again.") from None
     if changed:
         action = ChangeAction.CREATED if is_new else ChangeAction.UPDATED
-        change_log.change(row=product, action=action, fields=changed, actor=actor, now=now).save()
+        change_log.entry(row=product, action=action, fields=changed, actor=actor, now=now).save()
     return product, changed
 
 
@@ -140,19 +149,19 @@ def _write_columns(product: Product, draft: ProductDraft, *, now: datetime) -> d
     is_new = product.pk is None
     if is_new and draft.title is KEEP:
         raise InvalidInput("A new product needs a title.", field=["title"])
-    values = drafts.given(draft=draft, names=["slug", "title", "vendor", "product_type", "tax_class_id"])
+    values = drafts.provided_values(draft=draft, names=["slug", "title", "vendor", "product_type", "tax_class_id"])
     if is_new and draft.title is not KEEP:
         values = {"slug": categories.slug_of(name=draft.title), **values}
-    if draft.description_html is not KEEP:  # As it is, spaces too: what was cleaned is clean, and the same again.
+    if draft.description_html is not KEEP:  # Not trimmed, so that an exported product imports without a change.
         values["description_html"] = nh3.clean(draft.description_html)
     if draft.option_names is not KEEP:
         if len(draft.option_names) > MAX_OPTIONS:
             raise InvalidInput(f"A product has at most {MAX_OPTIONS} options.", field=["option_names"])
-        values |= drafts.numbered(prefix="option", suffix="_name", values=draft.option_names)
-    changed = drafts.assign(row=product, values=values | _on_show(product, draft, now=now))
+        values |= drafts.numbered_columns(prefix="option", suffix="_name", values=draft.option_names)
+    changed = drafts.assign(row=product, values=values | _publication(product, draft, now=now))
     if not changed:
         return changed
-    crud.check(row=product, exclude=["min_price", "max_price", "tax_class"])
+    crud.check_columns(row=product, exclude=["min_price", "max_price", "tax_class"])
     if "slug" in changed and Product.objects.filter(slug=product.slug).exists():
         raise InvalidInput("Another product has this slug.", field=["slug"])
     if draft.tax_class_id not in (KEEP, None) and not TaxClass.objects.filter(pk=draft.tax_class_id).exists():
@@ -162,10 +171,10 @@ def _write_columns(product: Product, draft: ProductDraft, *, now: datetime) -> d
     return changed
 
 
-def _on_show(product: Product, draft: ProductDraft, *, now: datetime) -> dict[str, datetime | None]:
-    """Since when it is published or archived, which exclude each other: the one that is asked for ends the other."""
+def _publication(product: Product, draft: ProductDraft, *, now: datetime) -> dict[str, datetime | None]:
+    """The new publication and archive dates. Publishing a product ends its archiving, and the other way round."""
     if draft.is_published is True and draft.is_archived is True:
-        raise InvalidInput("What is archived is not published.", field=["is_archived"])
+        raise InvalidInput("An archived product cannot be published.", field=["is_archived"])
     if draft.is_archived is True:
         return {"published_at": None, "archived_at": product.archived_at or now}
     if draft.is_published is True:
@@ -182,23 +191,23 @@ def _write_relations(product: Product, draft: ProductDraft) -> dict[str, tuple[A
         before = {tag.name for tag in product.tags.all()}
         if before != set(draft.tags):
             for index, name in enumerate(draft.tags):
-                crud.check(row=Tag(name=name), exclude=["id"], below=["tags", str(index)])
-            # Sorted, so that no two who make the same tags wait for each other.
+                crud.check_columns(row=Tag(name=name), exclude=["id"], below=["tags", str(index)])
+            # Sorted, so that concurrent requests insert tags in the same order and cannot deadlock.
             Tag.objects.bulk_create([Tag(name=name) for name in sorted(set(draft.tags))], ignore_conflicts=True)
             product.tags.set(Tag.objects.filter(name__in=draft.tags))
             changed["tags"] = sorted(before), sorted(set(draft.tags))
     if draft.categories is not KEEP:
-        hanging, wanted = set(product.categories.all()), categories.at(paths=draft.categories)
+        hanging, wanted = set(product.categories.all()), categories.find_or_create(paths=draft.categories)
         if hanging != wanted:
-            categories.hold(keys={category.pk for category in wanted - hanging}, field="category_ids")
+            categories.lock(keys={category.pk for category in wanted - hanging}, field="category_ids")
             product.categories.set(wanted)
             changed["categories"] = sorted(map(str, hanging)), sorted(map(str, wanted))
     return changed
 
 
-def refresh(*, product: Product) -> None:
-    """Makes a product's row fit what was written: its HTML safe, its price range and words those of its variants.
-    Call it, inside the transaction, after changing either."""
+def refresh_derived(*, product: Product) -> None:
+    """Updates what is derived from a product: safe HTML, price range, search index. Call it after each change, in the
+    same transaction."""
     variants = list(product.variants.all())
     prices = [variant.price for variant in variants if not variant.is_withdrawn] or [Decimal(0)]
     product.min_price, product.max_price = min(prices), max(prices)

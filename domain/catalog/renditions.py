@@ -1,6 +1,6 @@
-"""Pictures as bytes: looked into, whatever they are said to be, and rendered anew, as WebP, in the sizes of the shop.
+"""Decodes uploaded images and renders them as WebP in the shop's sizes.
 
-Nothing of a file comes out but its pixels: no metadata (where it was taken), no profile, no trailing bytes.
+Only the pixels of a file are kept: no metadata (such as the place it was taken), no colour profile, no trailing bytes.
 """
 
 from collections.abc import Iterable
@@ -24,16 +24,16 @@ class ImageSize(Enum):
     DETAIL = "DETAIL"
 
 
-# The longer side, in pixels; a smaller picture stays as it is.
+# The longer side, in pixels. Smaller images are not enlarged.
 SIDES = {ImageSize.THUMBNAIL: 200, ImageSize.CARD: 600, ImageSize.DETAIL: 1600}
 _SRGB = ImageCms.createProfile("sRGB")
-# A picture of MAX_IMAGE_PIXELS takes some hundred megabytes while it is rendered: one at a time in a process.
+# Rendering MAX_IMAGE_PIXELS takes some hundred megabytes, so each process renders one image at a time.
 _RENDERING = Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A picture's own width and height, turned upright, and the file of each size asked for."""
+    """The original's width and height, after rotation by its EXIF data, and a file for each requested size."""
 
     width: int
     height: int
@@ -41,9 +41,9 @@ class Rendered:
 
 
 def render(*, content: bytes, sizes: Iterable[ImageSize]) -> Rendered:
-    """Reads a PNG, JPEG, WebP or GIF (of an animation, its first frame) and renders it in these sizes.
+    """Renders a PNG, JPEG, WebP or GIF (the first frame of an animation) in these sizes.
 
-    Raises InvalidInput for anything else, for what is cut off, and for more than MAX_IMAGE_PIXELS.
+    Raises InvalidInput for other and broken files, and for more than MAX_IMAGE_PIXELS.
     """
     with _RENDERING:
         try:
@@ -51,7 +51,7 @@ def render(*, content: bytes, sizes: Iterable[ImageSize]) -> Rendered:
                 width, height = picture.size
                 if width * height > settings.MAX_IMAGE_PIXELS:
                     raise _too_many_pixels()
-                # A JPEG can be read at a half, a quarter or an eighth: but not smaller than twice what is wanted.
+                # JPEGs can be decoded at 1/2, 1/4 or 1/8: here not below twice the largest size.
                 picture.draft(None, (2 * max(SIDES.values()),) * 2)
                 picture.load()
                 upright = ImageOps.exif_transpose(picture)
@@ -62,13 +62,13 @@ def render(*, content: bytes, sizes: Iterable[ImageSize]) -> Rendered:
             raise
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise _too_many_pixels() from None
-        except Exception:  # Decoders trip over a broken file in ways of their own.
-            raise InvalidInput("Not a picture that can be read (PNG, JPEG, WebP, GIF).") from None
+        except Exception:  # Decoders raise many kinds of errors for broken files.
+            raise InvalidInput("The file is not a readable image (PNG, JPEG, WebP or GIF).") from None
     return Rendered(*((height, width) if is_turned else (width, height)), files)
 
 
 def _too_many_pixels() -> InvalidInput:
-    return InvalidInput(f"More than {settings.MAX_IMAGE_PIXELS} pixels.")
+    return InvalidInput(f"The image has more than {settings.MAX_IMAGE_PIXELS} pixels.")
 
 
 def _is_wide(size: tuple[int, int]) -> bool:
@@ -76,8 +76,8 @@ def _is_wide(size: tuple[int, int]) -> bool:
 
 
 def _plain(picture: Image.Image) -> Image.Image:
-    """The picture in sRGB, with 8 bits a channel, transparent where it was."""
-    if picture.mode.startswith("I"):  # 16 bits of grey, which `convert` would cut off at 255.
+    """The image in sRGB with 8 bits per channel, with its transparency."""
+    if picture.mode.startswith("I"):  # 16-bit grey, which `convert` would clip at 255.
         picture = picture.point(lambda value: value * (1 / 256)).convert("L")
     mode = "RGBA" if picture.has_transparency_data else "RGB"
     if picture.mode not in {"RGB", "RGBA", "CMYK", "L"}:
@@ -87,7 +87,7 @@ def _plain(picture: Image.Image) -> Image.Image:
             source = ImageCms.ImageCmsProfile(BytesIO(profile))
             picture = ImageCms.profileToProfile(picture, source, _SRGB, outputMode=mode) or picture
         except (ImageCms.PyCMSError, OSError):
-            pass  # A profile that is broken, or of another kind of picture, tells nothing.
+            pass  # Ignore a broken or unsuitable profile.
     return picture.convert(mode)
 
 

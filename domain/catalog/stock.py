@@ -1,4 +1,4 @@
-"""Units on hand and reserved. Stock moves by conditional update, and each move leaves a row in the ledger."""
+"""Stock: units on hand and reserved. Each change is a conditional update and adds a StockMovement to the ledger."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
@@ -13,7 +13,7 @@ from django.db.models import Case, F, IntegerField, Q, QuerySet, Value, When
 
 from domain.base import change_log, locks, webhooks
 from domain.base.errors import DomainError, InvalidInput, NotFound, RequestIdReused, raise_all
-from domain.base.prepared_queries import ByKey, insert
+from domain.base.prepared_queries import insert, value_by_key
 from domain.catalog import catalog_version
 from storefront.models import (
     CartLine,
@@ -35,7 +35,7 @@ MAX_NOTE = 200
 
 
 class InsufficientStock(DomainError):
-    """Fewer units can be promised than were asked for: `available` of `variant`, not `requested`, as `line` does."""
+    """Only `available` units of `variant` can be sold, fewer than `requested`. `line` is the cart line, if any."""
 
     code: ClassVar[str] = "INSUFFICIENT_STOCK"
 
@@ -48,8 +48,8 @@ class InsufficientStock(DomainError):
         line: CartLine | None = None,
         field: Sequence[str] = (),
     ) -> None:
-        left = f"only {available} left" if available else "sold out"
-        super().__init__(f"{variant.sku}: {left}.", field=field)
+        title = variant.full_title
+        super().__init__(f"Only {available} left of {title}." if available else f"{title} is sold out.", field=field)
         self.variant = variant
         self.line = line
         self.requested = requested
@@ -63,12 +63,12 @@ class Availability(Enum):
     BACKORDER = "BACKORDER"
 
 
-# What can be bought now, as a condition on stock rows.
+# A condition on stock rows: the variant can be bought now.
 SELLABLE = ~Q(policy=StockPolicy.DENY) | Q(on_hand__gt=F("reserved"))
 
 
 def availability(*, stock: Stock) -> Availability:
-    """What the public is told about a variant's stock: coarse, so that it seldom changes."""
+    """The public availability of a variant. It is coarse, so that it seldom changes and can be cached."""
     if stock.policy == StockPolicy.UNTRACKED or stock.available > settings.SHOP_LOW_STOCK:
         return Availability.IN_STOCK
     if stock.available:
@@ -96,22 +96,22 @@ def best_availability(*, stocks: Sequence[Stock]) -> Availability:
 def shortage(
     *, variant: ProductVariant, quantity: int, line: CartLine | None = None, field: Sequence[str] = ()
 ) -> InsufficientStock | None:
-    """The error of asking for so many, or None when they are there at the moment."""
+    """The error if the variant has fewer than `quantity` units now; None if it has enough."""
     stock = variant.stock
     if stock.policy != StockPolicy.DENY or stock.available >= quantity:
         return None
     return InsufficientStock(variant=variant, requested=quantity, available=stock.available, line=line, field=field)
 
 
-def _per_variant(quantities: Mapping[int, int]) -> ByKey:
-    return ByKey(Stock, quantities, IntegerField())
+def _by_variant(quantities: Mapping[int, int]) -> Any:
+    return value_by_key(model=Stock, values=quantities, output_field=IntegerField())
 
 
 def reserve(*, order: Order, variants: Mapping[ProductVariant, int], now: datetime) -> None:
-    """Promises units to an order, all or nothing. Raises InsufficientStock for each variant that falls short."""
+    """Reserves units for an order, all or none. Raises InsufficientStock for each variant that has too few."""
     quantities = {variant.pk: quantity for variant, quantity in variants.items()}
     held = {stock.pk: stock for stock in locks.stock(variant_ids=quantities)}
-    wanted = _per_variant(quantities)
+    wanted = _by_variant(quantities)
     moved = (
         Stock.objects.filter(pk__in=quantities)
         .filter(~Q(policy=StockPolicy.DENY) | Q(on_hand__gte=F("reserved") + wanted))
@@ -125,55 +125,55 @@ def reserve(*, order: Order, variants: Mapping[ProductVariant, int], now: dateti
             for index, (variant, quantity) in enumerate(variants.items())
         )
         raise_all(errors=[error for error in short if error])
-    _record(order, quantities, reason=MovementReason.RESERVED, sign=1, now=now)
+    _record_movements(order, quantities, reason=MovementReason.RESERVED, sign=1, now=now)
     moved_to = {it: (held[it.pk], held[it.pk].available - quantity) for it, quantity in variants.items()}
-    _tell_low(moved_to, now=now)
-    _tell_public((held[pk], _moved(held[pk], reserved=quantity)) for pk, quantity in quantities.items())
+    _queue_low_stock(moved_to, now=now)
+    _publish_availability((held[pk], _after_change(held[pk], reserved=quantity)) for pk, quantity in quantities.items())
 
 
-def _moved(stock: Stock, *, on_hand: int = 0, reserved: int = 0) -> Stock:
-    """What becomes of a stock row by so many units more."""
+def _after_change(stock: Stock, *, on_hand: int = 0, reserved: int = 0) -> Stock:
+    """A copy of the stock row with so many units added."""
     after = copy(stock)
     after.on_hand, after.reserved = stock.on_hand + on_hand, stock.reserved + reserved
     return after
 
 
-def _tell_public(moved: Iterable[tuple[Stock, Stock]]) -> None:
-    """Makes it a new version of the catalogue if the public is told something else of any: seldom, of a sale."""
+def _publish_availability(moved: Iterable[tuple[Stock, Stock]]) -> None:
+    """Makes a new catalogue version if any public availability changed. Most sales change none."""
     if any(before._state.adding or availability(stock=before) != availability(stock=after) for before, after in moved):
         catalog_version.change()
 
 
-def _tell_low(moved: Mapping[ProductVariant, tuple[Stock, int]], *, now: datetime) -> None:
-    """Has those told who want to know of which variants little is left now: once, when it comes to be little."""
+def _queue_low_stock(moved: Mapping[ProductVariant, tuple[Stock, int]], *, now: datetime) -> None:
+    """Queues a webhook for the variants whose available units have just fallen to SHOP_LOW_STOCK or below."""
     low = settings.SHOP_LOW_STOCK
     fell = {
         variant: max(left, 0)
         for variant, (before, left) in moved.items()
         if before.policy != StockPolicy.UNTRACKED and before.available > low >= left
     }
-    webhooks.stock_is_low(left=fell, now=now)
+    webhooks.queue_low_stock(available=fell, now=now)
 
 
 def release(*, order: Order, now: datetime) -> None:
-    """Gives back what an order had reserved."""
-    quantities = _of(order)
+    """Releases an order's reserved units."""
+    quantities = _quantities(order)
     held = locks.stock(variant_ids=quantities)
-    Stock.objects.filter(pk__in=quantities).update(reserved=F("reserved") - _per_variant(quantities))
-    _record(order, quantities, reason=MovementReason.RELEASED, sign=-1, now=now)
-    _tell_public((stock, _moved(stock, reserved=-quantities[stock.pk])) for stock in held)
+    Stock.objects.filter(pk__in=quantities).update(reserved=F("reserved") - _by_variant(quantities))
+    _record_movements(order, quantities, reason=MovementReason.RELEASED, sign=-1, now=now)
+    _publish_availability((stock, _after_change(stock, reserved=-quantities[stock.pk])) for stock in held)
 
 
 def ship(*, order: Order, now: datetime) -> None:
-    """Takes what an order had reserved out of the warehouse.
+    """Removes an order's reserved units from the warehouse.
 
-    Of goods that are sold on when none is left, more may leave than were ever counted in: none is left then.
+    A variant on backorder may ship more units than are on hand; on hand is then zero.
     """
-    quantities = _of(order)
+    quantities = _quantities(order)
     held = locks.stock(variant_ids=quantities)
     left = {stock.pk: min(quantities[stock.pk], stock.on_hand) for stock in held}
     Stock.objects.filter(pk__in=quantities).update(
-        on_hand=F("on_hand") - _per_variant(left), reserved=F("reserved") - _per_variant(quantities)
+        on_hand=F("on_hand") - _by_variant(left), reserved=F("reserved") - _by_variant(quantities)
     )
     StockMovement.objects.bulk_create(
         StockMovement(
@@ -186,26 +186,30 @@ def ship(*, order: Order, now: datetime) -> None:
         )
         for pk, quantity in quantities.items()
     )
-    _tell_public((stock, _moved(stock, on_hand=-left[stock.pk], reserved=-quantities[stock.pk])) for stock in held)
+    _publish_availability(
+        (stock, _after_change(stock, on_hand=-left[stock.pk], reserved=-quantities[stock.pk])) for stock in held
+    )
 
 
-def take_back(*, order: Order, now: datetime) -> None:
-    """Puts what an order had taken out of the warehouse back into it."""
-    quantities = _of(order)
+def restock(*, order: Order, now: datetime) -> None:
+    """Puts a shipped order's units back into the warehouse."""
+    quantities = _quantities(order)
     held = locks.stock(variant_ids=quantities)
-    Stock.objects.filter(pk__in=quantities).update(on_hand=F("on_hand") + _per_variant(quantities))
+    Stock.objects.filter(pk__in=quantities).update(on_hand=F("on_hand") + _by_variant(quantities))
     StockMovement.objects.bulk_create(
         StockMovement(variant_id=pk, on_hand_change=quantity, reason=MovementReason.RETURNED, order=order, at=now)
         for pk, quantity in quantities.items()
     )
-    _tell_public((stock, _moved(stock, on_hand=quantities[stock.pk])) for stock in held)
+    _publish_availability((stock, _after_change(stock, on_hand=quantities[stock.pk])) for stock in held)
 
 
-def _of(order: Order) -> dict[int, int]:
+def _quantities(order: Order) -> dict[int, int]:
     return {line.variant_id: line.quantity for line in order.lines.all()}
 
 
-def _record(order: Order, quantities: Mapping[int, int], *, reason: MovementReason, sign: int, now: datetime) -> None:
+def _record_movements(
+    order: Order, quantities: Mapping[int, int], *, reason: MovementReason, sign: int, now: datetime
+) -> None:
     movements = (
         StockMovement(variant_id=pk, reserved_change=sign * quantity, reason=reason, order=order, at=now)
         for pk, quantity in quantities.items()
@@ -213,20 +217,19 @@ def _record(order: Order, quantities: Mapping[int, int], *, reason: MovementReas
     insert(*movements)
 
 
-def count(
+def record_count(
     *, variants: Mapping[ProductVariant, tuple[StockPolicy | None, int | None]], actor: User | None, now: datetime
 ) -> dict[ProductVariant, dict[str, tuple[Any, Any]]]:
-    """Sets what is in the warehouse, as counted, and how each variant is sold, or leaves it as it is (None); tells
-    what changed.
+    """Sets each variant's policy and counted units on hand; None leaves one as it is. Returns what changed.
 
-    A count below what orders have reserved is raised to it, since those units are promised. Variants without
-    a stock row get one. Call inside a transaction. Raises InsufficientStock for what is oversold, and shall not be.
+    A count below the reserved units is raised to them. Variants without a stock row get one. Call inside a
+    transaction. Raises InsufficientStock if a variant on backorder is oversold and its policy becomes DENY.
     """
     held = {stock.pk: stock for stock in locks.stock(variant_ids=(variant.pk for variant in variants))}
     movements, rows, fell, changed = [], [], {}, {}
     for variant, (wanted, counted) in variants.items():
         stock = held.get(variant.pk) or Stock(variant=variant)
-        before = {} if stock._state.adding else _told(stock)
+        before = {} if stock._state.adding else _column_values(stock)
         policy = StockPolicy(wanted or stock.policy)
         on_hand = stock.on_hand if counted is None else max(counted, 0)
         if policy == StockPolicy.DENY and on_hand < stock.reserved:
@@ -246,7 +249,7 @@ def count(
                     at=now,
                 )
             )
-        changed[variant] = change_log.between(before=before, after=after)
+        changed[variant] = change_log.differences(before=before, after=after)
         fell[variant] = copy(stock), on_hand - stock.reserved
         stock.policy, stock.on_hand = policy, on_hand
         rows.append(stock)
@@ -254,29 +257,29 @@ def count(
         rows, update_conflicts=True, unique_fields=["variant"], update_fields=["policy", "on_hand"]
     )
     StockMovement.objects.bulk_create(movements)
-    _tell_low(fell, now=now)
-    _tell_public(zip((before for before, _ in fell.values()), rows, strict=True))
+    _queue_low_stock(fell, now=now)
+    _publish_availability(zip((before for before, _ in fell.values()), rows, strict=True))
     return changed
 
 
-def _told(stock: Stock) -> dict[str, Any]:
+def _column_values(stock: Stock) -> dict[str, Any]:
     return {"policy": stock.policy, "on_hand": stock.on_hand}
 
 
-def low(*, at_most: int) -> QuerySet[ProductVariant]:
-    """The variants, with their `available`, of which no more can be promised; not those that are withdrawn or
-    archived, nor what is not counted."""
+def low_variants(*, at_most: int) -> QuerySet[ProductVariant]:
+    """The variants with at most `at_most` units available, each with `available`. Withdrawn, archived and untracked
+    variants are left out."""
     counted = ProductVariant.objects.exclude(stock__policy=StockPolicy.UNTRACKED)
     in_use = counted.filter(is_withdrawn=False, product__archived_at=None)
     return in_use.annotate(available=F("stock__on_hand") - F("stock__reserved")).filter(available__lte=at_most)
 
 
-# ── adjusted by staff ────────────────────────────────────────────────────────────────────────────────
+# ── adjustments by staff ─────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """So many units more (or fewer) of a variant, and how it is to be sold from now on; None: as before."""
+    """Adds `delta` units to a variant (negative: removes them) and sets its policy (None: unchanged)."""
 
     variant_id: int
     delta: int = 0
@@ -286,7 +289,7 @@ class Adjustment:
 
 @dataclass(frozen=True, slots=True)
 class Adjusted:
-    """`replayed`: it was done before, by a request with the same id."""
+    """`replayed`: an earlier request with the same id made this adjustment."""
 
     adjustment: StockAdjustment
     replayed: bool
@@ -294,14 +297,14 @@ class Adjusted:
 
 @transaction.atomic(durable=True)
 def adjust(*, request_id: str, lines: Sequence[Adjustment], actor: User | None, now: datetime) -> Adjusted:
-    """Adds to what is in the warehouse, or takes from it, all or nothing; the same `request_id` does so once.
+    """Changes the units on hand, all lines or none. Calls with the same `request_id` adjust once.
 
-    Raises InvalidInput, RequestIdReused; for each line that cannot be: NotFound, and InsufficientStock where more would
-    be taken than orders leave.
+    Raises InvalidInput, RequestIdReused; for each invalid line NotFound, or InsufficientStock if fewer units would
+    remain than orders have reserved.
     """
-    _check(request_id, lines)
+    _check_adjustments(request_id, lines)
     asked = [[line.variant_id, line.delta, line.policy, line.note] for line in lines]
-    # Of two at once, the second waits here until the first is done, or undone.
+    # A concurrent request with the same id waits here until this transaction ends.
     adjustment, is_new = StockAdjustment.objects.get_or_create(
         request_id=request_id, defaults={"asked": asked, "actor": actor, "at": now}
     )
@@ -310,8 +313,8 @@ def adjust(*, request_id: str, lines: Sequence[Adjustment], actor: User | None, 
             raise RequestIdReused("This id was used for another adjustment.", field=["request_id"])
         return Adjusted(adjustment, replayed=True)
     held = {stock.pk: stock for stock in locks.stock(variant_ids={line.variant_id for line in lines})}
-    variants = ProductVariant.objects.in_bulk(held.keys())
-    _move(lines, held, variants)
+    variants = ProductVariant.objects.select_related("product").in_bulk(held.keys())
+    _apply_adjustments(lines, held, variants)
     StockMovement.objects.bulk_create(
         StockMovement(
             variant_id=line.variant_id,
@@ -326,43 +329,45 @@ def adjust(*, request_id: str, lines: Sequence[Adjustment], actor: User | None, 
     )
     moved = {stock.pk: stock for stock in Stock.objects.filter(pk__in=held)}
     Change.objects.bulk_create(
-        change_log.change(
+        change_log.entry(
             row=variants[pk],
             action=ChangeAction.UPDATED,
-            fields=change_log.between(before=_told(held[pk]), after=_told(stock)),
+            fields=change_log.differences(before=_column_values(held[pk]), after=_column_values(stock)),
             actor=actor,
             now=now,
         )
         for pk, stock in moved.items()
     )
-    _tell_low({variants[pk]: (held[pk], stock.on_hand - stock.reserved) for pk, stock in moved.items()}, now=now)
-    _tell_public((held[pk], stock) for pk, stock in moved.items())
+    _queue_low_stock({variants[pk]: (held[pk], stock.on_hand - stock.reserved) for pk, stock in moved.items()}, now=now)
+    _publish_availability((held[pk], stock) for pk, stock in moved.items())
     return Adjusted(adjustment, replayed=False)
 
 
-def _check(request_id: str, lines: Sequence[Adjustment]) -> None:
+def _check_adjustments(request_id: str, lines: Sequence[Adjustment]) -> None:
     if not 0 < len(request_id) <= 100:
-        raise InvalidInput("From 1 to 100 characters.", field=["request_id"])
+        raise InvalidInput("A request id has from 1 to 100 characters.", field=["request_id"])
     if not 1 <= len(lines) <= MAX_ADJUSTMENTS:
         raise InvalidInput(f"Adjust 1 to {MAX_ADJUSTMENTS} variants at a time.", field=["lines"])
     errors: list[DomainError] = []
     for index, line in enumerate(lines):
         field = ["lines", str(index)]
         if not -MAX_ON_HAND <= line.delta <= MAX_ON_HAND or not (line.delta or line.policy):
-            errors.append(InvalidInput(f"From 1 to {MAX_ON_HAND} units, more or fewer.", field=[*field, "delta"]))
+            errors.append(InvalidInput(f"Add or remove from 1 to {MAX_ON_HAND} units.", field=[*field, "delta"]))
         if len(line.note) > MAX_NOTE:
-            errors.append(InvalidInput(f"At most {MAX_NOTE} characters.", field=[*field, "note"]))
+            errors.append(InvalidInput(f"A note has at most {MAX_NOTE} characters.", field=[*field, "note"]))
     raise_all(errors=errors)
 
 
-def _move(lines: Sequence[Adjustment], held: Mapping[int, Stock], variants: Mapping[int, ProductVariant]) -> None:
-    """Moves all that the lines ask for by one conditional update, or says what stands in the way."""
+def _apply_adjustments(
+    lines: Sequence[Adjustment], held: Mapping[int, Stock], variants: Mapping[int, ProductVariant]
+) -> None:
+    """Applies all lines with one conditional update, or raises the reasons why it cannot."""
     deltas: dict[int, int] = {}
     policies: dict[int, StockPolicy] = {}
     for line in lines:
         deltas[line.variant_id] = deltas.get(line.variant_id, 0) + line.delta
         policies |= {line.variant_id: line.policy} if line.policy else {}
-    after = F("on_hand") + _per_variant(deltas)
+    after = F("on_hand") + _by_variant(deltas)
     denied = [pk for pk in held if policies.get(pk, held[pk].policy) == StockPolicy.DENY]
     moved = (
         Stock.objects.filter(pk__in=deltas)
@@ -374,10 +379,10 @@ def _move(lines: Sequence[Adjustment], held: Mapping[int, Stock], variants: Mapp
         )
     )
     if moved != len(deltas):
-        raise_all(errors=list(_refusals(lines, deltas, policies, held, variants)))
+        raise_all(errors=list(_adjustment_errors(lines, deltas, policies, held, variants)))
 
 
-def _refusals(
+def _adjustment_errors(
     lines: Sequence[Adjustment],
     deltas: Mapping[int, int],
     policies: Mapping[int, StockPolicy],
@@ -393,9 +398,9 @@ def _refusals(
         is_denied = policies.get(stock.pk, stock.policy) == StockPolicy.DENY
         left = stock.on_hand - (stock.reserved if is_denied else 0)
         if stock.on_hand + delta > MAX_ON_HAND:
-            yield InvalidInput(f"A stock is {MAX_ON_HAND} at most.", field=[*field, "delta"])
+            yield InvalidInput(f"A variant can have at most {MAX_ON_HAND} units.", field=[*field, "delta"])
         elif left + delta < 0:
-            # Fewer than shall be taken; or, of what was oversold, fewer than orders wait for.
+            # Too few to remove; or, after backorders, too few for the reserved units.
             requested, available = (-delta, max(left, 0)) if delta < 0 else (stock.reserved, stock.on_hand + delta)
             variant = variants[stock.pk]
             yield InsufficientStock(variant=variant, requested=requested, available=available, field=[*field, "delta"])

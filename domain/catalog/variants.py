@@ -1,4 +1,4 @@
-"""Writing a product's variants, as a part of `domain.catalog.products`."""
+"""Writes a product's variants, as a part of `domain.catalog.products`."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -11,7 +11,16 @@ from domain.base import change_log, crud
 from domain.base.errors import DomainError, InvalidInput, NotFound, raise_all
 from domain.base.money import quantize
 from domain.catalog import stock
-from domain.catalog.drafts import KEEP, MAX_OPTIONS, Keep, ProductDraft, VariantDraft, assign, given, numbered
+from domain.catalog.drafts import (
+    KEEP,
+    MAX_OPTIONS,
+    Keep,
+    ProductDraft,
+    VariantDraft,
+    assign,
+    numbered_columns,
+    provided_values,
+)
 from storefront.models import Product, ProductVariant, User
 
 MAX_VARIANTS = 500
@@ -23,34 +32,34 @@ Value = TypeVar("Value")
 
 
 def write(*, product: Product, draft: ProductDraft, actor: User | None, now: datetime) -> dict[str, tuple[Any, Any]]:
-    """Makes the variants of a locked product be as the draft says; tells what changed, by SKU and part."""
+    """Makes a locked product's variants match the draft. Returns what changed, by SKU and column."""
     if not draft.variants and not draft.delete_variants:
         return {}
     present = list(product.variants.select_related("stock"))
     changed = _delete_variants(present, draft)
     present = [variant for variant in present if variant.pk not in draft.delete_variants]
-    targets = _matched(product, draft.variants, present)
+    targets = _target_variants(product, draft.variants, present)
     images = {image.source: image.pk for image in product.images.all()}
     wanted = [_values(each, images) for each in draft.variants]
-    _refuse_misfits(draft, present, targets, wanted)
-    _refuse_emptiness(present, targets, wanted)
-    _part(present, targets, wanted)
+    _check_variants(draft, present, targets, wanted)
+    _check_one_for_sale(present, targets, wanted)
+    _free_taken_values(present, targets, wanted)
     created: list[ProductVariant] = []
     updated: list[ProductVariant] = []
     for index, (variant, values) in enumerate(zip(targets, wanted, strict=True)):
-        called = variant.sku or values["sku"]
-        if told := assign(row=variant, values=values):
-            crud.check(row=variant, exclude=["product", "image"], below=["variants", str(index)])
+        sku = variant.sku or values["sku"]
+        if differences := assign(row=variant, values=values):
+            crud.check_columns(row=variant, exclude=["product", "image"], below=["variants", str(index)])
             (updated if variant.pk else created).append(variant)
-            changed |= {f"{called} {name}": pair for name, pair in told.items()}
+            changed |= {f"{sku} {name}": pair for name, pair in differences.items()}
     ProductVariant.objects.bulk_create(created)
     ProductVariant.objects.bulk_update(updated, _COLUMNS)
     counted = {
         variant: (_or_none(each.policy), _or_none(each.on_hand))
         for variant, each in zip(targets, draft.variants, strict=True)
     }
-    for variant, told in stock.count(variants=counted, actor=actor, now=now).items():
-        changed |= {f"{variant.sku} {name}": pair for name, pair in told.items()}
+    for variant, differences in stock.record_count(variants=counted, actor=actor, now=now).items():
+        changed |= {f"{variant.sku} {name}": pair for name, pair in differences.items()}
     return changed
 
 
@@ -59,10 +68,12 @@ def _or_none(value: Value | Keep) -> Value | None:
 
 
 def _values(draft: VariantDraft, images: Mapping[str, int]) -> dict[str, Any]:
-    """The columns that the draft gives a variant."""
-    values = given(draft=draft, names=["sku", "price", "compare_at_price", "weight_grams", "barcode", "is_withdrawn"])
+    """The values of a variant's columns that the draft sets."""
+    values = provided_values(
+        draft=draft, names=["sku", "price", "compare_at_price", "weight_grams", "barcode", "is_withdrawn"]
+    )
     if draft.options is not KEEP:
-        values |= numbered(prefix="option", suffix="", values=draft.options)
+        values |= numbered_columns(prefix="option", suffix="", values=draft.options)
     if draft.image_source in images:
         values["image_id"] = images[draft.image_source]
     return values
@@ -72,25 +83,27 @@ def _delete_variants(present: Collection[ProductVariant], draft: ProductDraft) -
     gone = [variant for variant in present if variant.pk in draft.delete_variants]
     if len(gone) < len(set(draft.delete_variants)):
         raise NotFound("The product has no such variant.", field=["delete_variant_ids"])
-    told = {f"{it.sku} {name}": (value, None) for it in gone for name, value in change_log.columns(row=it).items()}
+    deleted = {
+        f"{it.sku} {name}": (value, None) for it in gone for name, value in change_log.column_values(row=it).items()
+    }
     if gone:
-        with crud.refusing_use(field="delete_variant_ids"):
+        with crud.raising_in_use(field="delete_variant_ids"):
             ProductVariant.objects.filter(pk__in=[variant.pk for variant in gone]).delete()
-    return told
+    return deleted
 
 
 def refuse_counts(*, product: Product, drafts: Sequence[VariantDraft]) -> None:
-    """Raises InvalidInput for each variant that is there already and is to be counted."""
+    """Raises InvalidInput for each draft that counts the units of an existing variant."""
     known = {known for pair in product.variants.values_list("pk", "sku") for known in pair}
     counted = [index for index, each in enumerate(drafts) if each.on_hand is not KEEP and {each.key, each.sku} & known]
-    told = "Its units were counted: adjust its stock."
-    raise_all(errors=[InvalidInput(told, field=["variants", str(index), "on_hand"]) for index in counted])
+    message = "An existing variant's units cannot be set here. Adjust its stock instead."
+    raise_all(errors=[InvalidInput(message, field=["variants", str(index), "on_hand"]) for index in counted])
 
 
-def _matched(
+def _target_variants(
     product: Product, drafts: Sequence[VariantDraft], present: Sequence[ProductVariant]
 ) -> list[ProductVariant]:
-    """The variant that each draft means, in their order."""
+    """The variant of each draft, existing or new, in the drafts' order."""
     by_key = {variant.pk: variant for variant in present}
     by_sku = {variant.sku: variant for variant in present}
     position = max((variant.position for variant in present), default=0)
@@ -107,18 +120,18 @@ def _matched(
             position += 1
             variant = ProductVariant(product=product, position=position)
         elif variant in targets:
-            raise InvalidInput("This variant is named twice.", field=field)
+            raise InvalidInput("This variant is listed twice.", field=field)
         targets.append(variant)
     return targets
 
 
-def _refuse_misfits(
+def _check_variants(
     draft: ProductDraft,
     present: Sequence[ProductVariant],
     targets: Sequence[ProductVariant],
     wanted: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Checks what only the draft as a whole, or the whole shop, can tell of its variants."""
+    """Checks the variants together: their number, and SKUs and options that have to be unique."""
     named = {variant.pk for variant in targets}
     others = [variant for variant in present if variant.pk not in named]
     if len(others) + len(targets) > MAX_VARIANTS:
@@ -135,7 +148,7 @@ def _refuse_misfits(
         errors.append(InvalidInput(text, field=["variants", str(index), name]))
 
     for index, (variant, values, each) in enumerate(zip(targets, wanted, draft.variants, strict=True)):
-        options = _chosen(variant, values)
+        options = _resulting_options(variant, values)
         if each.options is not KEEP and len(each.options) > MAX_OPTIONS:
             refuse(f"A variant has at most {MAX_OPTIONS} options.", index, "options")
         elif options in choices:
@@ -146,24 +159,26 @@ def _refuse_misfits(
             refuse("Another variant has this SKU.", index, "sku")
         skus.add(sku)
         if each.on_hand is not KEEP and not 0 <= each.on_hand <= stock.MAX_ON_HAND:
-            refuse(f"A count is from 0 to {stock.MAX_ON_HAND}.", index, "on_hand")
+            refuse(f"A count of units is from 0 to {stock.MAX_ON_HAND}.", index, "on_hand")
         for name in ("price", "compare_at_price"):
             if values.get(name) is not None and not _is_price(values[name]):
-                refuse(f"A price is from 0 up, with no more decimals than {settings.SHOP_CURRENCY} has.", index, name)
+                refuse(f"A price is 0 or more, with no more decimals than {settings.SHOP_CURRENCY} has.", index, name)
     raise_all(errors=errors)
 
 
-def _refuse_emptiness(
+def _check_one_for_sale(
     present: Sequence[ProductVariant], targets: Sequence[ProductVariant], wanted: Sequence[Mapping[str, Any]]
 ) -> None:
     withdrawn = [variant.is_withdrawn for variant in present if variant not in targets]
     withdrawn += [values.get("is_withdrawn", it.is_withdrawn) for it, values in zip(targets, wanted, strict=True)]
     if all(withdrawn):
-        raise InvalidInput("One variant at least stays for sale: withdraw the product.", field=["variants"])
+        raise InvalidInput(
+            "At least one variant has to stay on sale. Unpublish the product instead.", field=["variants"]
+        )
 
 
-def _chosen(variant: ProductVariant, values: Mapping[str, Any]) -> tuple[Any, ...]:
-    """The options that a variant is going to have."""
+def _resulting_options(variant: ProductVariant, values: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The options that a variant will have."""
     return tuple(values.get(name, getattr(variant, name)) for name in _OPTIONS)
 
 
@@ -175,16 +190,16 @@ def _is_price(amount: Decimal) -> bool:
     )
 
 
-def _part(
+def _free_taken_values(
     present: Sequence[ProductVariant], targets: Sequence[ProductVariant], wanted: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Frees the SKU and the options that one variant is to take over from another, since two never have the same."""
+    """Changes SKUs and options that another variant will take over, because they have to be unique at all times."""
     skus = {variant.sku: variant for variant in present}
     options: dict[tuple[Any, ...], ProductVariant] = {(v.option1, v.option2, v.option3): v for v in present}
     for variant, values in zip(targets, wanted, strict=True):
         holder = skus.get(values.get("sku", variant.sku))
         if holder is not None and holder != variant:
             ProductVariant.objects.filter(pk=holder.pk).update(sku=f"~{holder.pk}")
-        holder = options.get(_chosen(variant, values))
+        holder = options.get(_resulting_options(variant, values))
         if holder is not None and holder != variant:
             ProductVariant.objects.filter(pk=holder.pk).update(option1=f"~{holder.pk}")

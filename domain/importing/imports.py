@@ -1,7 +1,7 @@
-"""Files of staff's: looked at first, then taken, in the background and a slice at a time (docs/importing.md).
+"""Imports of CSV files by staff: first a dry run, then the import, in the background by slices (docs/importing.md).
 
-A slice is a message of the outbox. Whoever dies in the middle of one leaves what can be done once more: a product
-that is as the file says stays as it is. A slice's report and the message of the next are written together.
+Each slice is an outbox message. A slice can be repeated after a crash, because products that match the file stay as
+they are. A slice's report and the next slice's message are written in one transaction.
 """
 
 import io
@@ -18,49 +18,51 @@ from django.db.models import F
 
 from domain.base import locks, outbox
 from domain.base.errors import InvalidInput, NotFound
-from domain.catalog.products import Saved
+from domain.catalog.products import SaveResult
 from domain.importing import shopify_csv, stock_csv
-from domain.importing.sheets import Format, Note, PicturesLeft, WrongColumns, storable
+from domain.importing.sheets import Format, Note, PicturesLeft, WrongColumns, database_safe
 from storefront.models import Import, ImportKind, ImportPart, ImportRow, ImportState, User
 
 KIND = "import_slice"
-# After mails and webhooks.
+# Lower than mails and webhooks.
 _PRIORITY = 2
-# Lines that one message is about, and those of a product that begins in them: some seconds of work.
-SLICE = 500
+# Lines of a slice (more, if its last product continues after them): some seconds of work.
+SLICE_LINES = 500
 MAX_ROWS = 1_000
-MAX_LINE = 1_000_000
-PART = 64_000
-_KEPT = timedelta(days=14)
+MAX_LINE_LENGTH = 1_000_000
+PART_LENGTH = 64_000
+_RETENTION = timedelta(days=14)
 
 _FORMATS: dict[str, Format] = {ImportKind.PRODUCTS: shopify_csv.FORMAT, ImportKind.STOCK: stock_csv.FORMAT}
-# The permissions of whoever may import, and see how it goes: those to change all that a file can change.
-NEEDED: dict[str, tuple[str, ...]] = {
+# The permissions to import and to see imports: those for everything that a file can change.
+REQUIRED_PERMISSIONS: dict[str, tuple[str, ...]] = {
     ImportKind.PRODUCTS: ("add_product", "change_product", "change_stock"),
     ImportKind.STOCK: ("change_stock",),
 }
 
 
-class BeingWorkedOn(Exception):
-    """Somebody else has the import: it is tried again, should they not come back."""
+class ImportClaimed(Exception):
+    """Another worker has claimed the import. The outbox tries again, in case that worker dies."""
 
 
-def kinds(*, user: User) -> list[str]:
-    """What somebody of the staff may import."""
-    allowed = (kind for kind, names in NEEDED.items() if user.has_perms([f"storefront.{name}" for name in names]))
+def allowed_kinds(*, user: User) -> list[str]:
+    """The kinds of files that a user may import."""
+    allowed = (
+        kind for kind, names in REQUIRED_PERMISSIONS.items() if user.has_perms([f"storefront.{name}" for name in names])
+    )
     return list(allowed) if user.is_active and user.is_staff else []
 
 
 @transaction.atomic(durable=True)
 def begin(*, kind: str, file: "File[Any]", dry_run: bool, actor: User | None, now: datetime) -> Import:
-    """Keeps a file, and has it looked at; without a dry run it is taken at once. Raises InvalidInput."""
+    """Stores a file and queues its import, or with `dry_run` its check. Raises InvalidInput."""
     text = io.TextIOWrapper(cast("IO[bytes]", file.file), "utf-8", errors="surrogateescape", newline="")
     try:
-        return _begin(kind, text, storable(text=file.name or "")[:200], dry_run=dry_run, actor=actor, now=now)
+        return _begin(kind, text, database_safe(text=file.name or "")[:200], dry_run=dry_run, actor=actor, now=now)
     except WrongColumns as error:
         raise InvalidInput(str(error), field=["file"]) from None
     finally:
-        text.detach()  # Else the file would be closed with it.
+        text.detach()  # Else it would close the file.
 
 
 def _begin(kind: str, text: IO[str], file_name: str, *, dry_run: bool, actor: User | None, now: datetime) -> Import:
@@ -69,7 +71,7 @@ def _begin(kind: str, text: IO[str], file_name: str, *, dry_run: bool, actor: Us
         kind=kind,
         state=ImportState.CHECKING if dry_run else ImportState.RUNNING,
         file_name=file_name,
-        columns=[storable(text=name) for name in columns],
+        columns=[database_safe(text=name) for name in columns],
         header_lines=header_lines,
         total=header_lines,
         done=header_lines,
@@ -81,36 +83,36 @@ def _begin(kind: str, text: IO[str], file_name: str, *, dry_run: bool, actor: Us
     for line in _lines_of(text):
         part.append(line)
         length += len(line)
-        if length >= PART:
-            _keep(row, part)
+        if length >= PART_LENGTH:
+            _store_part(row, part)
             part, length = [], 0
-    _keep(row, part)
+    _store_part(row, part)
     row.save(update_fields=["total"])
-    _owe(row, now=now)
+    _queue_slice(row, now=now)
     return row
 
 
 def _lines_of(text: IO[str]) -> Iterator[str]:
-    for line in iter(partial(text.readline, MAX_LINE), ""):
-        if len(line) == MAX_LINE:
-            raise InvalidInput(f"A line has more than {MAX_LINE} characters.", field=["file"])
+    for line in iter(partial(text.readline, MAX_LINE_LENGTH), ""):
+        if len(line) == MAX_LINE_LENGTH:
+            raise InvalidInput(f"A line has more than {MAX_LINE_LENGTH} characters.", field=["file"])
         yield line
 
 
-def _keep(row: Import, lines: list[str]) -> None:
+def _store_part(row: Import, lines: list[str]) -> None:
     if lines:
         content = "".join(lines).encode(errors="surrogateescape")
         ImportPart.objects.create(parent=row, first_line=row.total + 1, content=content)
         row.total += len(lines)
 
 
-def _owe(row: Import, *, now: datetime) -> None:
+def _queue_slice(row: Import, *, now: datetime) -> None:
     outbox.put(kind=KIND, payload={"import": row.pk, "state": row.state, "done": row.done}, now=now, priority=_PRIORITY)
 
 
 @transaction.atomic(durable=True)
 def run(*, kind: str, key: int, actor: User | None, now: datetime) -> Import:
-    """Has a file taken that was looked at; one that is being taken already, or was, stays as it is.
+    """Queues the import of a checked file. An import that is running or done stays as it is.
 
     Raises NotFound, InvalidInput.
     """
@@ -118,13 +120,13 @@ def run(*, kind: str, key: int, actor: User | None, now: datetime) -> Import:
     if row is None:
         raise NotFound("There is no such import.", field=["id"])
     if row.state == ImportState.CHECKING:
-        raise InvalidInput("It is still being looked at.", field=["id"])
+        raise InvalidInput("This import is still being checked.", field=["id"])
     if row.state == ImportState.CHECKED:
         row.rows.all().delete()
         row.state, row.done, row.actor, row.finished_at = ImportState.RUNNING, row.header_lines, actor, None
         row.created = row.updated = row.unchanged = row.failed = row.pictures_left = 0
         row.save()
-        _owe(row, now=now)
+        _queue_slice(row, now=now)
     return row
 
 
@@ -134,43 +136,43 @@ def run(*, kind: str, key: int, actor: User | None, now: datetime) -> Import:
 @dataclass
 class _Report:
     done: int
-    counts: Counter[Saved] = field(default_factory=Counter)
+    counts: Counter[SaveResult] = field(default_factory=Counter)
     failed: int = 0
     pictures_left: int = 0
     notes: list[Note] = field(default_factory=list)
 
 
-def work(payload: Mapping[str, Any], _: str, now: datetime) -> None:
-    """Delivers one message: takes the slice that it names, and owes the next. Raises BeingWorkedOn."""
+def process_slice(payload: Mapping[str, Any], _: str, now: datetime) -> None:
+    """Outbox handler: imports (or checks) a slice and queues the next one. Raises ImportClaimed."""
     waiting = Import.objects.filter(pk=payload["import"], state=payload["state"], done=payload["done"])
-    # It is free again when the message is due again, if its worker has died.
+    # The claim ends before the message is due again, in case this worker dies.
     until = now + outbox.lease() * 0.9
     if not waiting.exclude(claimed_until__gt=now).update(claimed_until=until):
         if waiting.exists():
-            raise BeingWorkedOn
-        return  # That slice is behind.
+            raise ImportClaimed
+        return  # The slice was done before.
     row = Import.objects.select_related("actor").get(pk=payload["import"])
     try:
-        report = _take_slice(row, now=now)
+        report = _import_slice(row, now=now)
     except BaseException:
         waiting.filter(claimed_until=until).update(claimed_until=None)
         raise
-    _move_on(row=row, report=report, now=now)
+    _record_slice(row=row, report=report, now=now)
 
 
-def _take_slice(row: Import, *, now: datetime) -> _Report:
+def _import_slice(row: Import, *, now: datetime) -> _Report:
     report = _Report(done=row.total)
     format_ = _FORMATS[row.kind]
     if row.done == row.header_lines:
         report.notes += format_.missing(row.columns)
     is_dry = row.state == ImportState.CHECKING
-    for piece in format_.pieces(format_.rows(_lines_after(row), row.columns, before=row.done)):
-        if piece.line > row.done + SLICE:
-            report.done = piece.line - 1
+    for item in format_.items(format_.rows(_lines_after(row), row.columns, before=row.done)):
+        if item.line > row.done + SLICE_LINES:
+            report.done = item.line - 1
             break
-        for outcome in piece.take(dry_run=is_dry, actor=row.actor, now=now):
+        for outcome in item.run(dry_run=is_dry, actor=row.actor, now=now):
             match outcome:
-                case Saved():
+                case SaveResult():
                     report.counts[outcome] += 1
                 case PicturesLeft(count):
                     report.pictures_left += count
@@ -182,7 +184,7 @@ def _take_slice(row: Import, *, now: datetime) -> _Report:
 
 
 def _lines_after(row: Import) -> Iterator[str]:
-    """The lines of the file from the first on that is not done, read as they are needed."""
+    """The file's lines after those that are done, read lazily."""
     parts = row.parts.order_by("first_line")
     number = parts.filter(first_line__lte=row.done + 1).values_list("first_line", flat=True).last() or 0
     while part := parts.filter(first_line=number).first():
@@ -194,8 +196,8 @@ def _lines_after(row: Import) -> Iterator[str]:
 
 
 @transaction.atomic(durable=True)
-def _move_on(*, row: Import, report: _Report, now: datetime) -> None:
-    """Notes what a slice was like, unless somebody else has done so."""
+def _record_slice(*, row: Import, report: _Report, now: datetime) -> None:
+    """Records a slice's result and queues the next slice, unless another worker has done so."""
     is_over = report.done == row.total
     after = ImportState.CHECKED if row.state == ImportState.CHECKING else ImportState.DONE
     moved = Import.objects.filter(pk=row.pk, state=row.state, done=row.done).update(
@@ -210,20 +212,20 @@ def _move_on(*, row: Import, report: _Report, now: datetime) -> None:
     if not moved:
         return
     left = MAX_ROWS - row.rows.count()
-    ImportRow.objects.bulk_create(_row(row, note) for note in report.notes[:left])
+    ImportRow.objects.bulk_create(_report_row(row, note) for note in report.notes[:left])
     row.done = report.done
     if not is_over:
-        _owe(row, now=now)
+        _queue_slice(row, now=now)
     elif after == ImportState.DONE:
         row.parts.all().delete()
 
 
-def _row(row: Import, note: Note) -> ImportRow:
-    handle, message = storable(text=note.handle)[:200], storable(text=note.message)[:1000]
+def _report_row(row: Import, note: Note) -> ImportRow:
+    handle, message = database_safe(text=note.handle)[:200], database_safe(text=note.message)[:1000]
     return ImportRow(parent=row, line=note.line, handle=handle, message=message, failed=note.failed)
 
 
 @transaction.atomic(durable=True)
 def prune(*, now: datetime) -> int:
-    """Deletes imports that were over a fortnight ago, with their files and reports; says how many rows."""
-    return Import.objects.filter(finished_at__lte=now - _KEPT).delete()[0]
+    """Deletes imports that finished more than 14 days ago, with files and reports. Returns how many rows."""
+    return Import.objects.filter(finished_at__lte=now - _RETENTION).delete()[0]

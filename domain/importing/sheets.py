@@ -1,4 +1,4 @@
-"""CSV as spreadsheets write and read it: cells by the names of their columns, and none that becomes a formula."""
+"""Reads and writes CSV for spreadsheets: cells by column name, escaped so that none becomes a formula."""
 
 import csv
 import io
@@ -9,28 +9,28 @@ from datetime import datetime
 from itertools import chain
 from typing import Protocol, TypeAlias
 
-from domain.catalog.products import Saved
+from domain.catalog.products import SaveResult
 from storefront.models import User
 
-# What a spreadsheet takes for the beginning of a formula: https://owasp.org/www-community/attacks/CSV_Injection
+# Text that a spreadsheet treats as a formula: https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
-# And what it makes a number or a date of, so that 0077 loses its zeros and a barcode its last digits.
-_MANGLED = re.compile(r"['=+\-@\t\r\n0-9]")
+# Text that it treats as a formula, number or date: 0077 would lose its zeros, and a barcode its last digits.
+_NUMBER_OR_FORMULA = re.compile(r"['=+\-@\t\r\n0-9]")
 
-_BLOCK = 16_000
+_BLOCK_LENGTH = 16_000
 
 
 class WrongColumns(Exception):
-    """The first line does not name a column without which the file is not what it should be."""
+    """The first line lacks a required column."""
 
 
 class BadCell(Exception):
-    """A cell that cannot be read; the message says which and why."""
+    """A cell is invalid. The message says which and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something to tell about a line. `failed`: what it says was not taken. `handle` is what the line is about."""
+    """A message about a line. `handle` identifies the line's product or SKU. `failed`: the line was not imported."""
 
     line: int
     handle: str
@@ -40,12 +40,12 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class PicturesLeft:
-    """So many pictures of a product were not looked for, since no folder was given."""
+    """The number of a product's images that were skipped, because no folder of images was given."""
 
     count: int
 
 
-Outcome: TypeAlias = Note | Saved | PicturesLeft
+ImportOutcome: TypeAlias = Note | SaveResult | PicturesLeft
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,46 +54,46 @@ class Row:
     cells: Mapping[str, str]
 
     def __getitem__(self, column: str) -> str:
-        """The cell's text without spaces around, before `text` made it safe; empty where there is none."""
-        return _restored(self.cells.get(column, "").strip())
+        """The cell's text, trimmed and unescaped (see `escape_text`); empty if the column is missing."""
+        return _unescaped(self.cells.get(column, "").strip())
 
     def exact(self, column: str) -> str:
-        """The same with the spaces around it."""
-        return _restored(self.cells.get(column, ""))
+        """The same, not trimmed."""
+        return _unescaped(self.cells.get(column, ""))
 
     def code(self, column: str) -> str:
-        """The same of a cell that holds letters and digits, as `code` has it and Shopify does."""
+        """The same for a cell with a code, such as a SKU, escaped by `escape_code` or by Shopify."""
         return self.cells.get(column, "").strip().removeprefix("'")
 
 
-def _restored(cell: str) -> str:
+def _unescaped(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
-class Take(Protocol):
-    def __call__(self, *, dry_run: bool, actor: User | None, now: datetime) -> Iterable[Outcome]: ...
+class RunImport(Protocol):
+    def __call__(self, *, dry_run: bool, actor: User | None, now: datetime) -> Iterable[ImportOutcome]: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """What is taken as one, from `line` on: a product with all its rows, or a single line."""
+class ImportItem:
+    """A unit of import that starts at `line`: a product with all its rows, or a single line."""
 
     line: int
-    take: Take
+    run: RunImport
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What a file has to be. `needed` are the columns that it must have; the first tells what a line is about. Those
-    `expected` may be missing, but what they would hold becomes empty then."""
+    """A file format. `needed` are the required columns; the first one identifies a line's product or SKU. If an
+    `expected` column is missing, its values become empty."""
 
     name: str
     needed: tuple[str, ...]
-    pieces: Callable[[Iterable[Row | Note]], Iterator[Piece]]
+    items: Callable[[Iterable[Row | Note]], Iterator[ImportItem]]
     expected: tuple[str, ...] = ()
 
     def columns(self, lines: Iterator[str]) -> tuple[list[str], int]:
-        """The names in the first line, and how many lines of the file that takes. Raises WrongColumns."""
+        """The column names in the header, and how many lines it takes up. Raises WrongColumns."""
         reader = csv.reader(chain([next(lines, "").removeprefix("\ufeff")], lines))
         try:
             names = [name.strip() for name in next(reader, [])]
@@ -101,17 +101,17 @@ class Format:
             names = []
         for column in self.needed:
             if column not in names:
-                raise WrongColumns(f"The first line has no column `{column}`: this is not {self.name}.")
+                raise WrongColumns(f"The first line has no column `{column}`, so this is not {self.name}.")
         return names, reader.line_num
 
     def missing(self, columns: Sequence[str]) -> Iterator[Note]:
-        """What there is to tell of the columns that a file has."""
+        """A note about expected columns that are missing."""
         if gone := [f"`{name}`" for name in self.expected if name not in columns]:
-            message = f"No column {', '.join(gone)}: it becomes empty for everything that the file names."
+            message = f"Missing columns: {', '.join(gone)}. These values become empty for all products of the file."
             yield Note(1, "", message, failed=False)
 
     def rows(self, lines: Iterator[str], columns: Sequence[str], *, before: int) -> Iterator[Row | Note]:
-        """The rows of lines that follow so many others, read as they are needed, and notes on those that are none."""
+        """The rows, read lazily, and notes about invalid lines. `before` is the number of lines before these."""
         reader = csv.reader(lines)
         while True:
             line = before + reader.line_num + 1
@@ -120,57 +120,57 @@ class Format:
             except StopIteration:
                 return
             except csv.Error as error:
-                yield Note(line, "", f"Not CSV: {error}.", failed=True)
+                yield Note(line, "", f"This line is not valid CSV: {error}.", failed=True)
                 continue
             if not any(cells):
                 continue
             row = Row(line, dict(zip(columns, cells, strict=False)))
             about = row.code(self.needed[0])
             if any(cells[len(columns) :]):
-                yield Note(line, about, "More cells than the first line has columns.", failed=True)
+                yield Note(line, about, "This line has more cells than the first line.", failed=True)
             elif any("\x00" in cell or (not cell.isprintable() and _is_broken(cell)) for cell in cells):
-                yield Note(line, about, "A text that is not UTF-8. Save the file as “CSV UTF-8”.", failed=True)
+                yield Note(line, about, "This line is not valid UTF-8. Save the file as “CSV UTF-8”.", failed=True)
             else:
                 yield row
 
 
 def _is_broken(cell: str) -> bool:
-    """Whether the cell holds what was no UTF-8 (read with `errors="surrogateescape"`)."""
+    """Whether the cell has bytes that are not UTF-8 (read with `errors="surrogateescape"`)."""
     return any("\ud800" <= char <= "\udfff" for char in cell)
 
 
-def storable(*, text: str) -> str:
-    """A text out of a file as a database takes it, whatever it was."""
+def database_safe(*, text: str) -> str:
+    """The text without characters that a database cannot store."""
     return text.replace("\x00", "\ufffd").encode(errors="replace").decode()
 
 
-def just(*outcomes: Outcome) -> Take:
-    """For a piece of which there is nothing but to tell."""
+def report_only(*outcomes: ImportOutcome) -> RunImport:
+    """The `run` of an item that has nothing to import: it returns these outcomes."""
     return lambda **_: outcomes
 
 
-# ── out ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── writing ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def text(*, value: str) -> str:
-    """A cell that no spreadsheet calculates; `Row` reads the value again."""
+def escape_text(*, value: str) -> str:
+    """A cell that no spreadsheet treats as a formula. `Row` unescapes it."""
     return f"'{value}" if _FORMULA.match(value) else value
 
 
-def code(*, value: str) -> str:
-    """A cell that no spreadsheet calculates or takes for a number; `Row.code` reads the value again."""
-    return f"'{value}" if _MANGLED.match(value) else value
+def escape_code(*, value: str) -> str:
+    """A cell that no spreadsheet treats as a formula or number. `Row.code` unescapes it."""
+    return f"'{value}" if _NUMBER_OR_FORMULA.match(value) else value
 
 
-def written(*, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> Iterator[str]:
-    """A file, some lines at a time. It begins with the mark by which Excel knows UTF-8."""
+def write_csv(*, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> Iterator[str]:
+    """The file in blocks of some lines. It starts with a byte order mark, by which Excel recognises UTF-8."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, restval="")
     buffer.write("\ufeff")
     writer.writeheader()
     for row in rows:
         writer.writerow(row)
-        if buffer.tell() > _BLOCK:
+        if buffer.tell() > _BLOCK_LENGTH:
             yield buffer.getvalue()
             buffer.seek(0)
             buffer.truncate()

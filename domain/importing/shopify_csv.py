@@ -1,4 +1,4 @@
-"""Shopify's product export, as it is: several rows a product, told as drafts and as notes on what is odd.
+"""Imports Shopify's product export, in which a product has several rows.
 
 Columns: https://help.shopify.com/en/manual/products/import-export/using-csv
 """
@@ -26,54 +26,54 @@ from domain.base.money import quantize
 from domain.catalog import images, products
 from domain.catalog.drafts import KEEP, MAX_OPTIONS, ProductDraft, VariantDraft
 from domain.catalog.media import StorageUnavailable
-from domain.catalog.products import Saved
+from domain.catalog.products import SaveResult
 from domain.catalog.stock import MAX_ON_HAND
 from domain.importing import sheets
-from domain.importing.sheets import BadCell, Note, Outcome, PicturesLeft, Piece, Row, just
+from domain.importing.sheets import BadCell, ImportItem, ImportOutcome, Note, PicturesLeft, Row, report_only
 from storefront.models import Product, ProductVariant, StockPolicy, User
 
 _SKU_LENGTH = 100
-_MANGLED = re.compile(r"\d(\.\d+)?[eE]\+\d+")
-# Of a product: a variant or a picture each.
+_SCIENTIFIC = re.compile(r"\d(\.\d+)?[eE]\+\d+")
+# Rows of one product; each is a variant or an image.
 MAX_ROWS = 2_000
 
 
 def import_products(
     *, lines: Iterable[str], images: Path | None, dry_run: bool, actor: User | None, now: datetime
-) -> Iterator[Outcome]:
-    """Takes products one after the other, each in a transaction of its own, and tells how each went.
+) -> Iterator[ImportOutcome]:
+    """Imports products one by one, each in its own transaction, and yields the outcomes.
 
-    Rows are read as they are needed: a file of any length takes the memory of one product. `images` is a folder
-    in which pictures are looked for by the file names of the export's addresses. Raises WrongColumns.
+    Rows are read lazily, so a file of any length needs the memory of one product. `images` is a folder with image
+    files, named as in the addresses of the export. Raises WrongColumns.
     """
     unread = iter(lines)
     columns, before = FORMAT.columns(unread)
-    for piece in _products(FORMAT.rows(unread, columns, before=before), images=images):
-        yield from piece.take(dry_run=dry_run, actor=actor, now=now)
+    for item in _product_items(FORMAT.rows(unread, columns, before=before), images=images):
+        yield from item.run(dry_run=dry_run, actor=actor, now=now)
 
 
-def _products(rows: Iterable[Row | Note], *, images: Path | None = None) -> Iterator[Piece]:
+def _product_items(rows: Iterable[Row | Note], *, images: Path | None = None) -> Iterator[ImportItem]:
     handle: str | Note
     for handle, group in groupby(rows, key=_handle_or_note):
         if isinstance(handle, Note):
-            yield Piece(handle.line, just(handle))
+            yield ImportItem(handle.line, report_only(handle))
             continue
         of_one = [row for row in islice(group, MAX_ROWS + 1) if isinstance(row, Row)]
         first = of_one[0].line
         if not handle:
             for row in chain(of_one, group):
-                yield Piece(row.line, just(Note(row.line, "", "There is no handle.", failed=True)))
+                yield ImportItem(row.line, report_only(Note(row.line, "", "The handle is missing.", failed=True)))
         elif len(of_one) > MAX_ROWS:
-            message = f"The product was refused. It has more than {MAX_ROWS} rows."
-            yield Piece(first, just(Note(first, handle, message, failed=True)))
+            message = f"The product was not imported. It has more than {MAX_ROWS} rows."
+            yield ImportItem(first, report_only(Note(first, handle, message, failed=True)))
         else:
-            yield Piece(first, partial(_take, of_one, images))
+            yield ImportItem(first, partial(_import_product, of_one, images))
 
 
 FORMAT = sheets.Format(
     "a Shopify product export",
     needed=("Handle",),
-    pieces=_products,
+    items=_product_items,
     expected=(
         *("Body (HTML)", "Vendor", "Type", "Tags", "Published", "Option1 Name", "Variant Grams", "Variant Barcode"),
         *("Variant Inventory Tracker", "Variant Compare At Price"),
@@ -81,10 +81,10 @@ FORMAT = sheets.Format(
 )
 
 
-def _take(
+def _import_product(
     rows: list[Row], images: Path | None, *, dry_run: bool, actor: User | None, now: datetime
-) -> Iterator[Outcome]:
-    return _Import(rows=rows, now=now).run(images=images, dry_run=dry_run, actor=actor)
+) -> Iterator[ImportOutcome]:
+    return _ProductImport(rows=rows, now=now).run(images=images, dry_run=dry_run, actor=actor)
 
 
 def _handle_or_note(row: Row | Note) -> str | Note:
@@ -100,8 +100,8 @@ def _is_variant(row: Row) -> bool:
 
 
 @dataclass
-class _Import:
-    """The rows of one product on their way to a draft."""
+class _ProductImport:
+    """The import of one product from its rows."""
 
     rows: list[Row]
     now: datetime
@@ -114,20 +114,20 @@ class _Import:
     def note(self, row: Row, message: str, *, failed: bool = False) -> None:
         self.notes.append(Note(row.line, row["Handle"], message, failed))
 
-    def run(self, *, images: Path | None, dry_run: bool, actor: User | None) -> Iterator[Outcome]:
+    def run(self, *, images: Path | None, dry_run: bool, actor: User | None) -> Iterator[ImportOutcome]:
         try:
             draft = self.draft()
             product, saved = products.save(draft=draft, actor=actor, now=self.now, dry_run=dry_run)
         except* (BadCell, csv.Error, DomainError, DatabaseError) as group:
             reasons = " ".join(str(error) for error in _leaves(group))
             for row in self.rows:
-                self.note(row, f"The product was refused. {reasons}", failed=True)
+                self.note(row, f"The product was not imported. {reasons}", failed=True)
         else:
             if images is None:
                 yield PicturesLeft(len(self._missing_pictures(product)))
-            elif self._take_pictures(product, images, dry_run=dry_run):
+            elif self._import_pictures(product, images, dry_run=dry_run):
                 products.save(draft=draft, actor=actor, now=self.now, dry_run=dry_run)
-                saved = Saved.UPDATED if saved is Saved.UNCHANGED else saved
+                saved = SaveResult.UPDATED if saved is SaveResult.UNCHANGED else saved
             self.notes.sort(key=lambda note: note.line)
             yield saved
         yield from self.notes
@@ -139,10 +139,10 @@ class _Import:
         used = [
             index
             for index, name in enumerate(names)
-            # Shopify's way of saying that there is nothing to choose.
+            # "Default Title" is Shopify's value for products without options.
             if name and not all(_option_values(row)[index] in ("", "Default Title") for row in self.rows)
         ]
-        if not first["Title"]:  # More variants of a product that is there.
+        if not first["Title"]:  # The rows add variants to an existing product.
             used = [index for index, value in enumerate(_option_values(first)) if value]
             return ProductDraft(slug=first["Handle"], variants=tuple(self._variants(used)))
         return ProductDraft(
@@ -166,12 +166,12 @@ class _Import:
         chosen: set[tuple[str, ...]] = set()
         for row, sku in zip(rows, skus, strict=True):
             options = tuple(_option_values(row)[index] for index in used)
-            own_sku = _synthesised(row["Handle"], options)
+            own_sku = _generated_sku(row["Handle"], options)
             try:
                 if options in chosen:
-                    raise BadCell("The same options as a row before.")
+                    raise BadCell("An earlier row has the same options.")
                 if sku in taken:
-                    self.note(row, f"The SKU {sku!r} is taken; it becomes {own_sku!r}.")
+                    self.note(row, f"The SKU {sku!r} is taken. The variant gets {own_sku!r}.")
                 draft = self._variant(row, own_sku if not sku or sku in taken else sku, options)
             except BadCell as error:
                 self.note(row, str(error), failed=True)
@@ -183,14 +183,14 @@ class _Import:
     def _variant(self, row: Row, sku: str, options: tuple[str, ...]) -> VariantDraft:
         price = _price(row, "Variant Price")
         if price is None:
-            raise BadCell("There is no price.")
+            raise BadCell("The price is missing.")
         barcode = row.code("Variant Barcode")
-        if _MANGLED.fullmatch(barcode):
-            self.note(row, f"The barcode {barcode} was mangled by a spreadsheet; it is left out.")
+        if _SCIENTIFIC.fullmatch(barcode):
+            self.note(row, f"The barcode {barcode} was damaged by a spreadsheet and is left out.")
             barcode = ""
         on_hand = _whole(row, "Variant Inventory Qty")
         if on_hand is not None and on_hand < 0:
-            self.note(row, f"A stock of {on_hand} is taken as 0.")
+            self.note(row, f"A stock of {on_hand} becomes 0.")
             on_hand = 0
         return VariantDraft(
             sku=sku,
@@ -205,38 +205,38 @@ class _Import:
         )
 
     def _missing_pictures(self, product: Product) -> dict[str, tuple[int, Row, str]]:
-        """What the product has not yet of its pictures: by source, its position, row and alternative text."""
+        """The images that the product does not have yet: by source, the position, row and alternative text."""
         named: dict[str, tuple[int, Row, str]] = {}
         shown = [(row["Image Src"], row, row["Image Alt Text"]) for row in self.rows]
         for source, row, alt in [*shown, *((row["Variant Image"], row, "") for row in self.rows)]:
             if source:
                 named.setdefault(source, (len(named) + 1, row, alt))
         for source, file in product.images.values_list("source", "file") if product.pk else ():
-            named.pop(picture_address(source=source, file=file), None)
+            named.pop(picture_key(source=source, file=file), None)
         return named
 
-    def _take_pictures(self, product: Product, folder: Path, *, dry_run: bool) -> bool:
-        """Hangs on the product what it has not yet of its pictures; says whether there was any."""
+    def _import_pictures(self, product: Product, folder: Path, *, dry_run: bool) -> bool:
+        """Adds the images that the product does not have yet. Returns whether there were any."""
         taken = False
         for source, (position, row, alt) in self._missing_pictures(product).items():
             try:
                 content = (folder / _file_name(source)).read_bytes()
                 if not dry_run:
-                    images.take(
+                    images.import_image(
                         product=product, source=source, alt=alt, content=content, position=position, now=self.now
                     )
                     taken = True
             except (OSError, ValueError):  # A name with a NUL byte is a ValueError.
-                self.note(row, f"No picture {_file_name(source)!r} in the folder.")
+                self.note(row, f"The image {_file_name(source)!r} is not in the folder.")
             except DomainError as error:
                 failed = isinstance(error, StorageUnavailable)
-                self.note(row, f"The picture {_file_name(source)!r} was refused. {error}", failed=failed)
+                self.note(row, f"The image {_file_name(source)!r} was not imported. {error}", failed=failed)
         return taken
 
 
 def read_type(*, row: Row) -> tuple[str, tuple[tuple[str, ...], ...]]:
-    """The product's type, and its categories as paths from a root down. `Type` is both, unless `Categories`, a
-    column of ours, holds the paths as JSON. Raises BadCell."""
+    """The product's type, and its categories as paths from a root down. `Type` is both, unless our own column
+    `Categories` has the paths as JSON. Raises BadCell."""
     kinds = tuple(part.strip() for part in row["Type"].split(">") if part.strip())
     if not row["Categories"]:
         return (kinds[-1], (kinds,)) if kinds else ("", ())
@@ -244,17 +244,17 @@ def read_type(*, row: Row) -> tuple[str, tuple[tuple[str, ...], ...]]:
         paths = json.loads(row["Categories"])
         return row["Type"], tuple(tuple(str(name) for name in path) for path in paths)
     except (ValueError, TypeError, RecursionError):
-        raise BadCell('Categories: this is no list of paths such as [["Home", "Kitchen"]].') from None
+        raise BadCell('Categories: this is not a list of paths such as [["Home", "Kitchen"]].') from None
 
 
 def read_tags(*, cell: str) -> Iterator[str]:
-    """Tags are parted by commas; one that holds a comma stands in quotes."""
+    """The tags of a cell, separated by commas. A tag with a comma is in quotes."""
     for tags in csv.reader(io.StringIO(cell, newline=""), skipinitialspace=True):
         yield from (tag.strip() for tag in tags if tag.strip())
 
 
-def picture_address(*, source: str | None, file: str | None) -> str:
-    """What a picture is known by in a CSV: where it was taken from, or else its name in our own storage."""
+def picture_key(*, source: str | None, file: str | None) -> str:
+    """The key of an image in a CSV: its source address, or else its name in our storage."""
     return source or file or ""
 
 
@@ -269,12 +269,12 @@ def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
 def _file_name(source: str) -> str:
     try:
         return PurePosixPath(unquote(urlsplit(source).path)).name or "?"
-    except ValueError:  # no address at all
+    except ValueError:  # Not an address.
         return "?"
 
 
-def _synthesised(handle: str, options: Sequence[str]) -> str:
-    """A SKU for a variant that has none: always the same for the same product and options, and no other's."""
+def _generated_sku(handle: str, options: Sequence[str]) -> str:
+    """A SKU for a variant that has none: always the same for the same product and options, and unique to them."""
     readable = slugify(" ".join([handle, *options]))[: _SKU_LENGTH - 9]
     return f"{readable}-{sha256(repr((handle, *options)).encode()).hexdigest()[:8]}"
 

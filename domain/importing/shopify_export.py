@@ -1,4 +1,4 @@
-"""Every product as `domain.importing.shopify_csv` reads it: what goes out and comes in again changes nothing."""
+"""Exports all products in the format of `domain.importing.shopify_csv`. Importing an export changes nothing."""
 
 import json
 from collections import defaultdict
@@ -14,11 +14,11 @@ from domain.base.money import quantize
 from domain.catalog.browse import CategoryTree
 from domain.catalog.drafts import MAX_OPTIONS
 from domain.importing import sheets
-from domain.importing.shopify_csv import picture_address, read_tags, read_type
+from domain.importing.shopify_csv import picture_key, read_tags, read_type
 from storefront.models import Category, Image, Product, ProductVariant, StockPolicy
 
-# Variants that are in memory at once, or those of one product if they are more.
-_AT_ONCE = 500
+# Variants in memory at once, or those of one product if it has more.
+_BATCH_SIZE = 500
 _OPTIONS = range(1, MAX_OPTIONS + 1)
 _PRODUCT = ["slug", "title", "description_html", "vendor", "product_type", "published_at"]
 _PRODUCT += [f"option{number}_name" for number in _OPTIONS]
@@ -50,11 +50,11 @@ COLUMNS = [
 
 
 def export_products() -> Iterator[str]:
-    """The file, drafts included, in the order in which the products were made.
+    """The file with all products, including drafts, oldest first.
 
-    Each product is as it is when its turn comes: nothing is locked, and the memory of some products is enough.
+    Nothing is locked: each product is exported as it is when it is read. Only some products are in memory at once.
     """
-    return sheets.written(columns=COLUMNS, rows=_rows())
+    return sheets.write_csv(columns=COLUMNS, rows=_rows())
 
 
 def _rows() -> Iterator[dict[str, object]]:
@@ -65,16 +65,16 @@ def _rows() -> Iterator[dict[str, object]]:
             _by_product(Product.categories.through.objects.filter(product__in=keys), "category_id"),
             _by_product(Product.tags.through.objects.filter(product__in=keys).order_by("tag__name"), "tag__name"),
         ]
-        paths = dict(_paths(CategoryTree(), None, ()))  # After the products' own: those may be new.
-        # Plain values: rows that know of each other would wait for the garbage collector.
+        paths = dict(_paths(CategoryTree(), None, ()))  # Read after the products' categories, which may be new.
+        # Tuples instead of model instances, whose reference cycles only the garbage collector frees.
         for product in Product.objects.filter(pk__in=keys).order_by("pk").values_list("pk", *_PRODUCT, named=True):
             variants, images, categories, tags = (part[product.pk] for part in parts)
             hangs = sorted(paths[row.category_id] for row in categories if row.category_id in paths)
-            yield from _rows_of(product, hangs, [row.tag__name for row in tags], variants, images)
+            yield from _product_rows(product, hangs, [row.tag__name for row in tags], variants, images)
 
 
 def _paths(tree: CategoryTree, above: Category | None, path: tuple[str, ...]) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Of every category, the names from its root down, by its key."""
+    """For each category, its key and its path of names from the root down."""
     for category in tree.children(above):
         below = (*path, category.name)
         yield category.pk, below
@@ -89,17 +89,17 @@ def _by_product(rows: "QuerySet[Any]", *columns: str) -> dict[int, list[Any]]:
 
 
 def _batches() -> Iterator[list[int]]:
-    """Products' keys, so many at a time that their variants are not too many to hold."""
+    """The products' keys in batches of at most _BATCH_SIZE variants, or of one product if it has more."""
     batch: list[int] = []
     variants = last = 0
     while page := list(
         Product.objects.filter(pk__gt=last)
         .order_by("pk")
         .annotate(number=Count("variants"))
-        .values_list("pk", "number")[:_AT_ONCE]
+        .values_list("pk", "number")[:_BATCH_SIZE]
     ):
         for last, number in page:
-            if batch and (variants + number > _AT_ONCE or len(batch) == _AT_ONCE):
+            if batch and (variants + number > _BATCH_SIZE or len(batch) == _BATCH_SIZE):
                 yield batch
                 batch, variants = [], 0
             batch.append(last)
@@ -108,24 +108,27 @@ def _batches() -> Iterator[list[int]]:
         yield batch
 
 
-def _rows_of(
+def _product_rows(
     product: Any, paths: list[tuple[str, ...]], tags: list[str], variants: list[Any], images: list[Any]
 ) -> Iterator[dict[str, object]]:
-    told = _of_product(product, paths, tags)
+    cells = _product_cells(product, paths, tags)
     for variant, image in zip_longest(variants, images) if variants or images else [(None, None)]:
         if variant:
-            told |= _of_variant(variant, has_options=any(_options(product, "_name")))
+            cells |= _variant_cells(variant, has_options=any(_options(product, "_name")))
         if image:
-            told |= {"Image Src": _picture(image.source, image.file), "Image Alt Text": sheets.text(value=image.alt)}
-        yield told
-        told = {"Handle": sheets.text(value=product.slug)}
+            cells |= {
+                "Image Src": _picture(image.source, image.file),
+                "Image Alt Text": sheets.escape_text(value=image.alt),
+            }
+        yield cells
+        cells = {"Handle": sheets.escape_text(value=product.slug)}
 
 
 def _options(row: Any, suffix: str = "") -> list[str]:
     return [getattr(row, f"option{number}{suffix}") for number in _OPTIONS]
 
 
-def _of_product(product: Any, paths: list[tuple[str, ...]], tags: list[str]) -> dict[str, object]:
+def _product_cells(product: Any, paths: list[tuple[str, ...]], tags: list[str]) -> dict[str, object]:
     type_, categories = " > ".join(paths[0]) if paths else "", ""
     if read_type(row=sheets.Row(0, {"Type": type_})) != (product.product_type, tuple(paths)):
         type_, categories = product.product_type, json.dumps(paths, ensure_ascii=False)
@@ -133,43 +136,43 @@ def _of_product(product: Any, paths: list[tuple[str, ...]], tags: list[str]) -> 
     if not any(names):
         names[0] = "Title"
     return {
-        "Handle": sheets.text(value=product.slug),
-        "Title": sheets.text(value=product.title),
-        "Body (HTML)": sheets.text(value=product.description_html),
-        "Vendor": sheets.text(value=product.vendor),
-        "Type": sheets.text(value=type_),
+        "Handle": sheets.escape_text(value=product.slug),
+        "Title": sheets.escape_text(value=product.title),
+        "Body (HTML)": sheets.escape_text(value=product.description_html),
+        "Vendor": sheets.escape_text(value=product.vendor),
+        "Type": sheets.escape_text(value=type_),
         "Categories": categories,
-        "Tags": sheets.text(value=", ".join(_quoted(tag) for tag in tags)),
+        "Tags": sheets.escape_text(value=", ".join(_quoted(tag) for tag in tags)),
         "Published": "false" if product.published_at is None else "true",
-        **{f"Option{number} Name": sheets.text(value=name) for number, name in enumerate(names, start=1)},
+        **{f"Option{number} Name": sheets.escape_text(value=name) for number, name in enumerate(names, start=1)},
     }
 
 
-def _of_variant(variant: Any, *, has_options: bool) -> dict[str, object]:
+def _variant_cells(variant: Any, *, has_options: bool) -> dict[str, object]:
     values = _options(variant)
     if not has_options and not any(values):
         values[0] = "Default Title"
     is_tracked = variant.stock__policy != StockPolicy.UNTRACKED
     return {
-        **{f"Option{number} Value": sheets.text(value=value) for number, value in enumerate(values, start=1)},
-        "Variant SKU": sheets.code(value=variant.sku),
+        **{f"Option{number} Value": sheets.escape_text(value=value) for number, value in enumerate(values, start=1)},
+        "Variant SKU": sheets.escape_code(value=variant.sku),
         "Variant Grams": "" if variant.weight_grams is None else variant.weight_grams,
         "Variant Inventory Tracker": "shopify" if is_tracked else "",
         "Variant Inventory Qty": variant.stock__on_hand,
         "Variant Inventory Policy": "continue" if variant.stock__policy == StockPolicy.BACKORDER else "deny",
         "Variant Price": _amount(variant.price),
         "Variant Compare At Price": "" if variant.compare_at_price is None else _amount(variant.compare_at_price),
-        "Variant Barcode": sheets.code(value=variant.barcode),
+        "Variant Barcode": sheets.escape_code(value=variant.barcode),
         "Variant Image": _picture(variant.image__source, variant.image__file),
     }
 
 
 def _picture(source: str | None, file: str | None) -> str:
-    return sheets.text(value=picture_address(source=source, file=file))
+    return sheets.escape_text(value=picture_key(source=source, file=file))
 
 
 def _amount(amount: Decimal) -> Decimal:
-    """With the currency's own decimals, unless it has more: an import refuses those, and never changes a price."""
+    """The amount with the currency's decimals. Not rounded if it has more, so that an import refuses it."""
     rounded = quantize(amount=amount, currency=settings.SHOP_CURRENCY)
     return rounded if rounded == amount else amount
 

@@ -1,4 +1,4 @@
-"""What is to be done again and again, whoever runs it: a worker in this process, Celery's beat, or `manage.py`."""
+"""Periodic jobs ("clocks"), run by the in-process worker, by Celery's beat, or by `manage.py`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,8 @@ from storefront.models import ClockRun
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """`run` may be called late, twice, or by two at once; it says how many rows it was about."""
+    """A job to run at each interval. `run` may be called late, twice or concurrently. It returns how many rows it
+    handled."""
 
     every: timedelta
     run: Callable[[datetime], int]
@@ -32,7 +33,7 @@ def _abandon_carts(now: datetime) -> int:
 
 
 def _prune(now: datetime) -> int:
-    return sum(room.prune(now=now) for room in (sessions, throttle, outbox, webhooks, imports))
+    return sum(module.prune(now=now) for module in (sessions, throttle, outbox, webhooks, imports))
 
 
 def _reconcile(now: datetime) -> int:
@@ -53,7 +54,7 @@ CLOCKS = {
 
 
 def run(*, name: str, now: datetime) -> int:
-    """Runs one of CLOCKS and notes how that went, for whoever watches. Raises what it raises."""
+    """Runs one of CLOCKS and records the result in ClockRun, for monitoring. Raises the job's errors."""
     try:
         number = CLOCKS[name].run(now)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What `domain.base.outbox` owes, by kind: each handler delivers one message, and may be called with it again."""
+"""The handlers of outbox messages, by kind. A handler delivers one message and may be called again for it."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -24,7 +24,7 @@ def _account_unknown(payload: Mapping[str, Any], key: str, _: datetime) -> None:
 
 
 def _email_proof(payload: Mapping[str, Any], key: str, _: datetime) -> None:
-    """Unless the account is gone, or has proven its e-mail or claims another by now."""
+    """Sends nothing if the account was deleted, or no longer claims this e-mail."""
     user = User.objects.filter(pk=payload["user"], claimed_email=payload["to"]).first()
     if user:
         mails.send(template="email_proof", to=payload["to"], key=key, link=accounts.proof_link(user=user))
@@ -36,20 +36,20 @@ def _password_reset(payload: Mapping[str, Any], key: str, _: datetime) -> None:
         mails.send(template="password_reset", to=payload["to"], key=key, link=accounts.reset_link(user=user))
 
 
-def _of_order(template: str) -> outbox.Handler:
+def _order_mail(template: str) -> outbox.Handler:
     def deliver(payload: Mapping[str, Any], key: str, _: datetime) -> None:
         order = Order.objects.prefetch_related("lines").get(pk=payload["order"])
         link = f"/order?{urlencode({'receipt': orders.receipt(order=order)})}"
         more = payload.get("more", {})
         if shipment := payload.get("shipment"):
             more = {"shipment": Shipment.objects.get(pk=shipment)}
-        mails.send(template=template, to=order.email, key=key, link=link, **_told(order), **more)
+        mails.send(template=template, to=order.email, key=key, link=link, **_mail_context(order), **more)
 
     return deliver
 
 
-def _told(order: Order) -> dict[str, Any]:
-    """What a mail tells of an order, amounts as people read them."""
+def _mail_context(order: Order) -> dict[str, Any]:
+    """The order's part of a mail's template context, with amounts formatted for readers."""
 
     def money(amount: Any) -> str:
         return f"{quantize(amount=amount, currency=order.currency)} {order.currency}"
@@ -77,13 +77,13 @@ HANDLERS: dict[str, outbox.Handler] = {
     "email_proof": _email_proof,
     "password_reset": _password_reset,
     webhooks.KIND: webhooks.deliver,
-    payments.EVENT: payments.look_into,
+    payments.EVENT: payments.process_event,
     gateways.TEST_EVENT: payments.receive_test,
     images.RENDER: images.on_render,
     images.DISCARD: images.on_discard,
-    imports.KIND: imports.work,
+    imports.KIND: imports.process_slice,
     **{
-        kind: _of_order(kind)
+        kind: _order_mail(kind)
         for kind in (
             "order_placed",
             "order_paid",

@@ -1,6 +1,6 @@
-"""Payments: commit the intent, ask the gateway outside any transaction, record its answer.
+"""Payments in three steps: commit the intent, call the gateway outside any transaction, record its answer.
 
-A crash between the steps leaves a PENDING payment; asking again with the same key finds out how it ended.
+A crash between the steps leaves a PENDING payment. Calling the gateway again with the same key tells how it ended.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from django.db.models import Q, UUIDField
 from domain.base import locks, outbox
 from domain.base.errors import DomainError, InvalidInput
 from domain.base.money import ZERO
-from domain.base.prepared_queries import Statement, insert, update
+from domain.base.prepared_queries import PreparedQuery, insert, update
 from domain.payments import gateways, refunds
 from domain.sales import orders
 from storefront.models import (
@@ -31,7 +31,7 @@ from storefront.models import (
 
 
 class PaymentDeclined(DomainError):
-    """The gateway refused to take the money: `payment` has failed, and the order still awaits another."""
+    """The gateway declined the payment. `payment` has failed; the order still awaits payment."""
 
     code: ClassVar[str] = "PAYMENT_DECLINED"
 
@@ -41,7 +41,7 @@ class PaymentDeclined(DomainError):
 
 
 class PaymentUnavailable(DomainError):
-    """The shop does not take money this way; or, with `payment`, the gateway gave no answer: try the same again."""
+    """The shop does not offer this provider; or, with `payment`, the gateway did not answer: repeat the same call."""
 
     code: ClassVar[str] = "PAYMENT_UNAVAILABLE"
 
@@ -50,12 +50,12 @@ class PaymentUnavailable(DomainError):
         self.payment = payment
 
 
-_PAYMENT = Statement(lambda payment: Payment.objects.filter(pk=payment), payment=UUIDField())
+_PAYMENT = PreparedQuery(lambda payment: Payment.objects.filter(pk=payment), payment=UUIDField())
 _OPEN = (PaymentState.PENDING, PaymentState.REQUIRES_ACTION)
-_OPEN_OF = Statement(lambda order: Payment.objects.filter(order=order, state__in=_OPEN), order=UUIDField())
-# What a gateway has not heard of by then, it never will.
-_LOST_AFTER = timedelta(minutes=15)
-# What we gave up, a buyer may still pay at the gateway: money that no webhook tells of is looked for so long.
+_OPEN_PAYMENT = PreparedQuery(lambda order: Payment.objects.filter(order=order, state__in=_OPEN), order=UUIDField())
+# A payment that the gateway does not know after this time has failed.
+_NEVER_ARRIVED_AFTER = timedelta(minutes=15)
+# A buyer may still pay a cancelled payment at the gateway. It is checked for this long, in case no webhook comes.
 _WATCHED_FOR = timedelta(days=7)
 
 
@@ -69,32 +69,33 @@ def start(
     return_url: str = "",
     now: datetime,
 ) -> Payment:
-    """Takes the order's total by a gateway, or goes on with the payment that is open: an order has one at most.
+    """Charges the order's total through a gateway, or continues the order's open payment (there is at most one).
 
-    A paid order returns the payment that paid it. Raises PaymentDeclined, PaymentUnavailable, InvalidInput,
-    NotFound, OrderStateConflict.
+    For a paid order, returns the payment that paid it. `method` is a token of the gateway's client library;
+    `return_url` is where the gateway sends the buyer back to. Raises PaymentDeclined, PaymentUnavailable,
+    InvalidInput, NotFound, OrderStateConflict.
     """
     if provider not in gateways.enabled():
-        raise PaymentUnavailable("The shop does not take money this way.")
+        raise PaymentUnavailable("The shop does not offer this payment provider.")
     if len(method) > 500 or len(return_url) > 2000:
-        raise InvalidInput("Too long.", field=["payment_method" if len(method) > 500 else "return_url"])
+        raise InvalidInput("This is too long.", field=["payment_method" if len(method) > 500 else "return_url"])
     if return_url and not return_url.startswith(("https://", "http://")):
-        raise InvalidInput("An absolute http or https address.", field=["return_url"])
-    payment = _intend(order_id=order_id, viewer=viewer, receipt=receipt, provider=provider, now=now)
+        raise InvalidInput("This has to be an absolute http or https address.", field=["return_url"])
+    payment = _record_intent(order_id=order_id, viewer=viewer, receipt=receipt, provider=provider, now=now)
     if payment.state not in _OPEN:
         return payment
     try:
         payment = _charge(payment, method=method, return_url=return_url, now=now)
     except gateways.GatewayUnavailable:
-        payment.refresh_from_db()  # Meanwhile others may have heard how it ended.
-        raise PaymentUnavailable("The gateway gave no answer: try the same again.", payment=payment) from None
+        payment.refresh_from_db()  # A concurrent request may have recorded the outcome.
+        raise PaymentUnavailable("The payment provider did not answer. Try again.", payment=payment) from None
     if payment.state == PaymentState.FAILED:
         raise PaymentDeclined(payment)
     return payment
 
 
 def _charge(payment: Payment, *, method: str = "", return_url: str = "", now: datetime) -> Payment:
-    """The payment as its gateway answers when asked for the money. Raises GatewayUnavailable."""
+    """Charges the payment at its gateway and records the outcome. Raises GatewayUnavailable."""
     order = payment.order
     charge = replace(
         gateways.charge_of(payment=payment),
@@ -103,22 +104,22 @@ def _charge(payment: Payment, *, method: str = "", return_url: str = "", now: da
         number=order.number,
         email=order.email,
     )
-    outcome = gateways.by_provider(provider=PaymentProvider(payment.provider)).charge(charge)
-    return _record(payment_id=payment.pk, order_id=order.pk, outcome=outcome, now=now)
+    outcome = gateways.gateway_for(provider=PaymentProvider(payment.provider)).charge(charge)
+    return _record_outcome(payment_id=payment.pk, order_id=order.pk, outcome=outcome, now=now)
 
 
 @transaction.atomic(durable=True)
-def _intend(
+def _record_intent(
     *, order_id: UUID, viewer: User | None, receipt: str | None, provider: PaymentProvider, now: datetime
 ) -> Payment:
-    """The order's open payment, marked PENDING so that nothing else moves the order until the answer is in."""
+    """The order's open payment, or a new one, marked PENDING: this blocks cancelling and expiring the order."""
     order = orders.lock(order_id=order_id, viewer=viewer, receipt=receipt)
     if order.state != OrderState.AWAITING_PAYMENT:
         paid = order.payments.filter(state=PaymentState.SUCCEEDED).first()
         if paid and order.state in {OrderState.PAID, OrderState.SHIPPED, OrderState.DELIVERED}:
             return paid
         raise orders.OrderStateConflict(f"The order is {order.get_state_display()}.", field=["order_id"])
-    payment = _OPEN_OF.first(order=order.pk)
+    payment = _OPEN_PAYMENT.first(order=order.pk)
     if payment is None:
         payment = Payment(
             order=order,
@@ -127,45 +128,47 @@ def _intend(
             currency=order.currency,
             created_at=now,
             asked_at=now,
-            check_at=gateways.next_look(since=now, now=now),
+            check_at=gateways.next_check(since=now, now=now),
         )
         insert(payment)
-        orders.tell(order=order, kind=OrderEventKind.PAYMENT_STARTED, message=provider.label, actor=viewer, now=now)
+        orders.add_event(
+            order=order, kind=OrderEventKind.PAYMENT_STARTED, message=provider.label, actor=viewer, now=now
+        )
     else:
         payment.order = order
-        _mark_asked(payment, now=now)
+        _mark_requested(payment, now=now)
     return payment
 
 
 @transaction.atomic(durable=True)
 def _resume(payment: Payment, *, now: datetime) -> Payment | None:
-    """The payment, marked as `_intend` does, if its order still wants the money."""
+    """The payment, marked PENDING as by `_record_intent`, if its order still awaits payment; else None."""
     order = locks.order(candidates=Order.objects.filter(pk=payment.order_id, state=OrderState.AWAITING_PAYMENT))
     resumed = order.payments.filter(pk=payment.pk, state__in=_OPEN).first() if order else None
     if resumed:
-        _mark_asked(resumed, now=now)
+        _mark_requested(resumed, now=now)
     return resumed
 
 
-def _mark_asked(payment: Payment, *, now: datetime) -> None:
+def _mark_requested(payment: Payment, *, now: datetime) -> None:
     payment.state, payment.asked_at = PaymentState.PENDING, now
-    payment.check_at = gateways.next_look(since=now, now=now)
+    payment.check_at = gateways.next_check(since=now, now=now)
     payment.save(update_fields=["state", "asked_at", "check_at"])
 
 
 @transaction.atomic(durable=True)
-def _record(*, payment_id: UUID, order_id: UUID, outcome: gateways.Outcome, now: datetime) -> Payment:
-    order = locks.order_of(key=order_id)
+def _record_outcome(*, payment_id: UUID, order_id: UUID, outcome: gateways.Outcome, now: datetime) -> Payment:
+    order = locks.order_by_id(order_id=order_id)
     payment = _PAYMENT.first(payment=payment_id)
     if order is None or payment is None:
         raise RuntimeError("Neither orders nor payments are ever deleted.")
     payment.order = order
     was_taken, is_taken = (state == PaymentState.SUCCEEDED for state in (payment.state, outcome.state))
     if was_taken or (payment.state not in _OPEN and not is_taken):
-        return payment  # A twin of this request was first; but money that was taken counts whatever it was told.
-    if is_taken and outcome.amount is not None and not _is_what_was_due(payment, outcome):
-        return _take_what_was_not_due(payment, outcome, now=now)
-    # What a gateway is still at may be taken yet: it stays PENDING, and is asked about.
+        return payment  # A concurrent request has recorded it. Money that was taken is recorded in any state.
+    if is_taken and outcome.amount is not None and not _is_amount_due(payment, outcome):
+        return _record_wrong_amount(payment, outcome, now=now)
+    # A payment that the gateway still processes may succeed yet: it stays PENDING and is checked again.
     is_over = outcome.state in {PaymentState.REQUIRES_ACTION, PaymentState.FAILED}
     was_given_up = is_over and order.state != OrderState.AWAITING_PAYMENT
     payment.state = PaymentState.CANCELLED if was_given_up else outcome.state
@@ -177,71 +180,71 @@ def _record(*, payment_id: UUID, order_id: UUID, outcome: gateways.Outcome, now:
     update(row=payment, fields=["state", "reference", "client_secret", "redirect_url", "failure", "check_at"])
     if is_taken:
         if not orders.settle(order=order, payment=payment, now=now):
-            refunds.owe(payment=payment, now=now)
+            refunds.schedule(payment=payment, now=now)
     elif payment.state == PaymentState.FAILED:
-        orders.tell(order=order, kind=OrderEventKind.PAYMENT_FAILED, message=outcome.failure, now=now)
+        orders.add_event(order=order, kind=OrderEventKind.PAYMENT_FAILED, message=outcome.failure, now=now)
         outbox.put(
             kind="payment_failed", payload={"order": str(order.pk), "more": {"failure": outcome.failure}}, now=now
         )
     return payment
 
 
-def _is_what_was_due(payment: Payment, outcome: gateways.Outcome) -> bool:
+def _is_amount_due(payment: Payment, outcome: gateways.Outcome) -> bool:
     return (outcome.amount, outcome.currency) == (payment.amount, payment.currency)
 
 
-def _take_what_was_not_due(payment: Payment, outcome: gateways.Outcome, *, now: datetime) -> Payment:
-    """The gateway has taken something else than it was asked for: it goes back, and the order is not paid."""
+def _record_wrong_amount(payment: Payment, outcome: gateways.Outcome, *, now: datetime) -> Payment:
+    """Records that the gateway took another amount than was due. The order stays unpaid; the money is refunded."""
     taken = outcome.amount or ZERO
-    message = f"{taken} {outcome.currency} came where {payment.amount} {payment.currency} was due."
+    message = f"{taken} {outcome.currency} was paid instead of {payment.amount} {payment.currency}."
     payment.state = PaymentState.SUCCEEDED if taken > 0 else PaymentState.FAILED
     payment.amount, payment.currency, payment.reference = taken, outcome.currency, outcome.reference
     payment.failure, payment.check_at = message, None
     payment.save()
-    orders.tell(order=payment.order, kind=OrderEventKind.REFUND_DUE, message=message, now=now)
+    orders.add_event(order=payment.order, kind=OrderEventKind.REFUND_DUE, message=message, now=now)
     if taken > 0:
-        refunds.owe(payment=payment, now=now)
+        refunds.schedule(payment=payment, now=now)
     return payment
 
 
 def reconcile(*, now: datetime) -> int:
-    """Asks the gateways how payments ended that hang, one after the other; says how many were told of."""
+    """Checks payments that are due for a check at their gateways, one by one. Returns how many ended."""
     hanging = Payment.objects.filter(check_at__lte=now).order_by("check_at")[:200]
 
     def has_ended(payment: Payment) -> bool:
-        return _check(payment, payment.reference, now=now).state not in {*_OPEN, payment.state}
+        return _look_up(payment, payment.reference, now=now).state not in {*_OPEN, payment.state}
 
-    return gateways.ask_each(rows=[(payment.provider, payment) for payment in hanging], ask=has_ended)
+    return gateways.check_each(rows=[(payment.provider, payment) for payment in hanging], check=has_ended)
 
 
-def _check(payment: Payment, reference: str, *, now: datetime) -> Payment:
-    """The payment as its gateway says that it stands, or as it answers when the buyer has agreed and we take the money.
+def _look_up(payment: Payment, reference: str, *, now: datetime) -> Payment:
+    """Looks the payment up at its gateway and records the outcome; charges it if the buyer has approved it.
 
     Raises GatewayUnavailable.
     """
     is_watched = payment.state in _OPEN or payment.asked_at > now - _WATCHED_FOR
-    next_look = gateways.next_look(since=payment.asked_at, now=now) if is_watched else None
+    next_look = gateways.next_check(since=payment.asked_at, now=now) if is_watched else None
     Payment.objects.exclude(check_at=None).filter(pk=payment.pk).update(check_at=next_look)
     charge = replace(gateways.charge_of(payment=payment), reference=reference)
-    outcome = gateways.by_provider(provider=PaymentProvider(payment.provider)).look_up(charge)
-    if outcome is None and payment.state == PaymentState.PENDING and payment.asked_at < now - _LOST_AFTER:
+    outcome = gateways.gateway_for(provider=PaymentProvider(payment.provider)).look_up(charge)
+    if outcome is None and payment.state == PaymentState.PENDING and payment.asked_at < now - _NEVER_ARRIVED_AFTER:
         failure = "The payment never reached the gateway."
         outcome = gateways.Outcome(state=PaymentState.FAILED, reference=payment.reference, failure=failure)
     if outcome is not None and outcome.is_approved and (resumed := _resume(payment, now=now)):
         return _charge(resumed, now=now)
     if outcome is None or outcome.state == payment.state:
         return payment
-    return _record(payment_id=payment.pk, order_id=payment.order_id, outcome=outcome, now=now)
+    return _record_outcome(payment_id=payment.pk, order_id=payment.order_id, outcome=outcome, now=now)
 
 
-# ── what gateways tell by themselves ─────────────────────────────────────────────────────────────────
+# ── gateways' webhooks ───────────────────────────────────────────────────────────────────────────────
 
 EVENT = "gateway_event"
 
 
 @transaction.atomic(durable=True)
 def receive(*, provider: PaymentProvider, event: gateways.Event, now: datetime) -> None:
-    """Notes an event whose signature was good, and owes a look into it. The same event again changes nothing."""
+    """Stores a verified event and queues it for `process_event`. The same event again changes nothing."""
     payments = Payment.objects.filter(provider=provider)
     known = Q(pk=event.payment) if event.payment else Q(reference=event.reference) & ~Q(reference="")
     noted, is_new = GatewayEvent.objects.get_or_create(
@@ -259,15 +262,15 @@ def receive(*, provider: PaymentProvider, event: gateways.Event, now: datetime) 
 
 
 def receive_test(payload: Mapping[str, Any], _: str, now: datetime) -> None:
-    """What the TEST gateway tells by itself."""
+    """Outbox handler: receives an event of the TEST gateway."""
     event = gateways.Event(id=payload["id"], kind=payload["kind"], reference="", payment=UUID(payload["payment"]))
     receive(provider=PaymentProvider.TEST, event=event, now=now)
 
 
-def look_into(payload: Mapping[str, Any], _: str, now: datetime) -> None:
-    """Asks the gateway about the payment and the refunds of an event. Raises GatewayUnavailable."""
+def process_event(payload: Mapping[str, Any], _: str, now: datetime) -> None:
+    """Outbox handler: looks up the payment and refunds that an event is about. Raises GatewayUnavailable."""
     event = GatewayEvent.objects.select_related("payment").get(pk=payload["event"])
     if event.payment is not None:
-        _check(event.payment, event.payment.reference or event.reference, now=now)
-        refunds.check(payment=event.payment, now=now)
+        _look_up(event.payment, event.payment.reference or event.reference, now=now)
+        refunds.check_pending(payment=event.payment, now=now)
     GatewayEvent.objects.filter(pk=event.pk).update(processed_at=now)

@@ -1,18 +1,19 @@
-"""Refunds: commit the intent, ask the gateway outside any transaction, record its answer. As `payments` pays.
+"""Refunds in three steps: commit the intent, call the gateway outside any transaction, record its answer.
 
-What a gateway was not asked for, or gave no answer to, `reconcile` asks for again, with the same key.
+`reconcile` retries refunds without an answer, with the same key.
 """
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q, Sum
+from django.db.models import F, QuerySet, Sum
 
 from domain.base import locks, outbox, webhooks
 from domain.base.errors import InvalidInput, NotFound, RequestIdReused
-from domain.base.money import ZERO, quantize
+from domain.base.money import ZERO, ExactAmount, quantize
 from domain.catalog import stock
 from domain.payments import gateways
 from domain.sales import orders
@@ -28,7 +29,7 @@ from storefront.models import (
     WebhookTopic,
 )
 
-_ASKED_BY_ITSELF = "no order can take it"
+_AUTOMATIC_REQUEST_ID = "no order can take it"
 
 
 def refund(
@@ -41,13 +42,13 @@ def refund(
     actor: User | None,
     now: datetime,
 ) -> Refund:
-    """Gives back `amount` of a payment, in its currency, or all that is left of it. The same `request_id` gives once.
+    """Refunds `amount` of a payment in its currency, or all that is left. Calls with the same `request_id` refund once.
 
-    A refund that stays PENDING is asked for again by itself. When nothing is left of an order's money, the order is
-    REFUNDED, and its goods are for sale again if `restock`, or written off. Raises NotFound, InvalidInput,
+    A refund that stays PENDING is retried automatically. When all of an order's money is refunded, the order becomes
+    REFUNDED and its goods return to the stock if `restock`, else they are written off. Raises NotFound, InvalidInput,
     OrderStateConflict, RequestIdReused.
     """
-    wanted = _intend(
+    wanted = _record_intent(
         payment_id=payment_id,
         request_id=request_id,
         amount=amount,
@@ -57,13 +58,13 @@ def refund(
         now=now,
     )
     try:
-        return _ask(wanted, now=now)
+        return _request_once(wanted, now=now)
     except gateways.GatewayUnavailable:
         return wanted
 
 
 @transaction.atomic(durable=True)
-def _intend(
+def _record_intent(
     *,
     payment_id: UUID,
     request_id: str,
@@ -74,9 +75,9 @@ def _intend(
     now: datetime,
 ) -> Refund:
     if not 0 < len(request_id) <= 100:
-        raise InvalidInput("From 1 to 100 characters.", field=["request_id"])
+        raise InvalidInput("A request id has from 1 to 100 characters.", field=["request_id"])
     if len(reason) > 2000:
-        raise InvalidInput("At most 2000 characters.", field=["reason"])
+        raise InvalidInput("A reason has at most 2000 characters.", field=["reason"])
     locks.order(candidates=Order.objects.filter(payments=payment_id))
     payment = Payment.objects.filter(pk=payment_id).first()
     if payment is None:
@@ -84,80 +85,84 @@ def _intend(
     before = payment.refunds.filter(request_id=request_id).first()
     if before is not None:
         if amount is not None and amount != before.amount:
-            raise RequestIdReused("This id was used for another amount.", field=["request_id"])
+            raise RequestIdReused("This request id was used for another amount.", field=["request_id"])
         return before
     if payment.state != PaymentState.SUCCEEDED:
-        raise orders.OrderStateConflict("Nothing was taken by this payment.", field=["payment_id"])
+        raise orders.OrderStateConflict(
+            "This payment did not succeed, so there is nothing to refund.", field=["payment_id"]
+        )
     left = payment.amount - payment.refunded
     if not left:
-        raise orders.OrderStateConflict("All of it has been given back.", field=["payment_id"])
+        raise orders.OrderStateConflict("This payment has been refunded in full.", field=["payment_id"])
     amount = left if amount is None else amount
     if not (amount.is_finite() and 0 < amount <= left and quantize(amount=amount, currency=payment.currency) == amount):
         most = quantize(amount=left, currency=payment.currency)
-        raise InvalidInput(f"An amount in {payment.currency}, {most} at most.", field=["amount"])
-    return _written(payment, request_id=request_id, amount=amount, reason=reason, restock=restock, actor=actor, now=now)
+        raise InvalidInput(f"At most {most} {payment.currency} can be refunded.", field=["amount"])
+    return _create(payment, request_id=request_id, amount=amount, reason=reason, restock=restock, actor=actor, now=now)
 
 
-def owe(*, payment: Payment, now: datetime) -> None:
-    """Has money given back that no order can take, as soon as `reconcile` runs. Call with the order locked."""
-    _written(payment, request_id=_ASKED_BY_ITSELF, amount=payment.amount, reason="", restock=False, actor=None, now=now)
+def schedule(*, payment: Payment, now: datetime) -> None:
+    """Creates a refund of money that the order cannot use; `reconcile` sends it. Call with the order locked."""
+    _create(
+        payment, request_id=_AUTOMATIC_REQUEST_ID, amount=payment.amount, reason="", restock=False, actor=None, now=now
+    )
 
 
-def _written(payment: Payment, *, amount: Decimal, now: datetime, **told: object) -> Refund:
-    Payment.objects.filter(pk=payment.pk).update(refunded=F("refunded") + amount)
+def _create(payment: Payment, *, amount: Decimal, now: datetime, **columns: object) -> Refund:
+    Payment.objects.filter(pk=payment.pk).update(refunded=ExactAmount(F("refunded") + amount))
     payment.refunded += amount
-    return Refund.objects.create(payment=payment, amount=amount, created_at=now, ask_at=now, **told)
+    return Refund.objects.create(payment=payment, amount=amount, created_at=now, ask_at=now, **columns)
 
 
 def reconcile(*, now: datetime) -> int:
-    """Asks the gateways for refunds that nobody has answered, one after the other; says how many ended."""
+    """Retries pending refunds that are due, one by one. Returns how many ended."""
     hanging = Refund.objects.filter(state=PaymentState.PENDING, ask_at__lte=now).select_related("payment")
 
     def has_ended(refund: Refund) -> bool:
-        return _ask(refund, now=now).state != PaymentState.PENDING
+        return _request_once(refund, now=now).state != PaymentState.PENDING
 
     rows = hanging.order_by("ask_at")[:200]
-    return gateways.ask_each(rows=[(refund.payment.provider, refund) for refund in rows], ask=has_ended)
+    return gateways.check_each(rows=[(refund.payment.provider, refund) for refund in rows], check=has_ended)
 
 
-def check(*, payment: Payment, now: datetime) -> None:
-    """Asks for the refunds of a payment that are due, and how the others stand. Raises GatewayUnavailable."""
+def check_pending(*, payment: Payment, now: datetime) -> None:
+    """Retries a payment's pending refunds that are due, and looks up the others. Raises GatewayUnavailable."""
     for refund in payment.refunds.filter(state=PaymentState.PENDING):
-        if _ask(refund, now=now).state == PaymentState.PENDING:
+        if _request_once(refund, now=now).state == PaymentState.PENDING:
             _look_up(refund, now=now)
 
 
-def _ask(wanted: Refund, *, now: datetime) -> Refund:
-    """The refund as its gateway answers, unless another is asking. Raises GatewayUnavailable.
+def _request_once(wanted: Refund, *, now: datetime) -> Refund:
+    """Requests the refund at its gateway and records the answer, unless another worker does. Raises GatewayUnavailable.
 
-    One asks at a time: not every gateway knows idempotency keys, so that whoever asks has to look first whether
-    it was given before.
+    Only one worker requests a refund at a time. Not every gateway supports idempotency keys, so this first looks up
+    whether the refund was made before.
     """
     mine = Refund.objects.filter(pk=wanted.pk, state=PaymentState.PENDING, ask_at__lte=now)
-    if not mine.update(ask_at=gateways.next_look(since=wanted.created_at, now=now)):
+    if not mine.update(ask_at=gateways.next_check(since=wanted.created_at, now=now)):
         wanted.refresh_from_db()
         return wanted
     refund = _look_up(wanted, now=now)
     if refund is not None:
         return refund
-    outcome = _gateway_of(wanted).refund(_request(wanted))
-    return _record(refund_id=wanted.pk, order_id=wanted.payment.order_id, outcome=outcome, now=now)
+    outcome = _gateway_of(wanted).refund(_gateway_request(wanted))
+    return _record_outcome(refund_id=wanted.pk, order_id=wanted.payment.order_id, outcome=outcome, now=now)
 
 
 def _look_up(wanted: Refund, *, now: datetime) -> Refund | None:
-    """The refund as its gateway says that it stands; None if it has not heard of it. Raises GatewayUnavailable."""
-    outcome = _gateway_of(wanted).look_up_refund(_request(wanted))
+    """Looks the refund up and records its state; None if the gateway does not know it. Raises GatewayUnavailable."""
+    outcome = _gateway_of(wanted).look_up_refund(_gateway_request(wanted))
     if outcome is None:
         return None
-    return _record(refund_id=wanted.pk, order_id=wanted.payment.order_id, outcome=outcome, now=now)
+    return _record_outcome(refund_id=wanted.pk, order_id=wanted.payment.order_id, outcome=outcome, now=now)
 
 
 def _gateway_of(wanted: Refund) -> gateways.Gateway:
-    return gateways.by_provider(provider=PaymentProvider(wanted.payment.provider))
+    return gateways.gateway_for(provider=PaymentProvider(wanted.payment.provider))
 
 
-def _request(wanted: Refund) -> gateways.Return:
-    return gateways.Return(
+def _gateway_request(wanted: Refund) -> gateways.RefundRequest:
+    return gateways.RefundRequest(
         key=wanted.pk,
         charge=gateways.charge_of(payment=wanted.payment),
         amount=quantize(amount=wanted.amount, currency=wanted.payment.currency),
@@ -165,31 +170,31 @@ def _request(wanted: Refund) -> gateways.Return:
 
 
 @transaction.atomic(durable=True)
-def _record(*, refund_id: UUID, order_id: UUID, outcome: gateways.Outcome, now: datetime) -> Refund:
-    locks.order_of(key=order_id)
+def _record_outcome(*, refund_id: UUID, order_id: UUID, outcome: gateways.Outcome, now: datetime) -> Refund:
+    locks.order_by_id(order_id=order_id)
     refund = Refund.objects.select_related("payment__order", "actor").get(pk=refund_id)
     if refund.state != PaymentState.PENDING:
-        return refund  # A twin of this request was first.
+        return refund  # A concurrent request has recorded it.
     refund.state, refund.reference, refund.failure = outcome.state, outcome.reference, outcome.failure
     refund.save(update_fields=["state", "reference", "failure"])
     if refund.state == PaymentState.SUCCEEDED:
-        _given(refund, now=now)
+        _record_success(refund, now=now)
     elif refund.state == PaymentState.FAILED:
-        Payment.objects.filter(pk=refund.payment_id).update(refunded=F("refunded") - refund.amount)
+        Payment.objects.filter(pk=refund.payment_id).update(refunded=ExactAmount(F("refunded") - refund.amount))
         refund.payment.refunded -= refund.amount
-        message = f"{_text(refund)} could not be given back: {refund.failure}"
-        orders.tell(
+        message = f"The refund of {_amount_text(refund)} failed: {refund.failure}"
+        orders.add_event(
             order=refund.payment.order, kind=OrderEventKind.REFUND_DUE, message=message, actor=refund.actor, now=now
         )
     return refund
 
 
-def _given(refund: Refund, *, now: datetime) -> None:
-    order, message = refund.payment.order, " ".join(filter(None, (_text(refund), refund.reason)))
+def _record_success(refund: Refund, *, now: datetime) -> None:
+    order, message = refund.payment.order, " ".join(filter(None, (_amount_text(refund), refund.reason)))
     is_over = OrderState.REFUNDED in orders.TRANSITIONS[OrderState(order.state)] and not _money_left(order)
     if is_over:
-        _clear(order, restock=refund.restock, now=now)
-        orders.move(
+        _move_goods(order, restock=refund.restock, now=now)
+        orders.change_state(
             order=order,
             to=OrderState.REFUNDED,
             kind=OrderEventKind.REFUNDED,
@@ -198,26 +203,32 @@ def _given(refund: Refund, *, now: datetime) -> None:
             now=now,
         )
     else:
-        orders.tell(order=order, kind=OrderEventKind.REFUNDED, message=message, actor=refund.actor, now=now)
-        webhooks.about(order=order, topic=WebhookTopic.ORDER_REFUNDED, now=now)
-    outbox.put(kind="order_refunded", payload={"order": str(order.pk), "more": {"amount": _text(refund)}}, now=now)
+        orders.add_event(order=order, kind=OrderEventKind.REFUNDED, message=message, actor=refund.actor, now=now)
+        webhooks.queue_order_event(order=order, topic=WebhookTopic.ORDER_REFUNDED, now=now)
+    outbox.put(
+        kind="order_refunded", payload={"order": str(order.pk), "more": {"amount": _amount_text(refund)}}, now=now
+    )
 
 
 def _money_left(order: Order) -> Decimal:
-    """What the shop has of the order's money, refunds that were not answered yet counted as the shop's."""
-    taken = order.payments.filter(state=PaymentState.SUCCEEDED).aggregate(sum=Sum("amount", default=ZERO))["sum"]
-    given = Refund.objects.filter(Q(payment__order=order, state=PaymentState.SUCCEEDED))
-    left: Decimal = taken - given.aggregate(sum=Sum("amount", default=ZERO))["sum"]
-    return left
+    """The money that the shop still has of an order. Pending refunds are not subtracted."""
+    taken = order.payments.filter(state=PaymentState.SUCCEEDED)
+    refunded = Refund.objects.filter(payment__order=order, state=PaymentState.SUCCEEDED)
+    return _sum(taken) - _sum(refunded)
 
 
-def _clear(order: Order, *, restock: bool, now: datetime) -> None:
-    """Where the goods of an order are whose money is gone: for sale again, or nowhere."""
+def _sum(rows: QuerySet[Any]) -> Decimal:
+    total: Decimal = rows.aggregate(total=ExactAmount(Sum("amount", default=ZERO)))["total"]
+    return total
+
+
+def _move_goods(order: Order, *, restock: bool, now: datetime) -> None:
+    """Returns a refunded order's goods to the stock, or writes them off."""
     if order.state == OrderState.PAID:
         (stock.release if restock else stock.ship)(order=order, now=now)
     elif restock:
-        stock.take_back(order=order, now=now)
+        stock.restock(order=order, now=now)
 
 
-def _text(refund: Refund) -> str:
+def _amount_text(refund: Refund) -> str:
     return f"{quantize(amount=refund.amount, currency=refund.payment.currency)} {refund.payment.currency}"

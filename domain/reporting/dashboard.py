@@ -1,4 +1,4 @@
-"""What staff see first: how the shop sells, and what waits for somebody. Each costs one or two statements."""
+"""The figures of the admin's front page: sales, and what needs attention. Each takes one or two SQL statements."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -9,7 +9,7 @@ from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
-from domain.base.money import ZERO, quantize
+from domain.base.money import ZERO, ExactAmount, quantize
 from domain.catalog import stock
 from storefront.models import (
     ClockRun,
@@ -26,14 +26,15 @@ from storefront.models import (
 )
 
 _SOLD = [OrderState.PAID, OrderState.SHIPPED, OrderState.DELIVERED]
-# A gateway answers in seconds, and one that did not is asked again by the minute: after an hour it is a person's turn.
+# Gateways answer in seconds, and pending requests are retried every few minutes. After an hour, staff should look.
 _ANSWERED_WITHIN = timedelta(hours=1)
 _EVENTS_OF = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """`orders` that were placed on it, and the money the shop has of those, in its own currency."""
+    """A day's number of paid `orders`, by the day they were placed, and the money taken for them less refunds, in the
+    shop's currency."""
 
     date: date
     orders: int
@@ -41,7 +42,7 @@ class Day:
 
 
 def sales(*, days: int, now: datetime) -> list[Day]:
-    """The last days, today included, oldest first. What was given back, or is being given back, is taken off."""
+    """The last `days` days including today, oldest first. Pending refunds count as refunded."""
     today = timezone.localdate(now)
     dates = [today - timedelta(days=ago) for ago in reversed(range(days))]
     since = timezone.make_aware(datetime.combine(dates[0], time.min))
@@ -50,7 +51,7 @@ def sales(*, days: int, now: datetime) -> list[Day]:
     taken = Payment.objects.filter(order__placed_at__gte=since, state=PaymentState.SUCCEEDED)
     by_day = taken.annotate(day=TruncDate("order__placed_at")).order_by().values_list("day", "order__exchange_rate")
     takings: dict[date, Decimal] = {}
-    for day, rate, kept in by_day.annotate(kept=Sum(F("amount") - F("refunded"))):
+    for day, rate, kept in by_day.annotate(kept=ExactAmount(Sum(F("amount") - F("refunded")))):
         takings[day] = takings.get(day, ZERO) + kept / rate
     return [
         Day(day, orders.get(day, 0), quantize(amount=takings.get(day, ZERO), currency=settings.SHOP_CURRENCY))
@@ -59,45 +60,45 @@ def sales(*, days: int, now: datetime) -> list[Day]:
 
 
 def orders_to_ship() -> QuerySet[Order]:
-    """Those that are paid, whoever has waited longest first."""
+    """Paid orders that are not shipped, oldest first."""
     return Order.objects.filter(state=OrderState.PAID).order_by("placed_at")
 
 
 def orders_owed_a_refund() -> QuerySet[Order]:
-    """Those with money that has to be given back, and was not since."""
+    """Orders with money that is due for refund and was not refunded since."""
     given = OrderEvent.objects.filter(order=OuterRef("order"), kind=OrderEventKind.REFUNDED, pk__gt=OuterRef("pk"))
     due = OrderEvent.objects.filter(order=OuterRef("pk"), kind=OrderEventKind.REFUND_DUE).exclude(Exists(given))
     return Order.objects.filter(Exists(due)).order_by("placed_at")
 
 
 def unanswered_payments(*, now: datetime) -> QuerySet[Payment]:
-    """Those of which nobody knows how they ended, for longer than a gateway needs to say so."""
+    """Payments that have waited for the gateway's answer for more than an hour."""
     waiting = Payment.objects.filter(state=PaymentState.PENDING, asked_at__lt=now - _ANSWERED_WITHIN)
     return waiting.select_related("order").order_by("asked_at")
 
 
 def unanswered_refunds(*, now: datetime) -> QuerySet[Refund]:
-    """The same of money that is to go back."""
+    """Refunds that have waited for the gateway's answer for more than an hour."""
     waiting = Refund.objects.filter(state=PaymentState.PENDING, created_at__lt=now - _ANSWERED_WITHIN)
     return waiting.select_related("payment__order").order_by("created_at")
 
 
 def events_about_nothing(*, now: datetime) -> QuerySet[GatewayEvent]:
-    """What gateways told us lately of money that we know nothing of."""
+    """Gateway events of the last 30 days that match no payment."""
     return GatewayEvent.objects.filter(payment=None, received_at__gte=now - _EVENTS_OF)
 
 
 def running_low() -> QuerySet[Stock]:
-    """The stock of what is counted, not withdrawn, and nearly gone, or gone: the least first."""
-    low = Stock.objects.filter(variant__in=stock.low(at_most=settings.SHOP_LOW_STOCK).values("pk"))
+    """Stock rows of tracked variants on sale with at most SHOP_LOW_STOCK units available, lowest first."""
+    low = Stock.objects.filter(variant__in=stock.low_variants(at_most=settings.SHOP_LOW_STOCK).values("pk"))
     return low.select_related("variant__product").order_by(F("on_hand") - F("reserved"), "pk")
 
 
 def dead_letters() -> QuerySet[OutboxMessage]:
-    """What the shop owes and has given up on."""
+    """Outbox messages that were given up after too many failures."""
     return OutboxMessage.objects.exclude(given_up_at=None)
 
 
 def failing_clocks() -> QuerySet[ClockRun]:
-    """What is done again and again, and failed the last time."""
+    """Periodic jobs whose last run failed."""
     return ClockRun.objects.filter(Q(succeeded_at=None) | Q(failed_at__gt=F("succeeded_at"))).exclude(failed_at=None)

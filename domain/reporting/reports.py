@@ -1,4 +1,4 @@
-"""How the shop does, in figures."""
+"""The sales report."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ from django.db.models import Count, F, Sum
 from django.db.models.functions import Trunc
 
 from domain.base.errors import InvalidInput
-from domain.base.money import PRECISION, ZERO, quantize
+from domain.base.money import PRECISION, ZERO, ExactAmount, quantize
 from storefront.models import Order, OrderState, Payment
 
 MAX_PERIODS = 400
@@ -25,7 +25,7 @@ class Period(Enum):
 
 @dataclass(slots=True)
 class Sales:
-    """The orders placed from a moment until the next one's, and what they came to, in the shop's currency."""
+    """One period of the report, from `starts_at`: number and total of its orders, in the shop's currency."""
 
     starts_at: datetime
     orders: int = 0
@@ -34,12 +34,12 @@ class Sales:
 
 
 def sales(*, since: datetime, until: datetime, by: Period) -> list[Sales]:
-    """What was sold from `since` until before `until`, period by period (UTC; weeks begin on Monday), those without a
-    sale too; the first and the last are as long as the range has of them.
+    """The sales from `since` until before `until`, by period (UTC; weeks start on Monday), including empty periods.
+    The first and the last period may be partial.
 
-    Orders that were paid count, by the moment at which they were placed, with their totals; what was given back of
-    them stands beside that, whenever it was. An order in another currency counts at the rate that it was placed at,
-    rounded once a period and rate. Raises InvalidInput for a range of no or of too many periods.
+    Counts paid orders by the time they were placed. `refunded` is what was refunded of them at any time. Orders in
+    another currency are converted at the rate of the order, rounded once for each period and rate. Raises
+    InvalidInput for an empty range and for more than MAX_PERIODS periods.
     """
     since, until = since.astimezone(UTC), until.astimezone(UTC)
     periods = {period.starts_at: period for period in _periods(since, until, by)}
@@ -48,7 +48,7 @@ def sales(*, since: datetime, until: datetime, by: Period) -> list[Sales]:
         Order.objects.filter(**of_order)
         .annotate(start=Trunc("placed_at", by.value, tzinfo=UTC))
         .values_list("start", "exchange_rate")
-        .annotate(orders=Count("pk"), sum=Sum("total"))
+        .annotate(orders=Count("pk"), sum=ExactAmount(Sum("total")))
     )
     for start, rate, orders, total in sold.order_by():
         period = periods[max(start, since)]
@@ -58,7 +58,7 @@ def sales(*, since: datetime, until: datetime, by: Period) -> list[Sales]:
         Payment.objects.filter(refunded__gt=0, **{f"order__{name}": value for name, value in of_order.items()})
         .annotate(start=Trunc("order__placed_at", by.value, tzinfo=UTC), rate=F("order__exchange_rate"))
         .values_list("start", "rate")
-        .annotate(sum=Sum("refunded"))
+        .annotate(sum=ExactAmount(Sum("refunded")))
     )
     for start, rate, refunded in given_back.order_by():
         periods[max(start, since)].refunded += _in_shop_currency(refunded, rate)
@@ -72,17 +72,17 @@ def _in_shop_currency(amount: Decimal, rate: Decimal) -> Decimal:
 
 def _periods(since: datetime, until: datetime, by: Period) -> list[Sales]:
     if since >= until:
-        raise InvalidInput("It has to end after it begins.", field=["to"])
+        raise InvalidInput("The range has to end after it starts.", field=["to"])
     found = [Sales(since)]
     while (start := _next(found[-1].starts_at, by)) < until:
         found.append(Sales(start))
         if len(found) > MAX_PERIODS:
-            raise InvalidInput(f"At most {MAX_PERIODS} periods.", field=["to"])
+            raise InvalidInput(f"A report has at most {MAX_PERIODS} periods.", field=["to"])
     return found
 
 
 def _next(moment: datetime, by: Period) -> datetime:
-    """When the period after the one of that moment begins."""
+    """The start of the period after the one that contains the moment."""
     midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
     match by:
         case Period.DAY:

@@ -1,4 +1,4 @@
-"""The cart: found or created, filled, changed, and given back as `quotes.load` gives it. A converted cart is locked for
+"""The cart: found or created, filled, changed, and returned as a `PricedCart`. A converted cart is locked for
 good."""
 
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ from django.db.models import BigIntegerField, CharField, Q, QuerySet
 from domain.base import locks
 from domain.base.errors import DomainError, InvalidInput, NotFound, raise_all
 from domain.base.money import MAX_AMOUNT
-from domain.base.prepared_queries import Statement, insert, update
+from domain.base.prepared_queries import PreparedQuery, insert, update
 from domain.catalog import stock
 from domain.catalog.catalog_version import Changes
 from domain.sales import currency as currencies
-from domain.sales import priced_cart
+from domain.sales.priced_cart import PricedCart, load_priced_cart, new_priced_cart
 from storefront.models import Cart, CartLine, CartState, Checkout, Order, ProductVariant, StockPolicy, User
 
 MAX_LINES = 200
-_VARIANTS = Statement(
+_VARIANTS = PreparedQuery(
     lambda keys: (
         ProductVariant.objects.filter(pk__in=keys).select_related("product", "stock").annotate(changes=Changes())
     ),
@@ -158,7 +158,7 @@ def is_for_sale(*, variant: ProductVariant, now: datetime) -> bool:
     return not variant.is_withdrawn and published_at is not None and published_at <= now
 
 
-def add_lines(*, key: CartKey, lines: Sequence[NewLine], currency: str | None = None, now: datetime) -> Cart:
+def add_lines(*, key: CartKey, lines: Sequence[NewLine], currency: str | None = None, now: datetime) -> PricedCart:
     """Adds units to the key's cart; a variant that is in it already gets more. Where there is no cart, one in
     that currency is created.
 
@@ -172,7 +172,7 @@ def add_lines(*, key: CartKey, lines: Sequence[NewLine], currency: str | None = 
 
 
 @transaction.atomic(durable=True)
-def _add_lines(*, key: CartKey, lines: Sequence[NewLine], currency: str | None, now: datetime) -> Cart:
+def _add_lines(*, key: CartKey, lines: Sequence[NewLine], currency: str | None, now: datetime) -> PricedCart:
     if not 1 <= len(lines) <= MAX_LINES:
         raise InvalidInput(f"Add 1 to {MAX_LINES} lines at a time.", field=["lines"])
     wanted: dict[int, int] = {}
@@ -208,16 +208,16 @@ def _add_lines(*, key: CartKey, lines: Sequence[NewLine], currency: str | None, 
         for line in changed:
             line.variant = variants[line.variant_id]
         insert(*changed)
-        return priced_cart.new(cart=cart, lines=changed, changes=next(iter(variants.values())).changes)
+        return new_priced_cart(cart=cart, lines=changed, changes=next(iter(variants.values())).changes, now=now)
     CartLine.objects.bulk_create(
         changed, update_conflicts=True, unique_fields=["cart", "variant"], update_fields=["quantity", "seen_price"]
     )
     touch(cart=cart, now=now)
-    return priced_cart.load(cart=cart)
+    return load_priced_cart(cart=cart, now=now)
 
 
 @transaction.atomic(durable=True)
-def set_quantity(*, key: CartKey, line_id: UUID, quantity: int, now: datetime) -> Cart:
+def set_quantity(*, key: CartKey, line_id: UUID, quantity: int, now: datetime) -> PricedCart:
     """Makes a line hold exactly so many units; 0 removes it. The same call again changes nothing."""
     _check_quantity(quantity, least=0, field=["quantity"])
     cart = open_existing(key=key)
@@ -235,11 +235,11 @@ def set_quantity(*, key: CartKey, line_id: UUID, quantity: int, now: datetime) -
         ]
         cart.lines.filter(pk=line_id).update(quantity=quantity, seen_price=min(price, MAX_AMOUNT - 1))
     touch(cart=cart, now=now)
-    return priced_cart.load(cart=cart)
+    return load_priced_cart(cart=cart, now=now)
 
 
 @transaction.atomic(durable=True)
-def remove_lines(*, key: CartKey, line_ids: Sequence[UUID], now: datetime) -> Cart:
+def remove_lines(*, key: CartKey, line_ids: Sequence[UUID], now: datetime) -> PricedCart:
     """Takes lines out of the cart. Raises NotFound, and removes none, when one of them is not in it."""
     cart = open_existing(key=key)
     present = set(cart.lines.values_list("pk", flat=True))
@@ -252,16 +252,16 @@ def remove_lines(*, key: CartKey, line_ids: Sequence[UUID], now: datetime) -> Ca
     )
     cart.lines.filter(pk__in=line_ids).delete()
     touch(cart=cart, now=now)
-    return priced_cart.load(cart=cart)
+    return load_priced_cart(cart=cart, now=now)
 
 
 @transaction.atomic(durable=True)
-def clear(*, key: CartKey, now: datetime) -> Cart:
+def clear(*, key: CartKey, now: datetime) -> PricedCart:
     """Takes every line out of the cart; e-mail, addresses, shipping method, codes and currency stay."""
     cart = open_existing(key=key)
     cart.lines.all().delete()
     touch(cart=cart, now=now)
-    return priced_cart.load(cart=cart)
+    return load_priced_cart(cart=cart, now=now)
 
 
 class ChangeReason(Enum):

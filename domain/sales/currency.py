@@ -1,4 +1,4 @@
-"""Prices in the shop's currency, and in the further ones that it offers."""
+"""Prices in the shop's own currency and in the other currencies that it offers."""
 
 from collections.abc import Collection
 from decimal import Decimal
@@ -13,21 +13,21 @@ from storefront.models import Cart, Currency, ProductVariant, VariantPrice
 
 
 class CurrencyUnavailable(DomainError):
-    """The shop does not sell in this currency (any more)."""
+    """The shop does not sell in this currency, or no longer does."""
 
     code: ClassVar[str] = "CURRENCY_UNAVAILABLE"
 
     def __init__(self, code: str) -> None:
-        super().__init__(f"The shop does not sell in {code or 'no currency'}.", field=["currency"])
+        super().__init__(f"The shop does not sell in the currency {code!r}.", field=["currency"])
 
 
 def offered() -> list[str]:
-    """The codes of all that can be bought in, the shop's own first."""
+    """The ISO 4217 codes of all currencies that the shop sells in, its own first."""
     return [settings.SHOP_CURRENCY, *Currency.objects.filter(is_active=True).values_list("code", flat=True)]
 
 
 def named(*, code: str) -> Currency | None:
-    """The further currency of that ISO 4217 code; None for the shop's own. Raises CurrencyUnavailable."""
+    """The offered currency with this ISO 4217 code; None for the shop's own. Raises CurrencyUnavailable."""
     if code == settings.SHOP_CURRENCY:
         return None
     found = Currency.objects.filter(pk=code, is_active=True).first()
@@ -45,22 +45,22 @@ def exchange_of(*, cart: Cart) -> Exchange:
 
 
 def listed_in(*, exchange: Exchange) -> QuerySet[VariantPrice]:
-    """The list prices in that currency, to prefetch as a variant's `prices`; none, without a statement, in the
-    shop's own, where a variant's own columns are the list."""
+    """The list prices in this currency, to prefetch as a variant's `prices`. Empty, without SQL, for the shop's own
+    currency, whose prices are columns of the variant."""
     if exchange.currency == settings.SHOP_CURRENCY:
-        # Not `none()`, two of which are never equal, as two prefetches of one relation have to be.
+        # Not `none()`: querysets for two prefetches of one relation have to be equal, and those never are.
         return VariantPrice.objects.filter(pk__in=())
     return VariantPrice.objects.filter(currency=exchange.currency)
 
 
 def price_of(*, variant: ProductVariant, exchange: Exchange) -> Decimal:
-    """What one unit costs: as listed in that currency, or else converted. Reads the variant's `prices`."""
+    """The price of one unit: the list price in this currency, else the converted one. Reads the variant's `prices`."""
     listed = _listed(variant, exchange)
     return quantize(amount=listed.price, currency=exchange.currency) if listed else exchange(variant.price)
 
 
 def compare_at_price_of(*, variant: ProductVariant, exchange: Exchange) -> Decimal | None:
-    """What one unit cost before, or elsewhere; of a price that is listed, what is listed with it."""
+    """The compare-at price of one unit, from the same source as `price_of`; None if there is none."""
     listed = _listed(variant, exchange)
     before: Decimal | None = listed.compare_at_price if listed else variant.compare_at_price
     if before is None:
@@ -75,7 +75,7 @@ def _listed(variant: ProductVariant, exchange: Exchange) -> VariantPrice | None:
 
 
 def unit_prices(*, variants: Collection[ProductVariant], exchange: Exchange) -> dict[int, Decimal]:
-    """What one unit of each costs, by its key: as listed in that currency, or else converted."""
+    """The prices of one unit by variant key: the list price in this currency, else the converted one."""
     fixed = {}
     if exchange.currency != settings.SHOP_CURRENCY:
         listed = listed_in(exchange=exchange).filter(variant__in=[variant.pk for variant in variants]).order_by()

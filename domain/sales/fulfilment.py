@@ -1,4 +1,4 @@
-"""Paid orders on their way: parcels leave, and arrive."""
+"""Fulfilment: shipments of paid orders, and their delivery."""
 
 from datetime import datetime
 from uuid import UUID
@@ -17,10 +17,10 @@ from storefront.models import Order, OrderEventKind, OrderState, Shipment, User
 def ship(
     *, order_id: UUID, carrier: str, tracking_number: str, tracking_url: str = "", actor: User | None, now: datetime
 ) -> Order:
-    """Notes that a parcel of a paid order has left, and tells the buyer. The same parcel again changes nothing.
+    """Records a shipment of a paid order and mails the buyer. Recording the same shipment again changes nothing.
 
-    With the first one the goods leave the stock; later ones are further parcels of the same order. Raises NotFound,
-    OrderStateConflict unless the order is PAID or SHIPPED, InvalidInput.
+    The first shipment removes all of the order's units from the stock. Raises NotFound, InvalidInput;
+    OrderStateConflict unless the order is PAID or SHIPPED.
     """
     order = _lock(order_id)
     shipment = Shipment(
@@ -30,10 +30,8 @@ def ship(
         tracking_url=tracking_url.strip(),
         shipped_at=now,
     )
-    told = Shipment.objects.filter(
-        order=order, carrier=shipment.carrier, tracking_number=shipment.tracking_number
-    ).exists()
-    if told:
+    same = Shipment.objects.filter(order=order, carrier=shipment.carrier, tracking_number=shipment.tracking_number)
+    if same.exists():
         return order
     try:
         shipment.full_clean(exclude=["order"], validate_unique=False, validate_constraints=False)
@@ -41,9 +39,9 @@ def ship(
         raise_all(errors=[InvalidInput(" ".join(texts), field=[name]) for name, texts in error.message_dict.items()])
     shipment.save(force_insert=True)
     if order.state == OrderState.SHIPPED:
-        orders.tell(order=order, kind=OrderEventKind.SHIPPED, message=str(shipment), actor=actor, now=now)
+        orders.add_event(order=order, kind=OrderEventKind.SHIPPED, message=str(shipment), actor=actor, now=now)
     else:
-        orders.move(
+        orders.change_state(
             order=order, to=OrderState.SHIPPED, kind=OrderEventKind.SHIPPED, message=str(shipment), actor=actor, now=now
         )
         stock.ship(order=order, now=now)
@@ -53,17 +51,17 @@ def ship(
 
 @transaction.atomic(durable=True)
 def mark_delivered(*, order_id: UUID, actor: User | None, now: datetime) -> Order:
-    """Notes that a shipped order has arrived; once more changes nothing. Raises NotFound, OrderStateConflict."""
+    """Marks a shipped order as delivered. Doing it again changes nothing. Raises NotFound, OrderStateConflict."""
     order = _lock(order_id)
     if order.state != OrderState.DELIVERED:
-        orders.move(
+        orders.change_state(
             order=order, to=OrderState.DELIVERED, kind=OrderEventKind.DELIVERED, message="", actor=actor, now=now
         )
     return order
 
 
 def _lock(order_id: UUID) -> Order:
-    order = locks.order_of(key=order_id)
+    order = locks.order_by_id(order_id=order_id)
     if order is None:
         raise NotFound("There is no such order.", field=["order_id"])
     return order

@@ -1,4 +1,4 @@
-"""Orders: placed exactly once, moved only along TRANSITIONS, every step told by an event."""
+"""Orders: placed exactly once, changed only along TRANSITIONS, with an event for each step."""
 
 import secrets
 from dataclasses import dataclass
@@ -17,7 +17,8 @@ from domain.base.money import MAX_AMOUNT, quantize
 from domain.base.prepared_queries import insert, update
 from domain.catalog import stock
 from domain.sales import cart as carts
-from domain.sales import checkout, priced_cart, pricing, promotions
+from domain.sales import checkout, pricing, promotions
+from domain.sales.priced_cart import PricedCart, load_priced_cart
 from storefront.models import (
     Cart,
     CartState,
@@ -46,35 +47,36 @@ class TotalChanged(DomainError):
 
 
 class OrderStateConflict(DomainError):
-    """The order is not in a state that allows this."""
+    """The order's state does not allow this."""
 
     code: ClassVar[str] = "ORDER_STATE"
 
 
-# From each state, what may follow.
+# For each state, the states that may follow.
 TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     OrderState.AWAITING_PAYMENT: frozenset({OrderState.PAID, OrderState.CANCELLED, OrderState.EXPIRED}),
     OrderState.PAID: frozenset({OrderState.SHIPPED, OrderState.REFUNDED}),
     OrderState.SHIPPED: frozenset({OrderState.DELIVERED, OrderState.REFUNDED}),
     OrderState.DELIVERED: frozenset({OrderState.REFUNDED}),
-    # Paid too late: the order comes back, if its stock is still there.
+    # A late payment revives the order if its stock and discounts are still available.
     OrderState.CANCELLED: frozenset({OrderState.PAID}),
     OrderState.EXPIRED: frozenset({OrderState.PAID}),
     OrderState.REFUNDED: frozenset(),
 }
-# What the buyer is told by mail when an order moves; that it was placed is told by itself.
-_MAILED = {
+# Mails to the buyer about state changes. `place` queues "order_placed".
+_MAIL_OF_EVENT = {
     OrderEventKind.PAID: "order_paid",
     OrderEventKind.CANCELLED: "order_cancelled",
     OrderEventKind.EXPIRED: "order_expired",
 }
-_GIVES_BACK = {OrderState.CANCELLED, OrderState.EXPIRED}
+_RELEASES_GOODS = {OrderState.CANCELLED, OrderState.EXPIRED}
 
 _MAX_NOTE = 2000
 _RETRIES_WITHIN = timedelta(days=1)
-# A gateway that has not answered by then is not waited for; money that comes later finds its way (`settle`).
+# How long a pending payment blocks cancelling and expiring. `settle` handles money that arrives later.
 _ANSWERED_WITHIN = timedelta(minutes=15)
-# Without letters that are misread (I, L, O, U). Ten of them at random: a number tells nothing of the volume.
+# Without letters that are easily misread (I, L, O, U). Numbers are random, so that they do not reveal how many orders
+# the shop has.
 _NUMBER_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _BY_NUMBER = locks.Lock(
     lambda number, order: Order.objects.filter(number=number, pk=order), number=CharField(), order=UUIDField()
@@ -87,25 +89,25 @@ def _new_number() -> str:
 
 
 def receipt(*, order: Order) -> str:
-    """The signed text by which a guest, who has no account, shows that the order is theirs.
+    """A signed token that gives a guest access to the order.
 
-    Whoever has it may cancel and pay: it is not for staff who may only look (`may_hold_receipt`).
+    It allows paying and cancelling, so staff who may only view orders must not see it (`may_hold_receipt`).
     """
     return _receipts.sign(order.number)
 
 
 def may_hold_receipt(*, viewer: User | None, order: Order) -> bool:
-    """Whether a viewer who sees the order may also act on it."""
+    """Whether a viewer who can see the order may also pay or cancel it."""
     return viewer is None or not viewer.is_staff or Order.objects.changeable_by(viewer).filter(pk=order.pk).exists()
 
 
 def trace(*, order: Order) -> list[pricing.Step]:
-    """How the order's total came about."""
-    return [pricing.Step.stored(step) for step in order.price_trace]
+    """The steps of the order's total."""
+    return [pricing.Step.from_json(step) for step in order.price_trace]
 
 
 def discount_codes(*, order: Order) -> list[str]:
-    """The codes that took something off the order."""
+    """The discount codes that reduced the order's total."""
     return [step.code for step in trace(order=order) if step.kind == pricing.StepKind.DISCOUNT]
 
 
@@ -117,7 +119,7 @@ def _number_of(receipt: str) -> str | None:
 
 
 def visible(*, order_id: UUID | None, viewer: User | None, receipt: str | None) -> QuerySet[Order]:
-    """The order, if the viewer may see it by who they are or by the receipt; else none."""
+    """The orders that the viewer may see, or the one of the receipt; with `order_id`, only that order."""
     if receipt is None:
         orders = Order.objects.visible_to(viewer)
     else:
@@ -127,7 +129,7 @@ def visible(*, order_id: UUID | None, viewer: User | None, receipt: str | None) 
 
 
 def lock(*, order_id: UUID, viewer: User | None, receipt: str | None) -> Order:
-    """Locks an order that the viewer may change, by who they are or by the receipt. Raises NotFound."""
+    """Locks an order that the viewer, or the receipt's holder, may change. Raises NotFound."""
     if receipt is None:
         order = locks.order(candidates=Order.objects.changeable_by(viewer).filter(pk=order_id))
     else:
@@ -140,7 +142,7 @@ def lock(*, order_id: UUID, viewer: User | None, receipt: str | None) -> Order:
 
 @dataclass(frozen=True, slots=True)
 class OrderFilter:
-    """What staff narrow the list of orders by; parts all hold. The number and the e-mail are whole, in any case."""
+    """Filters of the staff's list of orders; all must match. `number` and `email` match exactly, in any case."""
 
     states: tuple[OrderState, ...] = ()
     placed_gte: datetime | None = None
@@ -150,22 +152,22 @@ class OrderFilter:
     customer_id: UUID | None = None
 
 
-def of_staff(*, wanted: OrderFilter) -> QuerySet[Order]:
-    """The orders that the filter lets through."""
+def staff_orders(*, filter: OrderFilter) -> QuerySet[Order]:
+    """All orders that match the filter."""
     conditions = {
-        "state__in": wanted.states or None,
-        "placed_at__gte": wanted.placed_gte,
-        "placed_at__lte": wanted.placed_lte,
-        "email": wanted.email and wanted.email.strip().lower(),
-        "number": wanted.number and wanted.number.strip().upper(),
-        "user": wanted.customer_id,
+        "state__in": filter.states or None,
+        "placed_at__gte": filter.placed_gte,
+        "placed_at__lte": filter.placed_lte,
+        "email": filter.email and filter.email.strip().lower(),
+        "number": filter.number and filter.number.strip().upper(),
+        "user": filter.customer_id,
     }
     return Order.objects.filter(**{name: value for name, value in conditions.items() if value is not None})
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """`replayed`: the cart had been placed before, and this is the order it became then."""
+    """`replayed`: the cart was placed by an earlier call, which created this order."""
 
     order: Order
     replayed: bool
@@ -195,12 +197,12 @@ def place(
             raise carts.CartLocked(order=None)
         return Placed(order=order, replayed=True)
 
-    cart = priced_cart.load(cart=cart)
-    if cart.discounts.all():
-        promotions.lock_of(cart=cart)
-        cart = priced_cart.load(cart=cart)  # As it is after the wait, if there was one.
-    quote = priced_cart.quote(cart=cart, now=now)
-    problems = checkout.problems(cart=cart, quote=quote, now=now)
+    priced = load_priced_cart(cart=cart, now=now)
+    if priced.discounts:
+        promotions.lock_codes(cart=cart)
+        priced = load_priced_cart(cart=cart, now=now)  # As it is after the wait, if there was one.
+    cart, quote = priced.cart, priced.quote
+    problems = checkout.problems(priced=priced)
     raise_all(errors=[problem for problem in problems if not isinstance(problem, checkout.PriceChanged)])
     total, currency = quote.totals.total, quote.exchange.currency
     if quote.totals.subtotal + quote.totals.shipping + quote.totals.tax >= MAX_AMOUNT:
@@ -210,13 +212,15 @@ def place(
             expected=expected_total, expected_currency=expected_currency or currency, actual=total, currency=currency
         )
 
-    order = _written(cart, quote, note=note, now=now)
-    promotions.take(order=order, discounts=quote.discounts, now=now)
-    stock.reserve(order=order, variants={line.variant: line.quantity for line in cart.lines.all()}, now=now)
+    order = _create(priced, note=note, now=now)
+    promotions.record_uses(order=order, discounts=quote.discounts, now=now)
+    stock.reserve(order=order, variants={line.variant: line.quantity for line in priced.lines}, now=now)
     cart.state, cart.updated_at = CartState.CONVERTED, now
     update(row=cart, fields=["state", "updated_at"])
     if not order.total:
-        move(order=order, to=OrderState.PAID, kind=OrderEventKind.PAID, message="Nothing to pay.", actor=None, now=now)
+        change_state(
+            order=order, to=OrderState.PAID, kind=OrderEventKind.PAID, message="Nothing to pay.", actor=None, now=now
+        )
     return Placed(order=order, replayed=False)
 
 
@@ -231,13 +235,14 @@ def _cart_to_place(key: carts.CartKey, *, now: datetime) -> Cart:
     return cart
 
 
-def _written(cart: Cart, quote: priced_cart.Quote, *, note: str, now: datetime) -> Order:
-    terms, totals = cart.checkout, quote.totals
+def _create(priced: PricedCart, *, note: str, now: datetime) -> Order:
+    cart, quote, totals = priced.cart, priced.quote, priced.quote.totals
+    details = cart.checkout
     order = Order(
         number=_new_number(),
         cart=cart,
         user_id=cart.user_id,
-        email=terms.email,
+        email=details.email,
         currency=quote.exchange.currency,
         exchange_rate=quote.exchange.rate,
         prices_include_tax=totals.prices_include_tax,
@@ -247,9 +252,9 @@ def _written(cart: Cart, quote: priced_cart.Quote, *, note: str, now: datetime) 
         net=totals.net,
         tax=totals.tax,
         total=totals.total,
-        price_trace=[step.as_stored() for step in totals.trace],
-        shipping_address=terms.shipping_address,
-        billing_address=terms.billing_address or terms.shipping_address,
+        price_trace=[step.to_json() for step in totals.trace],
+        shipping_address=details.shipping_address,
+        billing_address=details.billing_address or details.shipping_address,
         shipping_method=quote.offer.method.name if quote.offer else "",
         note=note,
         placed_at=now,
@@ -269,13 +274,13 @@ def _written(cart: Cart, quote: priced_cart.Quote, *, note: str, now: datetime) 
             tax=totals.lines[line.variant.sku].tax,
             position=position,
         )
-        for position, line in enumerate(cart.lines.all(), start=1)
+        for position, line in enumerate(priced.lines, start=1)
     ]
     insert(order)
     insert(*lines)
-    tell(order=order, kind=OrderEventKind.PLACED, now=now, actor=cart.user)
+    add_event(order=order, kind=OrderEventKind.PLACED, now=now, actor=cart.user)
     outbox.put(kind="order_placed", payload={"order": str(order.pk)}, now=now)
-    webhooks.order_is(order=order, now=now)
+    webhooks.queue_order_state(order=order, now=now)
     return order
 
 
@@ -283,35 +288,37 @@ def _written(cart: Cart, quote: priced_cart.Quote, *, note: str, now: datetime) 
 def cancel(
     *, order_id: UUID, viewer: User | None, receipt: str | None = None, reason: str = "", now: datetime
 ) -> Order:
-    """Cancels an order that is not paid and gives its stock back. Cancelled already: nothing happens.
+    """Cancels an unpaid order and releases its stock. Cancelling it again changes nothing.
 
-    Raises OrderStateConflict once it is paid, and for some minutes while a gateway is being asked for its money;
-    NotFound; InvalidInput for the reason.
+    Raises NotFound, InvalidInput; OrderStateConflict once the order is paid, and while a payment is pending (for up to
+    15 minutes).
     """
     if len(reason) > _MAX_NOTE:
-        raise InvalidInput(f"At most {_MAX_NOTE} characters.", field=["reason"])
+        raise InvalidInput(f"A reason has at most {_MAX_NOTE} characters.", field=["reason"])
     order = lock(order_id=order_id, viewer=viewer, receipt=receipt)
     if order.state == OrderState.CANCELLED:
         return order
     if _is_being_paid(order, now=now):
-        raise OrderStateConflict("A payment is under way: try again when it has ended.", field=["order_id"])
-    move(order=order, to=OrderState.CANCELLED, kind=OrderEventKind.CANCELLED, message=reason, actor=viewer, now=now)
+        raise OrderStateConflict("A payment is in progress. Try again when it has ended.", field=["order_id"])
+    change_state(
+        order=order, to=OrderState.CANCELLED, kind=OrderEventKind.CANCELLED, message=reason, actor=viewer, now=now
+    )
     return order
 
 
 def expire_unpaid(*, placed_before: datetime, now: datetime) -> int:
-    """Gives up orders that nobody has paid, one transaction each, and says how many."""
+    """Expires unpaid orders, each in its own transaction. Returns how many."""
     waiting = Order.objects.filter(state=OrderState.AWAITING_PAYMENT, placed_at__lt=placed_before)
     return sum(expire(order_id=pk, now=now) for pk in waiting.order_by("placed_at").values_list("pk", flat=True))
 
 
 @transaction.atomic(durable=True)
 def expire(*, order_id: UUID, now: datetime) -> bool:
-    """Gives up an order that awaits its payment, unless a gateway is being asked for the money; says whether it did."""
+    """Expires an order that awaits payment, unless a payment is pending. Returns whether it did."""
     order = locks.order(candidates=Order.objects.filter(pk=order_id, state=OrderState.AWAITING_PAYMENT))
     if order is None or _is_being_paid(order, now=now):
         return False
-    move(order=order, to=OrderState.EXPIRED, kind=OrderEventKind.EXPIRED, message="", actor=None, now=now)
+    change_state(order=order, to=OrderState.EXPIRED, kind=OrderEventKind.EXPIRED, message="", actor=None, now=now)
     return True
 
 
@@ -320,28 +327,28 @@ def _is_being_paid(order: Order, *, now: datetime) -> bool:
 
 
 def settle(*, order: Order, payment: Payment, now: datetime) -> bool:
-    """Gives a locked order the money that a payment took, whenever that comes; says whether the order took it.
+    """Applies a succeeded payment to its locked order. Returns whether the order is now PAID.
 
-    An order that had been given up comes back if its stock and its discounts can still be had. Money that no
-    order can take is noted as REFUND_DUE.
+    A cancelled or expired order is revived if its stock and discounts are still available. Money that the order
+    cannot use is recorded as REFUND_DUE.
     """
     amount = quantize(amount=payment.amount, currency=payment.currency)
     message = f"{amount} {payment.currency} by {payment.get_provider_display()}"
     wants_money = OrderState.PAID in TRANSITIONS[OrderState(order.state)]
-    if order.state in _GIVES_BACK:
-        wants_money = _reserved_again(order, now=now)
+    if order.state in _RELEASES_GOODS:
+        wants_money = _reserve_again(order, now=now)
     if wants_money:
-        move(order=order, to=OrderState.PAID, kind=OrderEventKind.PAID, message=message, actor=None, now=now)
+        change_state(order=order, to=OrderState.PAID, kind=OrderEventKind.PAID, message=message, actor=None, now=now)
     else:
-        tell(order=order, kind=OrderEventKind.REFUND_DUE, message=message, now=now)
+        add_event(order=order, kind=OrderEventKind.REFUND_DUE, message=message, now=now)
     return wants_money
 
 
-def _reserved_again(order: Order, *, now: datetime) -> bool:
-    lines = order.lines.select_related("variant__stock")
+def _reserve_again(order: Order, *, now: datetime) -> bool:
+    lines = order.lines.select_related("variant__stock", "variant__product")
     try:
         with transaction.atomic():
-            promotions.take_again(order=order)
+            promotions.restore_uses(order=order)
             stock.reserve(order=order, variants={line.variant: line.quantity for line in lines}, now=now)
     except* (stock.InsufficientStock, promotions.DiscountRefused):
         reserved = False
@@ -350,28 +357,29 @@ def _reserved_again(order: Order, *, now: datetime) -> bool:
     return reserved
 
 
-def move(
+def change_state(
     *, order: Order, to: OrderState, kind: OrderEventKind, message: str, actor: User | None, now: datetime
 ) -> None:
-    """The one way an order changes state. The caller holds the order's lock."""
+    """Changes a locked order's state, with all side effects. Nothing else changes it. Raises OrderStateConflict."""
     if to not in TRANSITIONS[OrderState(order.state)]:
         raise OrderStateConflict(
             f"An order that is {order.get_state_display()} cannot become {to.label}.", field=["order_id"]
         )
     order.state = to
     update(row=order, fields=["state"])
-    if to in _GIVES_BACK:
-        # A payment that waits for the buyer is over. One that a gateway never answered stays PENDING: nobody knows how
-        # it ended.
+    if to in _RELEASES_GOODS:
+        # Cancel a payment that waits for the buyer. One without an answer stays PENDING, since it may have succeeded.
         order.payments.filter(state=PaymentState.REQUIRES_ACTION).update(state=PaymentState.CANCELLED)
-        promotions.give_back(order=order, now=now)
+        promotions.release_uses(order=order, now=now)
         stock.release(order=order, now=now)
-    tell(order=order, kind=kind, message=message, actor=actor, now=now)
-    if kind in _MAILED and order.total:
-        outbox.put(kind=_MAILED[kind], payload={"order": str(order.pk)}, now=now)
-    webhooks.order_is(order=order, now=now)
+    add_event(order=order, kind=kind, message=message, actor=actor, now=now)
+    if kind in _MAIL_OF_EVENT and order.total:
+        outbox.put(kind=_MAIL_OF_EVENT[kind], payload={"order": str(order.pk)}, now=now)
+    webhooks.queue_order_state(order=order, now=now)
 
 
-def tell(*, order: Order, kind: OrderEventKind, now: datetime, message: str = "", actor: User | None = None) -> None:
-    """Adds a step to the order's history."""
+def add_event(
+    *, order: Order, kind: OrderEventKind, now: datetime, message: str = "", actor: User | None = None
+) -> None:
+    """Adds an event to the order's history."""
     insert(OrderEvent(order=order, kind=kind, message=message, actor=actor, at=now))

@@ -1,4 +1,4 @@
-"""What a cart costs now, and why: prices, discounts, shipping and tax brought together for `domain.sales.pricing`."""
+"""A cart with its price: the lines, discounts and rates that it was priced from, and the totals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,38 +8,38 @@ from functools import cached_property
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Prefetch, UUIDField
+from django.db.models import Exists, OuterRef, QuerySet, UUIDField
 
 from domain.base.money import Exchange
-from domain.base.prepared_queries import Statement, attach
+from domain.base.prepared_queries import PreparedQuery, attach
 from domain.catalog.catalog_version import Changes
 from domain.sales import currency, pricing, promotions, rates_cache, shipping, tax
 from domain.sales.promotions import DiscountRefused
-from storefront.models import Cart, CartLine, CartState, Discount, ShippingMethod
+from storefront.models import Cart, CartLine, CartState, Checkout, Discount, ShippingMethod
 
-# What `quote` reads of a cart: for `select_related` and `prefetch_related`.
-RELATED = ("currency", "user", "checkout")
-_LINES = CartLine.objects.select_related("variant__product", "variant__stock")
-PREFETCHED = (Prefetch("lines", _LINES), "discounts")
-# The same of one cart.
 _HAS_CODES = Exists(Cart.discounts.through.objects.filter(cart=OuterRef("pk")))
-_CART = Statement(
-    lambda cart: (
-        Cart.objects.filter(pk=cart).select_related(*RELATED).annotate(has_codes=_HAS_CODES, changes=Changes())
-    ),
+
+
+def _with_rest(carts: QuerySet[Cart]) -> QuerySet[Cart]:
+    """The carts with the rows that belong to each one, whether it holds codes, and the catalogue's version."""
+    return carts.select_related("currency", "user", "checkout").annotate(has_codes=_HAS_CODES, changes=Changes())
+
+
+_CART = PreparedQuery(lambda cart: _with_rest(Cart.objects.filter(pk=cart)), cart=UUIDField())
+_LINES_OF = PreparedQuery(
+    lambda cart: CartLine.objects.filter(cart=cart).select_related("variant__product", "variant__stock"),
     cart=UUIDField(),
 )
-_LINES_OF = Statement(lambda cart: _LINES.filter(cart=cart), cart=UUIDField())
-_DISCOUNTS_OF = Statement(lambda cart: Discount.objects.filter(carts=cart), cart=UUIDField())
+_DISCOUNTS_OF = PreparedQuery(lambda cart: Discount.objects.filter(carts=cart), cart=UUIDField())
 
 
 @dataclass(frozen=True)
 class Quote:
     """A cart's `totals` in the currency of `exchange`, and the unit prices by variant that they are made of.
 
-    `offer` is the chosen way of shipping, if it can be had; `parcel` is what further ones of `methods` are asked for.
-    `discounts` took something off. Those that do not count are `refused`; one that counts may still find nothing
-    left to take, and is not used up by it.
+    `offer` is the chosen shipping method with its price, if it is available; `parcel` is what the offers of the other
+    `methods` are computed from. `discounts` took something off. Those that do not count are `refused`; one that counts
+    may still find nothing left to take, and is not used up by it.
     """
 
     totals: pricing.Totals
@@ -53,59 +53,90 @@ class Quote:
 
     @cached_property
     def offers(self) -> list[shipping.Offer]:
-        """What can be chosen to send the cart by; nothing as long as there is no address."""
+        """The shipping methods to choose from, with their prices; none as long as there is no address."""
         return shipping.offers(parcel=self.parcel, methods=self.methods) if self.parcel else []
 
 
-def load(*, cart: Cart) -> Cart:
-    """The cart as it is now, with all that its quote depends on."""
-    loaded: Any = _CART.all(cart=cart.pk)[0]
-    return _with(loaded, _LINES_OF.all(cart=cart.pk), _DISCOUNTS_OF.all(cart=cart.pk) if loaded.has_codes else [])
+@dataclass(frozen=True)
+class PricedCart:
+    """A cart as one moment saw it: its lines, its discounts, and its price at the time `now`.
+
+    `changes` is the catalogue's version that the cart was read with; None in a transaction that changes the catalogue
+    itself. The price is computed when `quote` is first read. Change nothing of the cart after that: load it again.
+    """
+
+    cart: Cart
+    lines: Sequence[CartLine]
+    discounts: Sequence[Discount]
+    changes: int | None
+    now: datetime
+
+    def __post_init__(self) -> None:
+        for line in self.lines:
+            line.cart = self.cart
+        # So that whoever reads the relations of the row needs no further statement.
+        attach(row=self.cart, name="lines", related=self.lines)
+        attach(row=self.cart, name="discounts", related=self.discounts)
+
+    @property
+    def checkout(self) -> Checkout | None:
+        """The buyer's e-mail, addresses and shipping method; None until `checkout` was called."""
+        return getattr(self.cart, "checkout", None)
+
+    @cached_property
+    def quote(self) -> Quote:
+        """What the cart costs."""
+        return _priced(self)
 
 
-def new(*, cart: Cart, lines: Sequence[CartLine], changes: int | None) -> Cart:
-    """A cart that was begun just now, as `load` would read it: with these lines, and nothing else; `changes` are those
-    of the catalogue that the lines' variants were read from."""
+def load_priced_cart(*, cart: Cart, now: datetime) -> PricedCart:
+    """Reads the cart again as it is now, with everything that its price depends on."""
+    return _loaded(_CART.all(cart=cart.pk)[0], now=now)
+
+
+def find_priced_cart(*, candidates: QuerySet[Cart], now: datetime) -> PricedCart | None:
+    """Reads the first of the candidates; None if there is none."""
+    cart = _with_rest(candidates).first()
+    return None if cart is None else _loaded(cart, now=now)
+
+
+def _loaded(cart: Any, *, now: datetime) -> PricedCart:
+    return PricedCart(
+        cart=cart,
+        lines=_LINES_OF.all(cart=cart.pk),
+        discounts=_DISCOUNTS_OF.all(cart=cart.pk) if cart.has_codes else [],
+        changes=cart.changes,
+        now=now,
+    )
+
+
+def new_priced_cart(*, cart: Cart, lines: Sequence[CartLine], changes: int | None, now: datetime) -> PricedCart:
+    """A cart that this transaction has created with these lines, as `load_priced_cart` would read it.
+
+    `changes` is the catalogue's version that the lines' variants were read with.
+    """
     Cart.checkout.related.set_cached_value(cart, None)
-    vars(cart)["changes"] = changes
-    return _with(cart, lines, [])
+    return PricedCart(cart=cart, lines=lines, discounts=[], changes=changes, now=now)
 
 
-def _with(cart: Cart, lines: Sequence[CartLine], discounts: Sequence[Discount]) -> Cart:
-    for line in lines:
-        line.cart = cart
-    attach(row=cart, name="lines", related=lines)
-    attach(row=cart, name="discounts", related=discounts)
-    return cart
-
-
-def quote(*, cart: Cart, now: datetime) -> Quote:
-    """What a cart costs that was loaded; worked out once, and true as long as nothing of it is changed."""
-    if "_quote" not in vars(cart):
-        vars(cart)["_quote"] = _worked_out(cart, now=now)
-    found: Quote = vars(cart)["_quote"]
-    return found
-
-
-def _worked_out(cart: Cart, *, now: datetime) -> Quote:
-    lines = list(cart.lines.all())
-    checkout = getattr(cart, "checkout", None)
+def _priced(priced: PricedCart) -> Quote:
+    lines, checkout = priced.lines, priced.checkout
     address = checkout.shipping_address if checkout else None
-    exchange = currency.exchange_of(cart=cart)
+    exchange = currency.exchange_of(cart=priced.cart)
     prices = currency.unit_prices(variants=[line.variant for line in lines], exchange=exchange)
-    rates, methods = rates_cache.of(cart=cart)
+    rates = rates_cache.rates(changes=priced.changes)
     goods = [
-        pricing.Good(
+        pricing.Item(
             key=line.variant.sku,
             unit_price=prices[line.variant_id],
             quantity=line.quantity,
-            tax=tax.rate(rates=rates, address=address, tax_class_id=line.variant.product.tax_class_id),
+            tax=tax.rate(rates=rates.tax, address=address, tax_class_id=line.variant.product.tax_class_id),
         )
         for line in lines
     ]
-    discounts, reductions, refused = _judged(cart, goods, exchange, now=now)
+    discounts, reductions, refused = _judged(priced, goods, exchange)
 
-    def totals(carriage: pricing.Carriage | None) -> pricing.Totals:
+    def totals(carriage: pricing.ShippingCharge | None) -> pricing.Totals:
         return pricing.totals(
             goods=goods,
             carriage=carriage,
@@ -119,30 +150,32 @@ def _worked_out(cart: Cart, *, now: datetime) -> Quote:
     if address:
         worth = found.subtotal - found.discount
         parcel = shipping.Parcel(address, grams=shipping.grams(lines=lines), worth=worth, exchange=exchange)
-        method = methods.get(checkout.shipping_method_id) if checkout else None
+        chosen = checkout.shipping_method_id if checkout else None
+        method = None if chosen is None else rates.shipping_methods.get(chosen)
         offer = shipping.offer(method=method, parcel=parcel) if method else None
     if offer:
-        rate = tax.rate(rates=rates, address=address, tax_class_id=offer.method.tax_class_id)
-        found = totals(pricing.Carriage(offer.rule, offer.price, rate))
+        rate = tax.rate(rates=rates.tax, address=address, tax_class_id=offer.method.tax_class_id)
+        found = totals(pricing.ShippingCharge(offer.rule, offer.price, rate))
     took = {step.code for step in found.trace if step.kind is pricing.StepKind.DISCOUNT}
     used = [discount for discount in discounts if discount.code in took]
-    return Quote(found, exchange, prices, methods, parcel, offer, used, refused)
+    return Quote(found, exchange, prices, rates.shipping_methods, parcel, offer, used, refused)
 
 
 def _judged(
-    cart: Cart, goods: list[pricing.Good], exchange: Exchange, *, now: datetime
+    priced: PricedCart, goods: list[pricing.Item], exchange: Exchange
 ) -> tuple[list[Discount], list[pricing.Reduction], list[DiscountRefused]]:
     """The cart's discounts that count, what they take off, and why the others do not."""
-    discounts = list(cart.discounts.all())
+    cart, discounts = priced.cart, priced.discounts
     if not discounts:
         return [], [], []
-    checkout = getattr(cart, "checkout", None)
-    email = checkout.email if checkout else ""
+    email = priced.checkout.email if priced.checkout else ""
     # A cart that became an order has had its uses.
     uses = (
-        promotions.uses_by(discounts=discounts, user=cart.user, email=email) if cart.state == CartState.ACTIVE else {}
+        promotions.count_uses(discounts=discounts, user=cart.user, email=email)
+        if cart.state == CartState.ACTIVE
+        else {}
     )
-    covers = promotions.coverage(discounts=discounts, lines=list(cart.lines.all()))
+    covers = promotions.covered_skus(discounts=discounts, lines=priced.lines)
     worth = sum((good.unit_price * good.quantity for good in goods), Decimal(0))
     kept, reductions, refused = [], [], []
     for discount in sorted(discounts, key=lambda it: it.code):
@@ -152,7 +185,7 @@ def _judged(
             covers=covers[discount.pk],
             uses=uses.get(discount.pk, (0, 0)),
             exchange=exchange,
-            now=now,
+            now=priced.now,
             field=["discount_codes"],
         )
         if why_not:

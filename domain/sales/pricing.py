@@ -1,8 +1,8 @@
-"""Totals, pure: the same goods always give the same cents. No database is needed or touched.
+"""Computes totals. Pure functions without a database: the same input always gives the same amounts.
 
-How it is rounded (docs/adr/0013): half up, to the currency's smallest unit, once for the tax of each line and of
-shipping; every other amount is a sum or a difference of such. A discount is rounded as a whole and shared over
-the lines it covers, so that the shares add up to it.
+Rounding (docs/adr/0013) is half up, to the currency's minor unit, once for the tax of each line and of shipping.
+Every other amount is a sum or difference of rounded ones. A discount is rounded as a whole and then split over the
+lines that it covers, so that the shares add up to it.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -19,15 +19,15 @@ _HUNDRED = Decimal(100)
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A tax by the name that buyers read, in percent."""
+    """A tax rate in percent, with the name that buyers read."""
 
     name: str = ""
     percent: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)
-class Good:
-    """So many units of what `key` (a SKU) names, at a price that is rounded before it is multiplied."""
+class Item:
+    """A line to price. `key` is a SKU. `unit_price` is rounded before it is multiplied by `quantity`."""
 
     key: str
     unit_price: Decimal
@@ -36,8 +36,8 @@ class Good:
 
 
 @dataclass(frozen=True, slots=True)
-class Carriage:
-    """What shipping costs, and by which rule."""
+class ShippingCharge:
+    """The price of shipping. `label` names the method and the rule."""
 
     label: str
     price: Decimal
@@ -46,7 +46,7 @@ class Carriage:
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
-    """What a discount code takes: percent or an amount (`value`) of the goods that it covers, or shipping."""
+    """The effect of a discount code. `value` is a percentage or an amount, taken off the SKUs that it `covers`."""
 
     code: str
     kind: DiscountKind
@@ -63,10 +63,10 @@ class StepKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One line of how a total came about: `amount` is added to it, or taken if below zero.
+    """One step of a total: `amount` is added to it (a discount is negative).
 
-    A step that is `included` is a part of amounts above it and adds nothing. `rate` is percent, taken of `base`.
-    `code` is the SKU or the discount's.
+    An `included` step is part of earlier amounts and adds nothing. `rate` is a percentage of `base`. `code` is the SKU
+    or the discount code.
     """
 
     kind: StepKind
@@ -77,22 +77,22 @@ class Step:
     rate: Decimal | None = None
     included: bool = False
 
-    def as_stored(self) -> dict[str, Any]:
-        """In JSON's types, for `Order.price_trace`: amounts are text, and keep their decimals."""
+    def to_json(self) -> dict[str, Any]:
+        """As JSON data for `Order.price_trace`. Amounts are texts, to keep their decimals."""
         return {
             name: value.value if isinstance(value, Enum) else str(value) if isinstance(value, Decimal) else value
             for name, value in ((field.name, getattr(self, field.name)) for field in fields(self))
         }
 
     @classmethod
-    def stored(cls, step: dict[str, Any]) -> "Step":
+    def from_json(cls, step: dict[str, Any]) -> "Step":
         amounts = {name: Decimal(step[name]) for name in ("amount", "base", "rate") if step[name] is not None}
         return cls(**{**step, **amounts, "kind": StepKind(step["kind"])})
 
 
 @dataclass(frozen=True, slots=True)
 class Amounts:
-    """Of one line, or of shipping: `listed` - `discount` is `gross` where prices include tax, else `net`."""
+    """The amounts of a line or of shipping. `listed` - `discount` is `gross` if prices include tax, else `net`."""
 
     listed: Decimal
     discount: Decimal
@@ -106,8 +106,8 @@ class Amounts:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """A cart's or an order's amounts: `total` = `net` + `tax` = `subtotal` - `discount` + `shipping`, to which
-    `tax` is added where prices do not include it."""
+    """The amounts of a cart or an order. `total` = `net` + `tax` = `subtotal` - `discount` + `shipping` (+ `tax`, if
+    prices do not include it)."""
 
     currency: str
     prices_include_tax: bool
@@ -149,16 +149,16 @@ class Totals:
 
 def totals(
     *,
-    goods: Iterable[Good],
-    carriage: Carriage | None = None,
+    goods: Iterable[Item],
+    carriage: ShippingCharge | None = None,
     reductions: Iterable[Reduction] = (),
     currency: str,
     prices_include_tax: bool,
 ) -> Totals:
-    """Adds up goods of different keys, less the reductions, and shipping.
+    """Computes the totals of goods (each with a key of its own), reductions and shipping.
 
-    Percentages are taken first, each of what those before it left, then amounts, then free shipping; within a
-    kind by code, so that the order in which a buyer types codes changes nothing.
+    Reductions apply in a fixed order: percentages (each on what the one before left), then amounts, then free
+    shipping; within a kind by code. So the order in which a buyer enters codes does not matter.
     """
     goods = list(goods)
     listed = {good.key: quantize(amount=good.unit_price, currency=currency) * good.quantity for good in goods}
@@ -174,10 +174,10 @@ def totals(
     left = dict(listed)
     ordered = sorted(reductions, key=lambda it: (list(DiscountKind).index(it.kind), it.code))
     for reduction in ordered:
-        taken, before = _taken(reduction, left, currency), _sum(left, reduction.covers)
+        taken, before = _amounts_off(reduction, left, currency), _sum(left, reduction.covers)
         left = {key: amount - taken.get(key, ZERO) for key, amount in left.items()}
         if taken:
-            trace.append(_explained(reduction, base=before, taken=before - _sum(left, reduction.covers)))
+            trace.append(_discount_step(reduction, base=before, taken=before - _sum(left, reduction.covers)))
 
     price = quantize(amount=carriage.price, currency=currency) if carriage else quantize(amount=ZERO, currency=currency)
     free_by = next((it for it in ordered if it.kind == DiscountKind.FREE_SHIPPING), None)
@@ -185,7 +185,7 @@ def totals(
     if carriage:
         trace.append(Step(kind=StepKind.SHIPPING, label=carriage.label, amount=price))
     if free_by and off:
-        trace.append(_explained(free_by, base=price, taken=off))
+        trace.append(_discount_step(free_by, base=price, taken=off))
 
     taxed = Taxation(currency, prices_include_tax)
     lines = {good.key: taxed.amounts(listed[good.key], left[good.key], good.tax) for good in goods}
@@ -200,8 +200,8 @@ def _sum(amounts: Mapping[str, Decimal], keys: Collection[str]) -> Decimal:
     return sum((amounts[key] for key in keys if key in amounts), ZERO)
 
 
-def _taken(reduction: Reduction, left: Mapping[str, Decimal], currency: str) -> dict[str, Decimal]:
-    """What a reduction takes of each line that it covers and that still costs something."""
+def _amounts_off(reduction: Reduction, left: Mapping[str, Decimal], currency: str) -> dict[str, Decimal]:
+    """The amounts that a reduction takes off each line that it covers and that is not free already."""
     covered = {key: left[key] for key in reduction.covers if left.get(key)}
     whole = sum(covered.values(), ZERO)
     if not whole or reduction.kind == DiscountKind.FREE_SHIPPING:
@@ -215,7 +215,7 @@ def _taken(reduction: Reduction, left: Mapping[str, Decimal], currency: str) -> 
 
 
 def _shares(amount: Decimal, weights: Mapping[str, Decimal], unit: Decimal) -> dict[str, Decimal]:
-    """Parts the amount in proportion to the weights, to the unit, by the largest remainder; ties go by key."""
+    """Splits an amount in proportion to weights, in whole units, by the largest remainder method; ties go by key."""
     with localcontext(prec=PRECISION):
         whole = sum(weights.values())
         exact = {key: amount * weight / whole for key, weight in weights.items()}
@@ -226,7 +226,7 @@ def _shares(amount: Decimal, weights: Mapping[str, Decimal], unit: Decimal) -> d
     return shares
 
 
-def _explained(reduction: Reduction, *, base: Decimal, taken: Decimal) -> Step:
+def _discount_step(reduction: Reduction, *, base: Decimal, taken: Decimal) -> Step:
     percentage = reduction.kind == DiscountKind.PERCENTAGE
     return Step(
         kind=StepKind.DISCOUNT,
@@ -240,7 +240,7 @@ def _explained(reduction: Reduction, *, base: Decimal, taken: Decimal) -> Step:
 
 @dataclass(frozen=True, slots=True)
 class Taxation:
-    """Whether prices hold the tax already (VAT as Europe shows it) or it is put on top (sales tax)."""
+    """Computes taxes, for prices that include tax (as in Europe) or not (as in the USA)."""
 
     currency: str
     prices_include_tax: bool

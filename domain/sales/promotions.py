@@ -1,4 +1,4 @@
-"""Discount codes: whether one counts, of what, and how often it did. A use is counted under the code's lock."""
+"""Discount codes: whether a code applies, to which goods, and how often it was used (counted under the code's lock)."""
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
@@ -14,13 +14,13 @@ from domain.base.money import Exchange
 from domain.catalog.browse import CategoryTree
 from domain.sales.pricing import Reduction
 from storefront.models import Cart, CartLine, Category, Discount, DiscountKind, DiscountUse, Order, Product, User
-from storefront.models.promotions import normal_code
+from storefront.models.promotions import normalize_code
 
-_OF_CART = locks.Lock(lambda cart: Discount.objects.filter(carts=cart), cart=UUIDField())
+_CODES_OF_CART = locks.Lock(lambda cart: Discount.objects.filter(carts=cart), cart=UUIDField())
 
 
-class Refusal(Enum):
-    """Why a code does not count."""
+class RefusalReason(Enum):
+    """Why a code cannot be used."""
 
     UNKNOWN = "UNKNOWN"
     NOT_YET = "NOT_YET"
@@ -32,72 +32,72 @@ class Refusal(Enum):
     TOO_MANY = "TOO_MANY"
 
 
-# What somebody learns from who tries codes, or e-mails with a code: such attempts are counted.
-TELLING = frozenset({Refusal.UNKNOWN, Refusal.USED_BY_CUSTOMER})
+# Answers that help to guess codes, or e-mail addresses that used a code. Such attempts are rate limited.
+REVEALING = frozenset({RefusalReason.UNKNOWN, RefusalReason.USED_BY_CUSTOMER})
 
-_WORDS = {
-    Refusal.UNKNOWN: "There is no such code.",
-    Refusal.NOT_YET: "This code cannot be used yet.",
-    Refusal.OVER: "This code is over.",
-    Refusal.USED_UP: "This code has been used up.",
-    Refusal.USED_BY_CUSTOMER: "You have used this code as often as it can be.",
-    Refusal.BELOW_MINIMUM: "The goods do not cost enough for this code.",
-    Refusal.COVERS_NOTHING: "This code covers nothing in the cart.",
-    Refusal.TOO_MANY: "No further code can be used.",
+_MESSAGES = {
+    RefusalReason.UNKNOWN: "This code does not exist.",
+    RefusalReason.NOT_YET: "This code cannot be used yet.",
+    RefusalReason.OVER: "This code has expired.",
+    RefusalReason.USED_UP: "This code has been used up.",
+    RefusalReason.USED_BY_CUSTOMER: "You cannot use this code again.",
+    RefusalReason.BELOW_MINIMUM: "The goods in the cart cost less than this code requires.",
+    RefusalReason.COVERS_NOTHING: "This code does not apply to anything in the cart.",
+    RefusalReason.TOO_MANY: "You cannot use any more codes with this cart.",
 }
 
 
 class DiscountRefused(DomainError):
-    """The code does not count: `reason`. BELOW_MINIMUM comes with the `minimum` in `currency`."""
+    """The code cannot be used, because of `reason`. BELOW_MINIMUM has the `minimum` in `currency`."""
 
     code: ClassVar[str] = "DISCOUNT_REFUSED"
 
     def __init__(
         self,
         discount_code: str,
-        reason: Refusal,
+        reason: RefusalReason,
         *,
         minimum: Decimal | None = None,
         currency: str = "",
         field: Sequence[str] = (),
     ) -> None:
-        super().__init__(_WORDS[reason], field=field)
+        super().__init__(_MESSAGES[reason], field=field)
         self.discount_code = discount_code
         self.reason = reason
         self.minimum = minimum
         self.currency = currency
 
 
-def found(*, codes: Iterable[str]) -> dict[str, Discount]:
-    """The discounts that are offered, by their codes as stored."""
-    wanted = {normal_code(code) for code in codes}
+def find(*, codes: Iterable[str]) -> dict[str, Discount]:
+    """The active discounts with these codes, by their normalised codes."""
+    wanted = {normalize_code(code) for code in codes}
     return {discount.code: discount for discount in Discount.objects.filter(code__in=wanted, is_active=True)}
 
 
-def lock_of(*, cart: Cart) -> None:
-    """Takes the right to count uses of the cart's codes, by primary key, until the transaction ends."""
-    _OF_CART.all(cart=cart.pk)
+def lock_codes(*, cart: Cart) -> None:
+    """Locks the cart's discounts until the transaction ends, so that their uses can be counted."""
+    _CODES_OF_CART.all(cart=cart.pk)
 
 
-def coverage(*, discounts: Collection[Discount], lines: Collection[CartLine]) -> dict[int, frozenset[str]]:
-    """The SKUs of the lines that each of the discounts covers, by its key."""
+def covered_skus(*, discounts: Collection[Discount], lines: Collection[CartLine]) -> dict[int, frozenset[str]]:
+    """For each discount, by its key, the SKUs of the lines that it covers."""
     everything = frozenset(line.variant.sku for line in lines)
     covered = {discount.pk: everything for discount in discounts}
-    # Whether they are choosy about goods; not about which, of which there may be thousands.
+    # Only asks whether a discount is limited to some goods: it may list thousands of them.
     by_product, by_category = (
         Exists(chosen.objects.filter(discount=OuterRef("pk")))
         for chosen in (Discount.products.through, Discount.categories.through)
     )
-    choosy = list(Discount.objects.filter(by_product | by_category, pk__in=covered).values_list("pk", flat=True))
-    if choosy:
-        chosen = _chosen(choosy, {line.variant.product_id for line in lines})
-        for pk in choosy:
+    limited = list(Discount.objects.filter(by_product | by_category, pk__in=covered).values_list("pk", flat=True))
+    if limited:
+        chosen = _covered_pairs(limited, {line.variant.product_id for line in lines})
+        for pk in limited:
             covered[pk] = frozenset(line.variant.sku for line in lines if (pk, line.variant.product_id) in chosen)
     return covered
 
 
-def _chosen(discount_ids: Collection[int], product_ids: Collection[int]) -> set[tuple[int, int]]:
-    """Which of the discounts covers which of the products, by itself or by a category above it."""
+def _covered_pairs(discount_ids: Collection[int], product_ids: Collection[int]) -> set[tuple[int, int]]:
+    """Pairs of keys (discount, product): the discount lists the product, or a category at or above it."""
     by_product = Discount.products.through.objects.filter(discount__in=discount_ids, product__in=product_ids)
     chosen = set(by_product.values_list("discount_id", "product_id"))
     by_category = Discount.categories.through.objects.filter(discount__in=discount_ids)
@@ -108,14 +108,16 @@ def _chosen(discount_ids: Collection[int], product_ids: Collection[int]) -> set[
             within.setdefault(category_id, set()).add(product_id)
         tree = CategoryTree()
         for discount_id, category_id in wanted:
-            for below in tree.with_all_below(Category(pk=category_id)):
+            for below in tree.with_descendants(Category(pk=category_id)):
                 chosen |= {(discount_id, product_id) for product_id in within.get(below.pk, ())}
     return chosen
 
 
-def uses_by(*, discounts: Iterable[Discount], user: User | None, email: str) -> dict[int, tuple[int, int]]:
-    """How often each has been used: by anyone, of those that are limited in all; and by this customer, who is known
-    by the account, its e-mail and those of checkouts. Discounts without limits are not counted."""
+def count_uses(*, discounts: Iterable[Discount], user: User | None, email: str) -> dict[int, tuple[int, int]]:
+    """How often each discount was used, by key: (by anyone, by this customer). Discounts without limits are left out.
+
+    A customer is recognised by the account, its e-mail, and the e-mails of their checkouts.
+    """
     in_all = [it.pk for it in discounts if it.max_uses is not None]
     by_customer = [it.pk for it in discounts if it.max_uses_per_customer is not None]
     if not in_all and not by_customer:
@@ -143,23 +145,26 @@ def refusal(
     now: datetime,
     field: Sequence[str] = (),
 ) -> DiscountRefused | None:
-    """Why the discount does not count for goods that are `worth` so much before discounts; None if it does."""
+    """Why the discount cannot be used for goods that are `worth` so much before discounts; None if it can.
+
+    `worth` is in the exchange's currency. `uses` comes from `count_uses`.
+    """
     minimum = None if discount.minimum_total is None else exchange(discount.minimum_total)
     reason = None
     if not discount.is_active:
-        reason = Refusal.UNKNOWN
+        reason = RefusalReason.UNKNOWN
     elif discount.starts_at and now < discount.starts_at:
-        reason = Refusal.NOT_YET
+        reason = RefusalReason.NOT_YET
     elif discount.ends_at and now >= discount.ends_at:
-        reason = Refusal.OVER
+        reason = RefusalReason.OVER
     elif over := _over_limit(discount, uses):
         reason = over
     elif minimum is not None and worth < minimum:
         return DiscountRefused(
-            discount.code, Refusal.BELOW_MINIMUM, minimum=minimum, currency=exchange.currency, field=field
+            discount.code, RefusalReason.BELOW_MINIMUM, minimum=minimum, currency=exchange.currency, field=field
         )
     elif not covers:
-        reason = Refusal.COVERS_NOTHING
+        reason = RefusalReason.COVERS_NOTHING
     return DiscountRefused(discount.code, reason, field=field) if reason else None
 
 
@@ -169,37 +174,37 @@ def reduction(*, discount: Discount, covers: frozenset[str], exchange: Exchange)
     return Reduction(discount.code, kind, value, covers)
 
 
-def take(*, order: Order, discounts: Iterable[Discount], now: datetime) -> None:
-    """Counts a use of each. The caller holds their locks and has found that they count."""
+def record_uses(*, order: Order, discounts: Iterable[Discount], now: datetime) -> None:
+    """Records a use of each discount. The caller holds their locks and has checked them with `refusal`."""
     DiscountUse.objects.bulk_create(
         DiscountUse(discount=discount, order=order, user_id=order.user_id, email=order.email, used_at=now)
         for discount in discounts
     )
 
 
-def give_back(*, order: Order, now: datetime) -> None:
-    """An order that is given up no longer counts. The caller holds the order's lock."""
+def release_uses(*, order: Order, now: datetime) -> None:
+    """Releases the discount uses of a cancelled or expired order. The caller holds the order's lock."""
     DiscountUse.objects.filter(order=order, given_back_at=None).update(given_back_at=now)
 
 
-def take_again(*, order: Order) -> None:
-    """Counts the uses of an order that comes back. Raises DiscountRefused if a limit no longer allows it.
+def restore_uses(*, order: Order) -> None:
+    """Counts the uses of a revived order again. Raises DiscountRefused if a limit no longer allows it.
 
-    The caller holds the order's lock. Dates and minimums held when it was placed, and are not asked again.
+    The caller holds the order's lock. Dates and minimums are not checked again: they held when it was placed.
     """
     given_back = order.discount_uses.exclude(given_back_at=None)
     discounts = locks.discounts(candidates=Discount.objects.filter(uses__in=given_back))
-    counted = uses_by(discounts=discounts, user=order.user, email=order.email)
+    counted = count_uses(discounts=discounts, user=order.user, email=order.email)
     for discount in discounts:
         if over := _over_limit(discount, counted.get(discount.pk, (0, 0))):
             raise DiscountRefused(discount.code, over)
     given_back.update(given_back_at=None)
 
 
-def _over_limit(discount: Discount, uses: tuple[int, int]) -> Refusal | None:
+def _over_limit(discount: Discount, uses: tuple[int, int]) -> RefusalReason | None:
     by_all, by_customer = uses
     if discount.max_uses is not None and by_all >= discount.max_uses:
-        return Refusal.USED_UP
+        return RefusalReason.USED_UP
     if discount.max_uses_per_customer is not None and by_customer >= discount.max_uses_per_customer:
-        return Refusal.USED_BY_CUSTOMER
+        return RefusalReason.USED_BY_CUSTOMER
     return None

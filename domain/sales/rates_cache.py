@@ -1,43 +1,44 @@
-"""What holds for every cart until staff lay down something else: tax rates and ways of shipping.
+"""Tax rates and shipping methods, which are the same for every cart until staff change them.
 
-A process reads them once for each version of the catalogue; which one that is comes with the cart, in its statement.
+A process reads them once for each version of the catalogue. A cart is read together with the version it belongs to.
 """
 
 from typing import NamedTuple
 
-from domain.catalog import catalog_version
-from domain.sales import shipping, tax
-from storefront.models import Cart, ShippingMethod
+from domain.sales import shipping
+from domain.sales import tax as taxes
+from storefront.models import ShippingMethod
 
 
-class Terms(NamedTuple):
-    """Shared by all that ask: never to be changed."""
+class Rates(NamedTuple):
+    """Shared by every request of this process: never change them."""
 
-    rates: tax.ByPlace
-    methods: dict[int, ShippingMethod]
-
-
-_kept: dict[int, Terms] = {}
+    tax: taxes.RatesByPlace
+    shipping_methods: dict[int, ShippingMethod]
 
 
-def of(*, cart: Cart) -> Terms:
-    """Those that held when the cart's `changes` were read, or later ones; without such, those that hold now."""
-    known = vars(cart)
-    changes = known["changes"] if "changes" in known else catalog_version.changes()
-    if changes is None:  # Of a transaction that writes the catalogue itself, and may undo that.
+_cached: dict[int, Rates] = {}
+
+
+def rates(*, changes: int | None) -> Rates:
+    """The rates of the catalogue's version `changes`, or of a later one.
+
+    None stands for a transaction that changes the catalogue itself and may be rolled back: nothing is cached for it.
+    """
+    if changes is None:
         return _read()
-    terms = _kept.get(changes)
-    if terms is None:
-        terms = _read()
-        _kept.clear()
-        _kept[changes] = terms
-    return terms
+    found = _cached.get(changes)
+    if found is None:
+        found = _read()
+        _cached.clear()
+        _cached[changes] = found
+    return found
 
 
-def _read() -> Terms:
-    return Terms(tax.rates(), shipping.methods())
+def _read() -> Rates:
+    return Rates(taxes.rates(), shipping.methods())
 
 
-def forget() -> None:
-    """Begins anew, as a process does that has just started."""
-    _kept.clear()
+def clear() -> None:
+    """Empties the cache, as in a process that has just started."""
+    _cached.clear()

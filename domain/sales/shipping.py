@@ -1,4 +1,4 @@
-"""What can be chosen to send a parcel by, and what that costs: computed here, never taken from a client."""
+"""Shipping methods for a parcel, and their prices. Prices are computed here, never taken from a client."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from storefront.models import Address, CartLine, ShippingMethod
 
 
 class ShippingUnavailable(DomainError):
-    """No shipping method was chosen, or the chosen one is not offered; what can be chosen are the `offers`."""
+    """No shipping method was chosen, or the chosen one is not available. `offers` can be chosen."""
 
     code: ClassVar[str] = "SHIPPING_UNAVAILABLE"
 
@@ -24,7 +24,7 @@ class ShippingUnavailable(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """What is sent where. `worth` is the goods' price after discounts, in the exchange's currency."""
+    """A parcel to send. `worth` is the goods' price after discounts, in the exchange's currency."""
 
     address: Address
     grams: int
@@ -34,7 +34,7 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A method that fits a parcel, at its price in `currency`; `rule` says how that came about."""
+    """A shipping method that takes the parcel, with its price in `currency`. `rule` explains the price."""
 
     method: ShippingMethod
     price: Decimal
@@ -43,7 +43,7 @@ class Offer:
 
 
 def grams(*, lines: Iterable[CartLine]) -> int:
-    """The weight of it all; a variant whose weight is not known weighs nothing."""
+    """The total weight in grams. A variant without a weight counts as 0."""
     return sum((line.variant.weight_grams or 0) * line.quantity for line in lines)
 
 
@@ -53,13 +53,13 @@ def delivers_to(*, method: ShippingMethod, address: Address) -> bool:
 
 
 def methods() -> dict[int, ShippingMethod]:
-    """All that are offered, with zone and bands, by key and in the shop's order, in two statements."""
+    """All active methods with zone and weight bands, by key and in the shop's order. Takes two SQL statements."""
     offered = ShippingMethod.objects.filter(is_active=True)
     return {method.pk: method for method in offered.select_related("zone").prefetch_related("bands")}
 
 
 def offer(*, method: ShippingMethod, parcel: Parcel) -> Offer | None:
-    """What the method costs for the parcel; None where it does not take it."""
+    """The method's offer for the parcel; None if it does not deliver there or takes no parcel that heavy."""
     if not delivers_to(method=method, address=parcel.address):
         return None
     currency, bands = parcel.exchange.currency, method.bands.all()
@@ -81,5 +81,5 @@ def offer(*, method: ShippingMethod, parcel: Parcel) -> Offer | None:
 
 
 def offers(*, parcel: Parcel, methods: Mapping[int, ShippingMethod]) -> list[Offer]:
-    """All of them that can be chosen for the parcel."""
+    """The offers of all methods that take the parcel."""
     return [found for method in methods.values() if (found := offer(method=method, parcel=parcel))]

@@ -1,4 +1,4 @@
-"""Which tax holds where goods are sent to."""
+"""Finds the tax rate of goods at their destination."""
 
 from typing import TypeAlias
 
@@ -7,23 +7,23 @@ from django.conf import settings
 from domain.sales.pricing import Rate
 from storefront.models import Address, TaxRate
 
-# By country, region ("": all of it) and the key of a tax class (None: standard).
-ByPlace: TypeAlias = dict[tuple[str, str, int | None], Rate]
+# By country, region ("": the whole country) and key of a tax class (None: standard).
+RatesByPlace: TypeAlias = dict[tuple[str, str, int | None], Rate]
 
 
-def rates() -> ByPlace:
-    """All that the shop knows, in one statement."""
+def rates() -> RatesByPlace:
+    """All tax rates, read with one SQL statement."""
     return {
         (rate.country_code, rate.region, rate.tax_class_id): Rate(rate.name, rate.percent)
         for rate in TaxRate.objects.order_by()
     }
 
 
-def rate(*, rates: ByPlace, address: Address | None, tax_class_id: int | None) -> Rate:
-    """What is taken of goods of that class at the address; in the shop's own country as long as there is none.
+def rate(*, rates: RatesByPlace, address: Address | None, tax_class_id: int | None) -> Rate:
+    """The rate for goods of a tax class at an address; without an address, in the shop's own country.
 
-    The rate of a good's class comes before the standard one, and within each the region's before the country's.
-    Where none is known, nothing is taken.
+    A rate of the goods' class takes precedence over a standard one, and within each a region's over its country's.
+    Without a matching rate, the rate is 0 %.
     """
     country, region = (address.country_code, address.region) if address else (settings.SHOP_COUNTRY, "")
     for class_id in (tax_class_id, None):

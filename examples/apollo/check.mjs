@@ -141,7 +141,7 @@ await step('No script can read the refresh token; the access token is in no stor
 });
 
 await step('The link of the mail proves the e-mail', async () => {
-  assert.deepEqual((await laptop.mutate(VERIFY, { token: await mailedToken('Confirm your e-mail') })).verifyEmail.userErrors, []);
+  assert.deepEqual((await laptop.mutate(VERIFY, { token: await mailedToken('Confirm your e-mail address') })).verifyEmail.userErrors, []);
 });
 
 // Their refresh token is copied and used elsewhere now. That shows when it comes back, at the end of the story.
@@ -282,7 +282,7 @@ await step('A password that is changed ends the other devices; one that is reset
   await assert.rejects(phone.who());
   await phone.mutate(FORGOT, { email });
   password = 'copper-willow-drum';
-  const { user } = await phone.resetPassword({ token: await mailedToken('Set a new password'), password });
+  const { user } = await phone.resetPassword({ token: await mailedToken('Reset your password'), password });
   assert.equal(user.name, 'Ada');
   await assert.rejects(laptop.who());
   await laptop.login({ email, password });

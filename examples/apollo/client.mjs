@@ -32,9 +32,9 @@ const sha256 = async (text) => {
   return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('');
 };
 
-// onUser(user, why) is called whenever somebody else is logged in than before: null is a guest; `why` is the error that
-// ended the session, if one did. `storage` is for native apps, which keep the refresh token themselves. With `persisted`
-// operations are sent by their hash, queries by GET: a CDN answers what is the same for everyone.
+// onUser(user, why) is called whenever another user is logged in than before: null is a guest; `why` is the error
+// that ended the session, if one did. `storage` is for native apps, which keep the refresh token themselves. With
+// `persisted`, operations are sent by their hash and queries by GET, so that a CDN can answer what is public.
 export function createShop({ uri, fetch, onUser = ignore, storage, persisted = false }) {
   let session; // undefined: not known yet; null: a guest; else { token, renewAt, user }. The token is nowhere else.
   let turn; // The refresh or login that is under way. They take turns, and operations wait for them.

@@ -1,4 +1,4 @@
-"""Relay connections, walked by keyset: page 1,000 costs what the first one does.
+"""Relay connections with keyset pagination: page 1,000 costs as much as the first page.
 
 https://relay.dev/graphql/connections.htm
 """
@@ -17,7 +17,7 @@ from schema.base.errors import bad_user_input
 
 Node = TypeVar("Node")
 
-# Signed, so that a cursor's values need no more checking than our own.
+# Signed, so that the values of a cursor can be trusted.
 _signer = signing.Signer(salt="commercia.cursor")
 
 MAX_PAGE = 100
@@ -26,31 +26,37 @@ MAX_COUNTED = 10_000
 
 First = Annotated[
     int | None,
-    strawberry.argument(description=f"So many from the beginning; at most {MAX_PAGE}, {DEFAULT_PAGE} unless said."),
+    strawberry.argument(description=f"Number of items from the start, at most {MAX_PAGE}; default: {DEFAULT_PAGE}."),
 ]
-After = Annotated[str | None, strawberry.argument(description="Only what follows this cursor.")]
-Last = Annotated[int | None, strawberry.argument(description=f"So many from the end, at most {MAX_PAGE}.")]
-Before = Annotated[str | None, strawberry.argument(description="Only what precedes this cursor.")]
+After = Annotated[str | None, strawberry.argument(description="Only items after this cursor.")]
+Last = Annotated[int | None, strawberry.argument(description=f"Number of items from the end, at most {MAX_PAGE}.")]
+Before = Annotated[str | None, strawberry.argument(description="Only items before this cursor.")]
 
 
-@strawberry.type(description="Where a page stands in its list.")
+@strawberry.type(description="Information about one page of a list.")
 class PageInfo:
-    has_next_page: bool = strawberry.field(description="Whether more follows; asked with `first`.")
+    has_next_page: bool = strawberry.field(description="Whether more items follow this page. Meaningful with `first`.")
     has_previous_page: bool = strawberry.field(
-        description="Whether more precedes; asked with `last`, or after a cursor."
+        description="Whether items come before this page. Meaningful with `last` or `after`."
     )
-    start_cursor: str | None = strawberry.field(description="For `before`; null for an empty page.")
-    end_cursor: str | None = strawberry.field(description="For `after`; null for an empty page.")
+    start_cursor: str | None = strawberry.field(
+        description="The cursor of the first item, for `before`; null if the page is empty."
+    )
+    end_cursor: str | None = strawberry.field(
+        description="The cursor of the last item, for `after`; null if the page is empty."
+    )
 
 
-@strawberry.type(description="An item with its place in the list.")
+@strawberry.type(description="An item with its cursor.")
 class Edge(Generic[Node]):
-    cursor: str = strawberry.field(description="Opaque; for `after` and `before` of the same list in the same order.")
-    node: Node = strawberry.field(description="The item itself.")
+    cursor: str = strawberry.field(
+        description="Opaque. Use it in `after` or `before` of the same list with the same order."
+    )
+    node: Node = strawberry.field(description="The item.")
 
 
 class Keyset:
-    """An order of rows that ends in their key: column names, each with "-" in front where it descends."""
+    """An order of rows that ends with their key: names of columns, with "-" in front for descending."""
 
     def __init__(self, *columns: str) -> None:
         self._columns = [(column.lstrip("-"), column.startswith("-")) for column in columns]
@@ -63,12 +69,12 @@ class Keyset:
         return urlsafe_b64encode(_signer.sign(json.dumps([self._name, *values], default=str)).encode()).decode()
 
     def beyond(self, rows: QuerySet[Any], cursor: str, *, backwards: bool) -> QuerySet[Any]:
-        """The rows after the cursor's, or before it."""
+        """The rows after the cursor, or before it if `backwards`."""
         condition = Q()
         for (column, descends), value in reversed(list(zip(self._columns, self._values(rows, cursor), strict=True))):
             side = "lt" if descends != backwards else "gt"
             further = Q(**{f"{column}__{side}": value})
-            # "a <= x and (a < x or …)" rather than "a < x or (a = x and …)": an index on `a` can serve it.
+            # "a <= x and (a < x or …)" instead of "a < x or (a = x and …)", so that an index on `a` can be used.
             condition = Q(**{f"{column}__{side}e": value}) & (further | condition) if condition else further
         return rows.filter(condition)
 
@@ -82,7 +88,7 @@ class Keyset:
         except (ValueError, signing.BadSignature):
             name, values = None, []
         if name != self._name:
-            raise bad_user_input("This cursor is not one of this list in this order.")
+            raise bad_user_input("The cursor does not belong to this list and this order.")
         return [
             self._type(rows, column).to_python(value) for (column, _), value in zip(self._columns, values, strict=True)
         ]
@@ -94,7 +100,7 @@ class Keyset:
 
 
 class Page:
-    """One page of `rows`, fetched when something of it is first asked for."""
+    """One page of `rows`, fetched when it is first used."""
 
     def __init__(
         self,
@@ -109,12 +115,13 @@ class Page:
         most: int | None = None,
         count: int | None = None,
     ) -> None:
-        """Counts rows as far as `most`, MAX_COUNTED unless said, if their `count` is not known: it reads every row."""
+        """`count` is the number of all rows, if it is known. Otherwise they are counted up to `most` (default:
+        MAX_COUNTED), because counting reads every row."""
         for name, size in (("first", first), ("last", last)):
             if size is not None and not 0 <= size <= MAX_PAGE:
-                raise bad_user_input(f"`{name}` is from 0 to {MAX_PAGE}.")
+                raise bad_user_input(f"`{name}` must be between 0 and {MAX_PAGE}.")
         if first is not None and last is not None:
-            raise bad_user_input("Ask for `first` or for `last`, not for both.")
+            raise bad_user_input("Use either `first` or `last`, not both.")
         self.all_rows = rows
         self.most = MAX_COUNTED if most is None else most
         self._known_count = count
@@ -125,7 +132,7 @@ class Page:
 
     @cached_property
     def _fetched(self) -> list[Any]:
-        """The page and, in the direction of walking, one row more if there is one."""
+        """The rows of the page, and one more in the direction of paging, if there is one."""
         rows = self.all_rows
         if self._after is not None:
             rows = self._keyset.beyond(rows, self._after, backwards=False)
@@ -144,7 +151,7 @@ class Page:
 
     @cached_property
     def count(self) -> int:
-        """How many rows the whole list has, and no more than one above `most`."""
+        """The number of rows in the whole list, at most one above `most`."""
         if self._known_count is not None:
             return self._known_count
         return self.all_rows.order_by()[: self.most + 1].count()
@@ -164,25 +171,28 @@ class Page:
 class Connection(Generic[Node]):
     page: strawberry.Private[Page]
 
-    @strawberry.field(description="The page's items, each with its cursor.")
+    @strawberry.field(description="The items of the page, each with its cursor.")
     def edges(self) -> list[Edge[Node]]:
         return [Edge(cursor=self.page.cursor(row), node=row) for row in self.page.rows]
 
-    @strawberry.field(description="The page's items alone.")
+    @strawberry.field(description="The items of the page, without cursors.")
     def nodes(self) -> list[Node]:
         return self.page.rows
 
-    @strawberry.field(description="Where the page stands in the list.")
+    @strawberry.field(description="Information about this page.")
     def page_info(self) -> PageInfo:
         return self.page.info
 
     @strawberry.field(
-        description=f"How many items the whole list has, as far as they are counted: to {MAX_COUNTED:,}, unless its "
-        "field says otherwise. Counted when asked for."
+        description=f"Number of items in the whole list, counted up to {MAX_COUNTED:,} unless the list's field says "
+        "otherwise. Counting takes time: select it only where it is shown."
     )
     def total_count(self) -> int:
         return min(self.page.count, self.page.most)
 
-    @strawberry.field(description='Whether there are more than `totalCount` says: "more than 10,000".')
+    @strawberry.field(
+        description='Whether the list has more items than `totalCount`, so that a front end can write "more than '
+        '10,000".'
+    )
     def total_count_exceeded(self) -> bool:
         return self.page.count > self.page.most

@@ -1,4 +1,4 @@
-"""What a resolver knows of its request."""
+"""What resolvers know about their request."""
 
 import ipaddress
 from dataclasses import dataclass, field
@@ -16,10 +16,12 @@ from graphql import GraphQLError
 
 from domain.accounts import throttle
 from domain.accounts.accounts import Client
+from domain.base.errors import DomainError
 from domain.base.money import Exchange
 from domain.catalog.browse import CategoryTree
-from domain.sales import currency
-from domain.sales.cart import CartKey
+from domain.sales import currency, promotions
+from domain.sales.cart import CartKey, UnknownCartCode
+from domain.sales.priced_cart import PricedCart
 from schema.base import tokens
 from storefront import models
 
@@ -34,19 +36,21 @@ def unauthenticated(message: str) -> GraphQLError:
 
 @dataclass
 class Context:
-    """`trusts_cookies` is false for a request that another site could have made a browser send (see the view)."""
+    """`trusts_cookies` is false for a request that another site could have made the browser send (see the view)."""
 
     request: HttpRequest
     trusts_cookies: bool
-    # What the answer sets: a value and the seconds it is kept, or None to delete it.
+    # Cookies that the response sets: the value and its lifetime in seconds, or None to delete the cookie.
     cookies: dict[str, tuple[str, int] | None] = field(default_factory=dict)
-    # What the log tells of the operation.
-    told: dict[str, Any] = field(default_factory=dict)
-    # What prices of the catalogue are shown in: what `@inContext` asks for, or the shop's own currency.
+    # What the request log adds about the operation.
+    log_fields: dict[str, Any] = field(default_factory=dict)
+    # The currency of catalogue prices: the one of `@inContext`, or the shop's own.
     exchange: Exchange = field(default_factory=lambda: currency.exchange_to(currency=None))
-    # What is worked out of its document, for whoever sends the same.
-    worked_out: dict[Any, Any] = field(default_factory=dict)
-    # Whether something has asked who it is, so that the answer is for nobody else.
+    # Optimized querysets of the document, shared with later requests that send the same document.
+    queryset_cache: dict[Any, Any] = field(default_factory=dict)
+    # Each cart of the answer with its price, as `schema.shop.pricing.show` has put it here.
+    priced_carts: dict[UUID, PricedCart] = field(default_factory=dict)
+    # Whether a resolver has read the viewer, the session or a cookie, so that the answer is only for this client.
     is_personal: bool = False
 
     @cached_property
@@ -54,15 +58,15 @@ class Context:
         return timezone.now()
 
     @property
-    def is_abroad(self) -> bool:
-        """Whether prices are shown in another currency than the shop's."""
+    def shows_foreign_currency(self) -> bool:
+        """Whether prices are shown in another currency than the shop's own."""
         return self.exchange.currency != str(settings.SHOP_CURRENCY)
 
     @cached_property
     def session(self) -> models.Session | None:
-        """That of the access token. Raises UNAUTHENTICATED for a token that is not good, rather than go on without."""
+        """The session of the access token; None without a token. Raises UNAUTHENTICATED for an invalid token."""
         self.is_personal = True
-        token = tokens.stated(self.request.headers.get("Authorization", ""))
+        token = tokens.bearer_token(self.request.headers.get("Authorization", ""))
         if token is None:
             return None
         try:
@@ -72,7 +76,7 @@ class Context:
 
     @property
     def session_id(self) -> UUID | None:
-        """That of the access token; none, too, for a token that is not good."""
+        """The id of the access token's session; None without a token, and for an invalid one."""
         try:
             return self.session.pk if self.session else None
         except GraphQLError:
@@ -80,7 +84,7 @@ class Context:
 
     @cached_property
     def viewer(self) -> models.User | None:
-        """Whoever the access token names, or else who is logged in to the admin. Public fields never ask."""
+        """The user of the access token, or else the user who is logged in to the admin. Public fields never read it."""
         if self.session:
             return self.session.user
         if not (self.trusts_cookies and self.request.user.is_authenticated):
@@ -89,28 +93,28 @@ class Context:
 
     @property
     def viewer_id(self) -> str | None:
-        """That of the viewer, if anything of the request has asked who it is."""
+        """The id of the viewer, if a resolver of this request has read the viewer."""
         viewer = vars(self).get("viewer")
         return str(viewer.pk) if viewer else None
 
     @property
     def user(self) -> models.User:
-        """The viewer, where there has to be one. Raises UNAUTHENTICATED."""
+        """The viewer. Raises UNAUTHENTICATED if nobody is logged in."""
         if self.viewer is None:
-            raise unauthenticated("Log in first.")
+            raise unauthenticated("You have to log in first.")
         return self.viewer
 
     def allow(self, *permissions: str) -> None:
-        """Lets staff pass who have all of these. Raises UNAUTHENTICATED, FORBIDDEN."""
+        """Requires a member of staff with all of these permissions. Raises UNAUTHENTICATED, FORBIDDEN."""
         if not (self.user.is_staff and self.user.has_perms([f"storefront.{name}" for name in permissions])):
-            raise GraphQLError("This is not for you.", extensions={"code": "FORBIDDEN"})
+            raise GraphQLError("You do not have permission to do this.", extensions={"code": "FORBIDDEN"})
 
-    def enter(self, session: models.Session) -> None:
-        """What follows in this request is seen by the session's user."""
+    def log_in(self, session: models.Session) -> None:
+        """Makes the session's user the viewer for the rest of the request."""
         self.session, self.viewer = session, session.user
 
-    def leave(self) -> None:
-        """Leaves nothing in the browser for whoever comes next."""
+    def log_out(self) -> None:
+        """Ends the login, and deletes the cookies of the browser."""
         self.cookies |= {REFRESH_COOKIE: None, CART_COOKIE: None}
         if self.trusts_cookies:
             auth.logout(self.request)
@@ -126,7 +130,7 @@ class Context:
 
     @property
     def address(self) -> str:
-        """The network that the request comes from: an IPv4 address, or the half of an IPv6 one that a site has."""
+        """The IPv4 address of the client, or the /64 network of its IPv6 address."""
         text = self.request.META.get("REMOTE_ADDR", "")
         if settings.BEHIND_PROXY:
             text = self.request.headers.get("X-Forwarded-For", text).rpartition(",")[2].strip()
@@ -142,11 +146,11 @@ class Context:
 
     @cached_property
     def categories(self) -> CategoryTree:
-        """Read once a request, whatever walks it."""
+        """The category tree, read at most once per request."""
         return CategoryTree()
 
     def cookie(self, name: str) -> str | None:
-        """A signed cookie as this request leaves it."""
+        """The value of a signed cookie, including changes made by this request."""
         self.is_personal = True
         if name in self.cookies:
             kept = self.cookies[name]
@@ -154,71 +158,79 @@ class Context:
         return self.request.get_signed_cookie(name, None) if self.trusts_cookies else None
 
     @cached_property
-    def has_written(self) -> bool:
-        """Whether its browser was answered a mutation a moment ago, so that no replica may know of it yet.
+    def has_just_written(self) -> bool:
+        """Whether this browser has just run a mutation that a replica may not have received yet.
 
-        It opens nothing, so it counts whoever made the browser send it.
+        The cookie grants no access, so it is read from requests of other sites too.
         """
         if not settings.DATABASE_REPLICAS:
             return False
         seconds = settings.DATABASE_REPLICA_LAG_SECONDS
         return self.request.get_signed_cookie(WROTE_COOKIE, None, max_age=seconds) is not None
 
-    def remember_writing(self) -> None:
-        """Has what the browser asks next read from the primary."""
+    def remember_write(self) -> None:
+        """Makes the browser's next queries read from the primary."""
         if settings.DATABASE_REPLICAS:
             self.cookies[WROTE_COOKIE] = ("1", settings.DATABASE_REPLICA_LAG_SECONDS)
 
     def forget_catalog(self) -> None:
-        """What was read of the catalogue goes: it is asked once more, perhaps of another database."""
+        """Drops cached catalogue data, because it will be read again, perhaps from another database."""
         vars(self).pop("categories", None)
 
     def cart_key(self, code: str | None) -> CartKey:
-        """Which cart the request means: by its argument, its viewer or its cookie."""
+        """The key of the cart that the request means: by code, viewer or cookie."""
         return CartKey(code=code, user=self.viewer, remembered=self.cookie(CART_COOKIE))
 
     def guest_cart_key(self, code: str | None) -> CartKey:
-        """Which cart somebody brings who is about to log in, whoever they have been so far."""
+        """The key of the guest's cart that a login merges, by code or cookie."""
         return CartKey(code=code, remembered=self.cookie(CART_COOKIE))
 
     def count_unknown_cart(self) -> None:
-        """Counts that a cart code was stated which opens nothing. Raises RateLimited."""
+        """Counts an unknown cart code. Raises RateLimited."""
         throttle.count(action="cart", address=self.client.address, now=self.now)
 
     def count_refused_discount(self) -> None:
-        """Counts that a discount code was refused in a way that tells something. Raises RateLimited."""
+        """Counts a refused discount code whose reason reveals something. Raises RateLimited."""
         throttle.count(action="discount", address=self.client.address, now=self.now)
 
+    def count_guess(self, error: DomainError) -> None:
+        """Counts an error that tells a client whether a cart or discount code exists. Raises RateLimited."""
+        if isinstance(error, UnknownCartCode):
+            self.count_unknown_cart()
+        if isinstance(error, promotions.DiscountRefused) and error.reason in promotions.REVEALING:
+            self.count_refused_discount()
+
     def check_discounts(self) -> None:
-        """Raises RateLimited, before a code is looked at, if too many were refused: a right one is no answer then."""
+        """Raises RateLimited if too many codes were refused. Call it before a code is checked, so that clients who
+        guess do not learn that a code is valid."""
         throttle.check(action="discount", address=self.client.address, now=self.now)
 
-    def pay_to_be_read(self, units: int) -> None:
-        """Takes what a document that is not known costs, from an allowance of its own: whatever is known goes on, even
-        for who shares an address with somebody that sends nonsense, or has a page open that does. Raises RateLimited.
+    def pay_for_parsing(self, units: int) -> None:
+        """Charges the cost of parsing an unknown document, to an allowance of its own. So known documents still run for
+        clients who share an address with somebody who sends invalid ones. Raises RateLimited.
         """
         self.pay(units, of="documents of ")
 
     def pay(self, units: int, *, of: str = "") -> None:
-        """Takes what an operation costs from what whoever asks may cost. Raises RateLimited.
+        """Charges the cost of an operation to the user, or else to the client's address. Raises RateLimited.
 
-        The shop's own network, from where front ends ask for their own visitors, is not reckoned with.
+        Addresses of the shop's own network are not charged, because front ends there query for their visitors.
         """
-        user = tokens.user_stated(self.request.headers.get("Authorization", ""))
+        user = tokens.user_id_in(self.request.headers.get("Authorization", ""))
         if user or (self.address and ipaddress.ip_address(self.address).is_global):
             throttle.spend(units=units, by=f"{of}{user or self.address}", now=self.now)
 
     @property
     def site(self) -> str:
-        """Where the request found the shop: what addresses of pictures begin with."""
+        """The scheme and host of the request, with which URLs of images begin."""
         return f"{self.request.scheme}://{self.request.get_host()}"
 
     def absolute(self, url: str) -> str:
-        """The address as another site has to call it."""
+        """The absolute URL."""
         return self.request.build_absolute_uri(url)
 
     def remember_cart(self, cart: models.Cart) -> None:
-        """Has the answer set the cookie by which a guest's browser finds the cart again."""
+        """Makes the response set the cookie with which a guest's browser finds its cart again."""
         if cart.user_id is None:
             self.cookies[CART_COOKIE] = (cart.code, settings.CART_COOKIE_DAYS * 86_400)
 

@@ -1,4 +1,4 @@
-"""What the mutations of the shop's staff share. Each is for whoever has Django's permission for its model."""
+"""Saving and deleting, shared by the mutations of staff. Each requires Django's permission for its model."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
@@ -15,38 +15,45 @@ from storefront.models import Versioned
 
 Thing = TypeVar("Thing")
 
-SEEN = "As you have seen it: another one is refused (STALE_VERSION). Null: whatever it is by now."
+VERSION = (
+    "The `version` that you read. If the object has changed since, the mutation fails with STALE_VERSION. Null: skip "
+    "this check."
+)
 
 
-@strawberry.type(description="What was saved, as it is now, or why nothing was.")
+@strawberry.type(description="The result of saving: the saved object, or errors.")
 class SavePayload(Generic[Thing]):
     rows: strawberry.Private[QuerySet[Any] | None] = None
     user_errors: list[UserError] = strawberry.field(
-        default_factory=list, description="Why nothing was done; empty on success."
+        default_factory=list, description="Errors that stopped the mutation; empty on success."
     )
 
-    @strawberry.field(description="Null when nothing was done.")
+    @strawberry.field(description="The object as saved; null if the mutation failed.")
     def saved(self, info: Info) -> Thing | None:
         return None if self.rows is None else load(self.rows, info).first()
 
 
-@strawberry.input(description="What to change, if it is there.")
+@strawberry.input(description="Which object to change, if it exists already.")
 class SaveInput:
-    id: strawberry.ID | None = strawberry.field(default=None, description="Of the one to change; null: a new one.")
-    version: int | None = strawberry.field(default=None, description=SEEN)
+    id: strawberry.ID | None = strawberry.field(
+        default=None, description="The `id` of the object to change; null to create a new one."
+    )
+    version: int | None = strawberry.field(default=None, description=VERSION)
 
 
-@strawberry.input(description="What to delete.")
+@strawberry.input(description="Which object to delete.")
 class DeleteInput:
-    id: strawberry.ID = strawberry.field(description="Its `id`.")
-    version: int | None = strawberry.field(default=None, description=SEEN)
+    id: strawberry.ID = strawberry.field(description="The `id` of the object.")
+    version: int | None = strawberry.field(default=None, description=VERSION)
 
 
-@strawberry.type(description="What was deleted, for a client's cache, or why nothing was.")
+@strawberry.type(description="The result of deleting: the id of the deleted object, for a client's cache, or errors.")
 class DeletePayload:
-    deleted_id: strawberry.ID | None = strawberry.field(default=None, description="Null when nothing was done.")
+    deleted_id: strawberry.ID | None = strawberry.field(
+        default=None, description="The `id` of the deleted object; null if the mutation failed."
+    )
     user_errors: list[UserError] = strawberry.field(
-        default_factory=list, description="Why nothing was done; empty on success."
+        default_factory=list, description="Errors that stopped the mutation; empty on success."
     )
 
 
@@ -58,13 +65,14 @@ def save(
     links: Mapping[str, str] | None = None,
     parts: tuple[str, ...] = (),
 ) -> SavePayload[Any]:
-    """Makes a row, or changes the one that the input's `id` names; parts of the input that were left out stay.
+    """Creates a row, or changes the one with the `id` of the input. Omitted fields stay unchanged.
 
-    `links` are the lists of ids that many-to-many columns shall hold, `parts` the lists of what shall hang on it.
+    `links` maps input fields with lists of ids to many-to-many fields. `parts` names input fields with lists of rows
+    that belong to the saved row.
     """
     info.context.allow(f"{'add' if given.id is None else 'change'}_{model._meta.model_name}")
     with Refusals(info) as errors:
-        key, values = decoded(given, model)
+        key, values = decode_input(given, model)
         linked = {
             name: (relation, _keys(values.pop(name), model, relation, name))
             for name, relation in (links or {}).items()
@@ -100,8 +108,8 @@ def delete(info: Info, model: type[Versioned], given: DeleteInput) -> DeletePayl
     return DeletePayload(user_errors=errors)
 
 
-def decoded(given: Any, model: type[Model]) -> tuple[Any, dict[str, Any]]:
-    """The key that an input names, and what is to be set: parts that were left out are not in it."""
+def decode_input(given: Any, model: type[Model]) -> tuple[Any, dict[str, Any]]:
+    """The primary key in an input (None for a new row), and the values to set, without omitted fields."""
     values = {name: value for name, value in vars(given).items() if value is not strawberry.UNSET}
     key = _key(values.pop("id"), model, "id")
     del values["version"]
@@ -109,7 +117,7 @@ def decoded(given: Any, model: type[Model]) -> tuple[Any, dict[str, Any]]:
 
 
 def _key(id: str | None, model: type[Model], *field: str) -> int | str | None:
-    """What a global id says the key is; the type's name is the model's."""
+    """The primary key in a global id of the model."""
     decode: Callable[..., int | str] = ids.text if model._meta.pk.get_internal_type() == "CharField" else ids.number
     return None if id is None else decode(id, model.__name__, field=field)
 

@@ -1,4 +1,4 @@
-"""Enums of the domain and the models, as the schema shows them."""
+"""Adds enums of the domain and the models to the schema."""
 
 from enum import Enum
 
@@ -7,7 +7,7 @@ from django.db.models import TextChoices
 
 
 def expose(kind: type[Enum], description: str, *, name: str | None = None, **values: str) -> None:
-    """Makes an enum part of the schema; its values are described here, or by their labels."""
+    """Adds an enum to the schema. Values without a description here are described by their labels."""
     strawberry.enum(kind, name=name, description=description)
     for value in kind.__strawberry_definition__.values:  # type: ignore[attr-defined]
         member = kind[value.name]

@@ -1,4 +1,4 @@
-"""Global ids: opaque to clients, the type's name and the row's key inside, both checked when decoded."""
+"""Global ids: opaque to clients. They contain the name of the type and the key of the row; decoding checks both."""
 
 import re
 from base64 import b64decode, b64encode
@@ -13,15 +13,19 @@ from graphql import GraphQLAbstractType, GraphQLResolveInfo, GraphQLSchema
 
 from domain.base.errors import NotFound
 
-_OF_STAFF = "Staff"
+_STAFF_PREFIX = "Staff"
 
 
 def encode(type_name: str, key: object) -> strawberry.ID:
     return strawberry.ID(b64encode(f"{type_name}:{key}".encode()).decode())
 
 
+def encode_row(type_name: str, row: Model | None) -> strawberry.ID | None:
+    return encode(type_name, row.pk) if row else None
+
+
 def _unknown(type_name: str, field: Sequence[str]) -> NotFound:
-    """In the same words as of an id that could be one, but is nobody's."""
+    """The same message as for a well-formed id of no row."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type_name).lower()
     return NotFound(f"There is no such {words}.", field=field)
 
@@ -45,7 +49,7 @@ def number(value: str, type_name: str, *, field: Sequence[str] = ()) -> int:
 
 
 def text(value: str, type_name: str, *, field: Sequence[str] = ()) -> str:
-    """The key of an id of that type, as it is. Raises NotFound for anything else."""
+    """The key of an id of that type, as text. Raises NotFound for anything else."""
     return _key(value, type_name, field)
 
 
@@ -58,17 +62,21 @@ def uuid(value: str, type_name: str, *, field: Sequence[str] = ()) -> UUID:
         raise _unknown(type_name, field) from None
 
 
-@strawberry.interface(description="Something with an id that is unique in the whole shop, for a client's cache.")
+@strawberry.interface(description="An object with an id that is unique in the whole shop, for a client's cache.")
 class Node:
-    @strawberry_django.field(only=["pk"], description="Opaque; stays the same for as long as the thing exists.")
+    @strawberry_django.field(only=["pk"], description="Opaque id. It never changes while the object exists.")
     def id(self: Any, info: strawberry.Info) -> strawberry.ID:
-        return encode(info._raw_info.parent_type.name.removeprefix(_OF_STAFF), self.pk)
+        return encode(info._raw_info.parent_type.name.removeprefix(_STAFF_PREFIX), self.pk)
 
 
-@strawberry.interface(description="Something that staff change: whoever does can say which version they have seen.")
+@strawberry.interface(
+    description="An object that staff edit. Sending `version` with a change makes sure that nobody else's change is "
+    "overwritten."
+)
 class Versioned(Node):
     version: int = strawberry.field(
-        description="Grows with each change. Give it with yours, and it is refused if another came in between."
+        description="Increases with each change. Send it with a change: if somebody else changed the object since, "
+        "the mutation fails with STALE_VERSION."
     )
 
     @classmethod
@@ -77,6 +85,6 @@ class Versioned(Node):
 
 
 def type_of(model: type[Model], schema: GraphQLSchema) -> str:
-    """The name of the type by which staff see such rows: `StaffProduct` shows more than `Product` does."""
-    name = f"{_OF_STAFF}{model.__name__}"
+    """The type that shows such rows to staff: `StaffProduct` has more fields than `Product`."""
+    name = f"{_STAFF_PREFIX}{model.__name__}"
     return name if name in schema.type_map else model.__name__

@@ -1,4 +1,5 @@
-"""Rows with all that a request selects of them, in a number of statements that does not grow with the rows."""
+"""Loads rows with everything that a request selects of them, in a number of statements that does not grow with the
+number of rows."""
 
 from collections.abc import Callable, Iterable
 from copy import copy
@@ -23,24 +24,24 @@ from strawberry_django.optimizer import OptimizerConfig, optimize
 from schema.base.context import Info
 from schema.base.rows import Plan
 
-Row = TypeVar("Row", bound=Model)
+AnyModel = TypeVar("AnyModel", bound=Model)
 
-# Whole rows: a column that a resolver needs and nobody selected would cost a statement a row.
+# Complete rows: a column that a resolver needs, but that is not selected, would cost one statement per row.
 _CONFIG = OptimizerConfig(enable_only=False)
-# Kept of a document.
-_MAX_WANTED = 50
+# Optimized querysets that are kept per document.
+_MAX_OPTIMIZED = 50
 
 
-def load(rows: QuerySet[Row], info: Info) -> QuerySet[Row]:
-    """For a field whose type is that of the rows."""
+def load(rows: QuerySet[AnyModel], info: Info) -> QuerySet[AnyModel]:
+    """For a field that returns these rows."""
     plan: Plan | None = getattr(info, "plan", None)
-    if plan:  # Of a compiled query: docs/performance.md.
+    if plan:  # In a compiled read: docs/performance.md.
         return plan.over(rows)
     return optimize(rows, info, config=_CONFIG)
 
 
-def load_nodes(rows: QuerySet[Row], info: Info) -> QuerySet[Row]:
-    """For a field whose type is a connection of the rows, by what is selected of `nodes` and `edges.node`."""
+def load_nodes(rows: QuerySet[AnyModel], info: Info) -> QuerySet[AnyModel]:
+    """For a field that returns a connection of these rows: loads what is selected below `nodes` and `edges.node`."""
     plan: Plan | None = getattr(info, "plan", None)
     if plan:
         return plan.over(rows)
@@ -50,47 +51,48 @@ def load_nodes(rows: QuerySet[Row], info: Info) -> QuerySet[Row]:
     return optimize(rows, raw._replace(field_nodes=nodes, return_type=type_), config=_CONFIG)
 
 
-def complete(row: Row, info: Info) -> Row:
-    """For a field whose type is that of a row which is there already: reads what is selected of it and was not read."""
-    wanted = _wanted(type(row), info)
-    if wanted.query.annotations:  # Which come with rows alone.
-        return wanted.get(pk=row.pk)
-    _complete([row], wanted)
+def complete(row: AnyModel, info: Info) -> AnyModel:
+    """For a field that returns a row which is loaded already: reads what is selected of it and not loaded yet."""
+    optimized = _optimized(type(row), info)
+    if optimized.query.annotations:  # Annotations can only be read together with the row.
+        return optimized.get(pk=row.pk)
+    _complete([row], optimized)
     return row
 
 
-def _wanted(model: type[Row], info: Info) -> QuerySet[Row]:
-    """What is selected of rows of the model. Worked out once for each currency, unless variables may change it."""
-    raw, known = info._raw_info, info.context.worked_out
+def _optimized(model: type[AnyModel], info: Info) -> QuerySet[AnyModel]:
+    """A queryset that reads what is selected of the model. It is kept per document and currency, unless the selection
+    depends on variables."""
+    raw, cache = info._raw_info, info.context.queryset_cache
     key = (info.context.exchange, *map(id, raw.field_nodes))
-    wanted: QuerySet[Row] | None = known.get(key)
-    if wanted is None:
-        wanted = optimize(model._default_manager.all(), info, config=_CONFIG)
+    optimized: QuerySet[AnyModel] | None = cache.get(key)
+    if optimized is None:
+        optimized = optimize(model._default_manager.all(), info, config=_CONFIG)
         if not _mentions_variables([*raw.field_nodes, *raw.fragments.values()]):
-            if len(known) >= _MAX_WANTED:
-                known.clear()
-            known[key] = wanted
-    return wanted.all()
+            if len(cache) >= _MAX_OPTIMIZED:
+                cache.clear()
+            cache[key] = optimized
+    return optimized.all()
 
 
 class _Variables(Visitor):
-    are_there = False
+    found = False
 
     def enter_variable(self, *_: Any) -> Any:
-        self.are_there = True
+        self.found = True
         return BREAK
 
 
 def _mentions_variables(nodes: Iterable[Node]) -> bool:
-    looked = _Variables()
+    variables = _Variables()
     for node in nodes:
-        visit(node, looked)
-    return looked.are_there
+        visit(node, variables)
+    return variables.found
 
 
-def _complete(rows: list[Any], wanted: QuerySet[Any]) -> None:
-    prefetch_related_objects(rows, *_paths(wanted.query.select_related))
-    for lookup in wanted._prefetch_related_lookups:  # type: ignore[attr-defined]
+def _complete(rows: list[Any], optimized: QuerySet[Any]) -> None:
+    prefetch_related_objects(rows, *_paths(optimized.query.select_related))
+    for lookup in optimized._prefetch_related_lookups:  # type: ignore[attr-defined]
         below = getattr(lookup, "queryset", None)
         if below is not None and all(_has(row, lookup.prefetch_to) for row in rows):
             _complete([each for row in rows for each in getattr(row, lookup.prefetch_to).all()], below)
@@ -99,14 +101,14 @@ def _complete(rows: list[Any], wanted: QuerySet[Any]) -> None:
 
 
 def _own(lookup: Any) -> Any:
-    """A prefetch for this request alone, of one that many share."""
+    """A copy of a shared prefetch, for this request only."""
     own = copy(lookup)
     own.queryset = lookup.queryset.all()
     return own
 
 
 def _paths(related: Any, above: str = "") -> list[str]:
-    """`select_related` of a query as lookups to prefetch, which leave alone what is there."""
+    """The `select_related` of a query as lookups for prefetching, which does not read loaded rows again."""
     if not isinstance(related, dict):
         return []
     return [path for name, below in related.items() for path in _paths(below, f"{above}{name}__") or [above + name]]
@@ -116,14 +118,14 @@ def _has(row: Any, name: str) -> bool:
     return name in getattr(row, "_prefetched_objects_cache", ())
 
 
-def load_as(rows: QuerySet[Row], info: Info, type_name: str) -> QuerySet[Row]:
-    """For a field whose type is an interface that this one implements."""
+def load_as(rows: QuerySet[AnyModel], info: Info, type_name: str) -> QuerySet[AnyModel]:
+    """For a field that returns an interface: loads the rows as the named type, which implements it."""
     concrete = cast("GraphQLObjectType", info._raw_info.schema.type_map[type_name])
     return optimize(rows, info._raw_info._replace(return_type=concrete), config=_CONFIG)
 
 
 class Without(FieldExtension):
-    """Leaves out rows whose flag is set, after they were loaded with all that is asked for of the others."""
+    """Excludes rows whose flag is set, after they are loaded."""
 
     def __init__(self, flag: str) -> None:
         self.flag = flag
@@ -135,15 +137,15 @@ class Without(FieldExtension):
         return [row for row in rows if not getattr(row, self.flag)]
 
 
-class Together(Generic[Row]):
-    """Rows that several siblings of a list name one each: loaded for all of them when the first is asked."""
+class Together(Generic[AnyModel]):
+    """Rows that the items of a list refer to, one each: loaded for all items when the first one needs its row."""
 
-    def __init__(self, rows: QuerySet[Row]) -> None:
+    def __init__(self, rows: QuerySet[AnyModel]) -> None:
         self._rows = rows
-        self._loaded: dict[str | int, dict[Any, Row]] = {}
+        self._loaded: dict[str | int, dict[Any, AnyModel]] = {}
 
-    def get(self, key: Any, info: Info) -> Row:
-        alias = info.path.key  # Each alias may select something else.
+    def get(self, key: Any, info: Info) -> AnyModel:
+        alias = info.path.key  # Each alias may select other fields.
         if alias not in self._loaded:
             self._loaded[alias] = {row.pk: row for row in load(self._rows, info)}
         return self._loaded[alias][key]
@@ -156,7 +158,7 @@ def nodes_of(
     connection: GraphQLObjectType,
     field_nodes: list[FieldNode],
 ) -> tuple[Any, list[FieldNode]]:
-    """The type and the selections that a connection's field would have, were it a plain list of its nodes."""
+    """The type of a connection's nodes, and what is selected of them below `nodes` and `edges.node`."""
     edge = cast("GraphQLObjectType", get_named_type(connection.fields["edges"].type))
 
     def below(parent: GraphQLObjectType, fields: list[FieldNode], name: str) -> list[FieldNode]:

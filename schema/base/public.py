@@ -1,4 +1,4 @@
-"""What is the same for everyone: root fields that are marked PUBLIC, and operations that ask for nothing else."""
+"""Public operations: those that select only root fields marked PUBLIC. Their answers are the same for everyone."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,13 +15,13 @@ from graphql import (
     SelectionNode,
 )
 
-# `metadata` of a root field whose answer depends on its arguments, the catalogue and the settings alone.
-# tests/schema/base/test_public.py walks all that can be reached from one.
+# `metadata` of a root field whose answer depends only on its arguments, the catalogue and the settings.
+# tests/schema/base/test_public.py checks every field that can be reached from one.
 PUBLIC = {"commercia": "public"}
 
 
 def fields(schema: GraphQLSchema) -> set[str]:
-    """The names of the root fields that are marked, and of that which every type has."""
+    """The names of the root fields that are marked, and `__typename`."""
     root = schema.query_type
     return {"__typename", *(name for name, field in root.fields.items() if _is_marked(field))} if root else set()
 
@@ -34,7 +34,7 @@ def _is_marked(field: GraphQLField) -> bool:
 def is_public(
     operation: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode], names: set[str]
 ) -> bool:
-    """Whether an operation, of a valid document, is a query of root fields with these names alone."""
+    """Whether an operation of a valid document is a query that selects only root fields with these names."""
     waiting: list[SelectionNode] = list(operation.selection_set.selections)
     seen: set[str] = set()
     if operation.operation is not OperationType.QUERY:

@@ -1,8 +1,8 @@
-"""Plain rows: of a model's table just what a selection needs, without the weight of the model's instances.
+"""Plain rows: only the columns and relations that a selection needs, without creating model instances.
 
-A plan says which columns and relations are read. Foreign keys are joined; each relation to many is one statement for
-all rows, whose SQL is put together by the ORM once and kept. A row has its model's properties, so a resolver reads it
-as it would an instance; what the plan left out is an AttributeError, never a statement more.
+A plan lists the columns and relations to read. Foreign keys are joined. Each relation to many takes one statement for
+all rows; the ORM compiles its SQL once, and it is kept. A plain row has the properties of its model, so resolvers read
+it like an instance. What the plan does not list raises AttributeError: it never costs another statement.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,11 +14,11 @@ from django.db import connections
 from django.db.models import FileField, Model, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 
-Read = Callable[[tuple[Any, ...]], "Row"]
+Read = Callable[[tuple[Any, ...]], "PlainRow"]
 
 
-class Row:
-    """What was read of one row of a table."""
+class PlainRow:
+    """The values that were read from one row of a table."""
 
     _model: type[Model]
 
@@ -27,18 +27,18 @@ class Row:
         return vars(self)[self._model._meta.pk.attname]
 
 
-class Several(list[Row]):
-    """The rows of a relation, as a manager hands them out."""
+class RelatedRows(list[PlainRow]):
+    """The rows of a relation, with the `all()` of a manager."""
 
-    def all(self) -> "Several":
+    def all(self) -> "RelatedRows":
         return self
 
 
 @cache
-def _row_of(model: type[Model]) -> type[Row]:
+def _row_of(model: type[Model]) -> type[PlainRow]:
     properties = {name: it for name, it in vars(model).items() if isinstance(it, property)}
     files = {field.name: _file(field) for field in model._meta.fields if isinstance(field, FileField)}
-    return type(f"{model.__name__}Row", (Row,), {"_model": model, **properties, **files})
+    return type(f"{model.__name__}Row", (PlainRow,), {"_model": model, **properties, **files})
 
 
 def _file(field: FileField) -> property:
@@ -46,7 +46,7 @@ def _file(field: FileField) -> property:
 
 
 class Plan:
-    """What is read of the rows of a model: told by `column`, `one` and `many`, then read by `over` or `attach`."""
+    """What to read of the rows of a model. `column`, `one` and `many` build it; `over` and `attach` read rows by it."""
 
     def __init__(self, model: type[Model]) -> None:
         self.model = model
@@ -55,7 +55,7 @@ class Plan:
         self._manys: dict[str, _Many] = {}
 
     def column(self, path: str) -> None:
-        """Reads a column, or with "__" one of a foreign key's row. The key is always read."""
+        """Adds a column, or with "__" a column of a foreign key's row. The primary key is always read."""
         name, _, further = path.partition(LOOKUP_SEP)
         if further:
             self.one(name).column(further)
@@ -63,29 +63,29 @@ class Plan:
             self._columns[self.model._meta.get_field(name).attname] = None  # type: ignore[union-attr]
 
     def whole(self) -> "Plan":
-        """Reads every column."""
+        """Adds every column."""
         self._columns |= dict.fromkeys(field.attname for field in self.model._meta.concrete_fields)
         return self
 
     def one(self, name: str) -> "Plan":
-        """Reads the row that a foreign key or a one-to-one leads to."""
+        """Adds the row that a foreign key or one-to-one relation refers to."""
         return self._ones.setdefault(name, Plan(self.model._meta.get_field(name).related_model))  # type: ignore[arg-type]
 
     def many(self, name: str, rows: QuerySet[Any] | None = None, *, to: str | None = None) -> "Plan":
-        """Reads a relation's rows, or of them those in `rows`, into the attribute `to`."""
+        """Adds the rows of a relation, or only those in `rows`, as the attribute `to`."""
         many = self._manys.setdefault(to or name, _Many(self.model, name))
         if rows is not None:
             many.rows = rows
         return many.plan
 
     def over(self, rows: QuerySet[Any]) -> QuerySet[Any]:
-        """The same rows, plain, once they are fetched."""
+        """The same queryset, which yields plain rows."""
         rows = rows.all()
         rows._iterable_class = partial(_iterate, self)  # type: ignore[assignment]
         return rows
 
-    def attach(self, rows: Sequence[Row]) -> None:
-        """Reads the relations of rows that have been read."""
+    def attach(self, rows: Sequence[PlainRow]) -> None:
+        """Reads the relations of rows that are loaded already."""
         for name, many in self._manys.items():
             many.attach(name, rows)
         for name, plan in self._ones.items():
@@ -98,19 +98,19 @@ class Plan:
 
     @cached_property
     def paths(self) -> list[str]:
-        """What to select, from this model on: its own columns, the key first, then those of what is joined."""
+        """The paths to select: the model's own columns, primary key first, then the columns of joined rows."""
         joined = [f"{name}{LOOKUP_SEP}{path}" for name, plan in self._ones.items() for path in plan.paths]
         return [*self._columns, *joined]
 
     def reader(self, start: int = 0) -> Read:
-        """Makes rows of what `paths` selected, from that place on."""
+        """A function that makes a row of the values that `paths` selected, beginning at index `start`."""
         row_type, names, position = _row_of(self.model), list(self._columns), start + len(self._columns)
         end, joined = position, []
         for name, plan in self._ones.items():
             joined.append((name, position, plan.reader(position)))
             position += len(plan.paths)
 
-        def read(values: tuple[Any, ...]) -> Row:
+        def read(values: tuple[Any, ...]) -> PlainRow:
             row = row_type.__new__(row_type)
             own = row.__dict__
             own.update(zip(names, values[start:end], strict=True))
@@ -121,9 +121,9 @@ class Plan:
         return read
 
 
-def _iterate(plan: Plan, rows: QuerySet[Any], **_: Any) -> Iterator[Row]:
-    """What Django calls to fetch a queryset's rows."""
-    # A cursor is made of what the rows are ordered by, which may be no column.
+def _iterate(plan: Plan, rows: QuerySet[Any], **_: Any) -> Iterator[PlainRow]:
+    """What Django calls to fetch the rows of a queryset."""
+    # Cursors are made of the ordering, which may contain annotations that are not columns.
     ordering: Any = rows.query.order_by
     further = [name for name in map(_name, ordering) if name != "pk" and name not in plan.paths]
     read, end = plan.reader(), len(plan.paths)
@@ -141,18 +141,18 @@ def _name(ordering: str) -> str:
 
 
 class _Many:
-    """A relation to many of a model's rows: read in one statement for all of them."""
+    """A relation to many, read in one statement for all rows of the model."""
 
     def __init__(self, model: type[Model], name: str) -> None:
         self._relation: Any = model._meta.get_field(name)
         self.plan = Plan(cast("type[Model]", self._relation.related_model))
         self.rows: Any = self.plan.model._default_manager.all()
-        # The SQL for so many keys, the parameters before and after them, and what makes Python's values of SQL's.
+        # By number of keys: the SQL, the parameters before and after the keys, and the converter to Python values.
         self._statements: dict[int, tuple[str, tuple[Any, ...], tuple[Any, ...], Any] | None] = {}
 
-    def attach(self, name: str, rows: Sequence[Row]) -> None:
-        """Hangs onto each row those that are its own."""
-        several: dict[Any, Several] = {row.pk: Several() for row in rows}
+    def attach(self, name: str, rows: Sequence[PlainRow]) -> None:
+        """Sets the related rows on each row."""
+        several: dict[Any, RelatedRows] = {row.pk: RelatedRows() for row in rows}
         found = []
         for owner, values in self._fetch(list(several)):
             row = self._read(values)
@@ -168,7 +168,7 @@ class _Many:
         return self.plan.reader(start=1)
 
     def _fetch(self, keys: list[Any]) -> Iterable[tuple[Any, tuple[Any, ...]]]:
-        # Padded, so that few different texts are ever needed.
+        # Padded to a power of two, so that few different SQL texts are needed.
         size = 1 << (len(keys) - 1).bit_length() if keys else 0
         if size not in self._statements:
             self._statements[size] = self._statement(size) if size else None
@@ -195,11 +195,11 @@ class _Many:
         return sql, tuple(params[:at]), tuple(params[at + size :]), convert
 
     def _of(self, keys: Sequence[Any]) -> Any:
-        """The key of its owner, then what is read of each row."""
+        """Selects the key of the owner, then the columns of each related row."""
         if not self._relation.many_to_many:
             owner = self._relation.field.attname
             return self.rows.filter(**{f"{owner}__in": keys}).values_list(owner, *self.plan.paths)
-        # By the table between, which knows the owners; its rows come in the order of what they lead to.
+        # Through the join table, which has the keys of the owners. The order is the one of the related model.
         owner, target = self._relation.m2m_field_name(), self._relation.m2m_reverse_field_name()
         between = self._relation.remote_field.through._default_manager.filter(**{f"{owner}__in": keys})
         ordering: Any = self.plan.model._meta.ordering

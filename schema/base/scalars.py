@@ -1,4 +1,4 @@
-"""Scalars and values that every part of the schema shares."""
+"""Scalars and value types that the whole schema shares."""
 
 import re
 from datetime import MAXYEAR, MINYEAR, datetime
@@ -19,25 +19,25 @@ _DECIMAL = re.compile(r"-?[0-9]{1,11}(\.[0-9]{1,8})?")
 def _parse_decimal(value: Any) -> Decimal:
     text = value if isinstance(value, str) else repr(value)
     if not _DECIMAL.fullmatch(text):
-        raise GraphQLError('A number such as "19.90" is expected, with at most 11 digits before the point and 8 after.')
+        raise GraphQLError('Expected a number such as "19.90", with up to 11 digits before the point and 8 after it.')
     return Decimal(text)
 
 
 def plain(number: Decimal) -> Decimal:
-    """A rate without the zeros that its column ends in."""
+    """The number without trailing zeros."""
     return Decimal(f"{number.normalize():f}")
 
 
 def moment(value: datetime) -> datetime:
-    """A point in time that is one everywhere. Raises InvalidInput for one without an offset, or at the ends of time."""
+    """The given time. Raises InvalidInput if it has no UTC offset, or if its year is the first or last possible one."""
     if value.tzinfo is None or not MINYEAR < value.year < MAXYEAR:
-        raise InvalidInput('A moment with its offset is expected, such as "2030-06-01T00:00:00Z".')
+        raise InvalidInput('Expected a time with an offset from UTC, such as "2030-06-01T00:00:00Z".')
     return value
 
 
 DECIMAL: ScalarDefinition = strawberry.scalar(
     name="Decimal",
-    description='A decimal number as a string, never a binary fraction: "19.90".',
+    description='A decimal number as a string, so that no digits are lost: "19.90".',
     serialize=str,
     parse_value=_parse_decimal,
 )
@@ -45,17 +45,17 @@ DECIMAL: ScalarDefinition = strawberry.scalar(
 
 def _parse_upload(value: Any) -> TemporaryUploadedFile:
     if not isinstance(value, TemporaryUploadedFile):
-        raise GraphQLError("A file is expected, sent by multipart/form-data.")
+        raise GraphQLError("Expected a file, sent as multipart/form-data.")
     return value
 
 
 def _parse_upload_literal(_: ValueNode, __: Any = None) -> TemporaryUploadedFile:
-    raise GraphQLError("A file is expected: a variable, and the file sent by multipart/form-data.")
+    raise GraphQLError("Expected a variable, with the file sent as multipart/form-data.")
 
 
 UPLOAD: ScalarDefinition = strawberry.scalar(
     name="Upload",
-    description="A file, sent beside the operation by multipart/form-data: "
+    description="A file, sent together with the operation as multipart/form-data: "
     "https://github.com/jaydenseric/graphql-multipart-request-spec",
     parse_value=_parse_upload,
     parse_literal=_parse_upload_literal,
@@ -65,9 +65,9 @@ UPLOAD: ScalarDefinition = strawberry.scalar(
 @strawberry.type(description="An amount of money.")
 class Money:
     amount: Decimal = strawberry.field(
-        description='In the currency\'s main unit, with all its decimals: "19.90", or "1990" for JPY.'
+        description='In the main unit of the currency, with all its decimals: "19.90" for EUR, "1990" for JPY.'
     )
-    currency: str = strawberry.field(description="ISO 4217 code.")
+    currency: str = strawberry.field(description="ISO 4217 currency code.")
 
     @classmethod
     def of(cls, amount: Decimal, currency: str) -> "Money":

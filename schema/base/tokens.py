@@ -1,7 +1,7 @@
-"""Access tokens: signed and verified by django-graphql-jwt, here and nowhere else.
+"""Access tokens: the only module that signs and verifies them, with django-graphql-jwt.
 
-A token names the user, the user's token version and the session; all three are looked up for each request that
-needs to know its viewer, so a token is worth nothing from the moment that any of them is gone.
+A token contains the user, the user's token version and the session. Each request that needs its viewer checks all
+three, so a token stops working as soon as one of them is gone.
 """
 
 from datetime import datetime, timedelta
@@ -22,11 +22,11 @@ _PREFIXES = {"bearer", "jwt"}
 
 
 class InvalidToken(Exception):
-    """Why the token is not good, in words for the front end's developer."""
+    """The token is invalid; the message is for developers of front ends."""
 
 
 def issue(session: Session, *, now: datetime) -> tuple[str, datetime]:
-    """An access token for the session's user, and when it ends (UTC)."""
+    """An access token for the session's user, and when it expires (UTC)."""
     expires_at = min(now + timedelta(minutes=settings.ACCESS_TOKEN_MINUTES), session.expires_at)
     claims = {
         "iss": jwt_settings.JWT_ISSUER,
@@ -41,32 +41,32 @@ def issue(session: Session, *, now: datetime) -> tuple[str, datetime]:
     return jwt_encode(claims), expires_at
 
 
-def stated(authorization: str) -> str | None:
-    """The token of an Authorization header, `Bearer …` or `JWT …`; None where it is about something else."""
+def bearer_token(authorization: str) -> str | None:
+    """The token of an Authorization header `Bearer …` or `JWT …`; None for other schemes."""
     prefix, _, token = authorization.strip().partition(" ")
     return token.strip() if prefix.lower() in _PREFIXES else None
 
 
-def user_stated(authorization: str) -> str | None:
-    """The id of the user that a token names which we have signed, be its session over: for counting alone."""
+def user_id_in(authorization: str) -> str | None:
+    """The user id in a token that we signed, even if its session has ended. Use it only for counting requests."""
     try:
-        token = stated(authorization)
+        token = bearer_token(authorization)
         return str(_claims(token).get("sub")) if token else None
     except InvalidToken:
         return None
 
 
 def session_of(token: str, *, now: datetime) -> Session:
-    """The session, with its user, that the token was issued for. Raises InvalidToken."""
+    """The active session of the token, with its user. Raises InvalidToken."""
     claims = _claims(token)
     try:
         sid, sub, version = (str(claims[name]) for name in ("sid", "sub", "ver"))
         named = Q(pk=UUID(sid), user_id=UUID(sub), token_version=version)
     except (KeyError, ValueError):
-        raise InvalidToken("This is not an access token of this shop.") from None
-    session = sessions.alive(now=now).select_related("user").filter(named).first()
+        raise InvalidToken("The access token is invalid.") from None
+    session = sessions.active(now=now).select_related("user").filter(named).first()
     if session is None:
-        raise InvalidToken("The session has ended: log in again.")
+        raise InvalidToken("The session has ended. Log in again.")
     return session
 
 
@@ -74,11 +74,11 @@ def _claims(token: str) -> dict[str, Any]:
     try:
         claims = _verified(token)
     except jwt.ExpiredSignatureError:
-        raise InvalidToken("The access token has expired: refresh it.") from None
+        raise InvalidToken("The access token has expired. Refresh it.") from None
     except (jwt.InvalidTokenError, ValueError, RecursionError):
-        raise InvalidToken("This is not an access token of this shop.") from None
+        raise InvalidToken("The access token is invalid.") from None
     if claims.get("typ") != _TYPE or "exp" not in claims:
-        raise InvalidToken("This is not an access token of this shop.")
+        raise InvalidToken("The access token is invalid.")
     return claims
 
 
@@ -86,7 +86,7 @@ def _verified(token: str) -> dict[str, Any]:
     try:
         claims: dict[str, Any] = jwt_decode(token)
     except jwt.InvalidSignatureError:
-        # django-graphql-jwt knows one key; while that is replaced, there are more.
+        # django-graphql-jwt knows one key only. During a rotation, older keys are accepted too.
         for key in settings.JWT_KEY_FALLBACKS:
             try:
                 return jwt.decode(

@@ -310,7 +310,7 @@ class _Currency:
 
     exchange: Exchange
 
-    is_abroad = Context.is_abroad
+    shows_foreign_currency = Context.shows_foreign_currency
 
 
 def _follow(plan: Plan, hint: str | Prefetch[Any]) -> Plan:

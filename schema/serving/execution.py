@@ -95,7 +95,7 @@ class Prepared:
     is_public: bool
     # How much it asks for, by the numbers among its variables: no other changes that.
     sizes: dict[tuple[Any, ...], limits.Size] = field(default_factory=dict, compare=False)
-    worked_out: dict[Any, Any] = field(default_factory=dict, compare=False)
+    queryset_cache: dict[Any, Any] = field(default_factory=dict, compare=False)
 
     @property
     def is_query(self) -> bool:
@@ -127,7 +127,7 @@ def prepare(query: str, operation_name: str | None, *, pay: Callable[[int], None
 def execute(prepared: Prepared, variables: dict[str, Any] | None, context: Context) -> Answer:
     """Runs one operation. Raises Refused."""
     size = _size(prepared, variables or {})
-    context.told["cost"], context.worked_out = size.cost, prepared.worked_out
+    context.log_fields["cost"], context.queryset_cache = size.cost, prepared.queryset_cache
     too_large = limits.refusal(size)
     try:
         context.pay(settings.MAX_QUERY_COST if too_large else size.cost)
@@ -139,7 +139,7 @@ def execute(prepared: Prepared, variables: dict[str, Any] | None, context: Conte
     except CurrencyUnavailable as error:
         told = GraphQLError(error.message, prepared.operation, extensions={"code": "BAD_USER_INPUT"})
         raise Refused(_refusal([told])) from None
-    if prepared.is_public:
+    if prepared.is_public and settings.COMPILED_READS:
         data = compiled_reads.answer(prepared.document, prepared.operation, variables or {}, context)
         if data is not None:
             return _answered(ExecutionResult(data, None), prepared.name, size)

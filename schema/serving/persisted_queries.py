@@ -54,7 +54,7 @@ def keep(query: str, extensions: Mapping[str, Any] | None) -> None:
     if digest is None or len(query) > MAX_CACHED or settings.PERSISTED_QUERIES_FILE or _known(digest):
         return
     memory.keep(digest, query)
-    shared_cache.keep(key=f"persisted:{digest}", value=query, seconds=_KEPT_SECONDS)
+    shared_cache.store(key=f"persisted:{digest}", value=query, seconds=_KEPT_SECONDS)
 
 
 def forget() -> None:

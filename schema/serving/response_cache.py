@@ -77,24 +77,24 @@ def answer(
     queries_only: bool,
 ) -> Answer:
     """Answers one operation. Raises NotAllowedByGet, execution.Refused."""
-    prepared = execution.prepare(query, operation_name, pay=context.pay_to_be_read)
+    prepared = execution.prepare(query, operation_name, pay=context.pay_for_parsing)
     if queries_only and not prepared.is_query:
         raise NotAllowedByGet
-    context.told |= {"operation": prepared.name[:100], "hash": prepared.hash}
-    bind_contextvars(operation=context.told["operation"])  # For every line that is logged from here on.
+    context.log_fields |= {"operation": prepared.name[:100], "hash": prepared.hash}
+    bind_contextvars(operation=context.log_fields["operation"])  # For every line that is logged from here on.
     if prepared.is_public:
         return _public(prepared, variables, context)
     made = execution.execute(prepared, variables, context)
     if not prepared.is_query:  # Whoever has just written wants to see it.
         _versions_of(PRIMARY).forget()
-        context.remember_writing()
+        context.remember_write()
     return made
 
 
 def _public(prepared: Prepared, variables: dict[str, Any] | None, context: Context) -> Answer:
-    if context.has_written:
+    if context.has_just_written:
         return _of_one_database(prepared, variables, context)
-    return replicas.read(ask=lambda: _of_one_database(prepared, variables, context))
+    return replicas.read(query=lambda: _of_one_database(prepared, variables, context))
 
 
 def _of_one_database(prepared: Prepared, variables: dict[str, Any] | None, context: Context) -> Answer:
@@ -105,10 +105,10 @@ def _of_one_database(prepared: Prepared, variables: dict[str, Any] | None, conte
         return execution.execute(prepared, variables, context)
     key = _key(prepared, variables or {}, context)
     entry, state = _given_once(key, known, lambda: _made(prepared, variables, context, known.version))
-    context.told |= {"cache": state}
+    context.log_fields |= {"cache": state}
     if isinstance(entry, Answer):
         return entry
-    context.told["cost"] = entry.cost
+    context.log_fields["cost"] = entry.cost
     return Answer(entry.content, etag=entry.etag)
 
 
@@ -117,7 +117,7 @@ def _known(context: Context) -> Known | None:
     `replicas.read`. Whoever has just written has the primary asked each time, and pays for it."""
     database = replicas.current()
     try:
-        if not context.has_written:
+        if not context.has_just_written:
             return _versions_of(database).known()
         context.pay(_LOOK)
         return _asked(PRIMARY, None)
@@ -163,7 +163,7 @@ def _made(prepared: Prepared, variables: dict[str, Any] | None, context: Context
     if made.has_errors or context.is_personal:
         return made
     etag = f'W/"{hashlib.sha256(made.content).hexdigest()[:32]}"'
-    return Entry(version, time.time() + _KEPT_SECONDS, context.told["cost"], etag, made.content)
+    return Entry(version, time.time() + _KEPT_SECONDS, context.log_fields["cost"], etag, made.content)
 
 
 State = Literal["hit", "stale", "miss"]
@@ -189,9 +189,9 @@ def _given_once(key: str, known: Known, make: Callable[[], Entry | Answer]) -> t
             made = make()
             if isinstance(made, Entry):
                 memory.keep(key, made)
-                shared_cache.keep(key=key, value=tuple(made), seconds=_KEPT_SECONDS)
+                shared_cache.store(key=key, value=tuple(made), seconds=_KEPT_SECONDS)
         finally:
-            shared_cache.forget(key=f"making:{key}")
+            shared_cache.delete(key=f"making:{key}")
         return made, "miss"
 
 

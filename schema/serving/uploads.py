@@ -28,7 +28,7 @@ def parts(request: HttpRequest, context: Context) -> tuple[str, str, str, Tempor
     Raises BadRequest.
     """
     try:
-        allowed = imports.kinds(user=context.user)
+        allowed = imports.allowed_kinds(user=context.user)
     except GraphQLError as error:
         raise BadRequest(error.message, 415, "UNAUTHENTICATED") from None
     if not allowed:

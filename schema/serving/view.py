@@ -62,7 +62,7 @@ def graphql(request: HttpRequest) -> HttpResponse:
         if answer.retry_after:
             _hold_back()
     finally:
-        request.operation = context.told | {"viewer": context.viewer_id}  # type: ignore[attr-defined]
+        request.operation = context.log_fields | {"viewer": context.viewer_id}  # type: ignore[attr-defined]
     response = _response(answer, media_type)
     for name, kept in context.cookies.items():
         _set_cookie(response, name, kept, path=request.path)

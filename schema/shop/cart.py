@@ -1,8 +1,9 @@
-"""The cart and what a buyer does with it."""
+"""The cart: its types, and the mutations that change it, including the checkout."""
 
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
+from uuid import UUID
 
 import strawberry
 import strawberry_django
@@ -10,203 +11,269 @@ import strawberry_django
 from domain.sales import cart as carts
 from domain.sales import checkout as checkouts
 from domain.sales import currency as currencies
-from domain.sales import priced_cart, pricing
+from domain.sales import pricing, promotions
+from domain.sales.priced_cart import PricedCart, find_priced_cart
 from schema.base import ids
 from schema.base.context import Info
 from schema.base.enums import expose
-from schema.base.errors import Refusals, UserError, telling_limits, user_errors
-from schema.base.loading import complete, load
+from schema.base.errors import Refusals, UserError, rate_limit_as_graphql_error, user_error, user_errors
+from schema.base.loading import load
 from schema.base.scalars import Money
 from schema.shop.catalog import ProductVariant
-from schema.shop.pricing import PriceStep
+from schema.shop.checkout import (
+    ApplyDiscountCodeInput,
+    Checkout,
+    CheckoutInput,
+    RemoveDiscountCodeInput,
+)
+from schema.shop.orders import Order
+from schema.shop.pricing import PriceStep, quote_of, show
 from storefront import models
-
-if TYPE_CHECKING:
-    from schema.shop.checkout import Checkout
-    from schema.shop.orders import Order
 
 expose(
     models.CartState,
-    "Whether a cart can still change: ACTIVE can.",
-    MERGED="Went into another cart.",
-    CONVERTED="Became an order, and is locked for good.",
-    ABANDONED="Was left behind.",
+    "The state of a cart. Only an ACTIVE cart can be changed.",
+    MERGED="Merged into another cart.",
+    CONVERTED="Became an order, and is locked.",
+    ABANDONED="Not used for a long time, and closed.",
 )
 
-# What `quotes.quote` reads: the hint of every field that needs a quote.
-_QUOTED: dict[str, Any] = {"select_related": priced_cart.RELATED, "prefetch_related": priced_cart.PREFETCHED}
-
-
-def quote_of(cart: models.Cart, info: Info) -> priced_cart.Quote:
-    """What the cart costs; of one that was read without all that tells it, by reading it anew."""
-    if "_quote" not in vars(cart) and "discounts" not in getattr(cart, "_prefetched_objects_cache", ()):
-        found = vars(cart)["_quote"] = priced_cart.quote(cart=priced_cart.load(cart=cart), now=info.context.now)
-        return found
-    return priced_cart.quote(cart=cart, now=info.context.now)
-
-
-def _totals(cart: models.Cart, info: Info) -> pricing.Totals:
-    return quote_of(cart, info).totals
+expose(
+    promotions.RefusalReason,
+    "Why a discount code cannot be used.",
+    name="DiscountRefusal",
+    UNKNOWN="The code does not exist.",
+    NOT_YET="The code is not valid yet.",
+    OVER="The code has expired.",
+    USED_UP="The code has reached its maximum number of uses.",
+    USED_BY_CUSTOMER="This account or e-mail address has reached the maximum number of uses per customer.",
+    BELOW_MINIMUM="The subtotal is below the code's `minimum`.",
+    COVERS_NOTHING="The code applies to nothing in the cart.",
+    TOO_MANY="The cart already holds the maximum number of codes.",
+)
 
 
 def _amounts(line: models.CartLine, info: Info) -> pricing.Amounts:
-    return _totals(line.cart, info).lines[line.variant.sku]
+    return quote_of(line.cart_id, info).totals.lines[line.variant.sku]
 
 
-def _money(amount: Decimal, cart: models.Cart, info: Info) -> Money:
-    return Money.of(amount, quote_of(cart, info).exchange.currency)
+def _money(amount: Decimal, cart_id: UUID, info: Info) -> Money:
+    return Money.of(amount, quote_of(cart_id, info).exchange.currency)
 
 
 # ── types ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@strawberry_django.type(models.CartLine, description="Units of one variant in a cart.")
+@strawberry_django.type(models.CartLine, description="A variant in a cart, with its quantity.")
 class CartLine(ids.Node):
-    variant: ProductVariant = strawberry_django.field(description="What is bought.")
-    quantity: int = strawberry_django.field(description="Units, 1 to 9999.")
-
-    @strawberry_django.field(select_related=["variant"], description="What one unit costs now, in the cart's currency.")
-    def unit_price(self: Any, info: Info) -> Money:
-        return _money(quote_of(self.cart, info).unit_prices[self.variant_id], self.cart, info)
-
-    @strawberry_django.field(select_related=["variant"], description="`unitPrice` times `quantity`.")
-    def total(self: Any, info: Info) -> Money:
-        return _money(_amounts(self, info).listed, self.cart, info)
+    variant: ProductVariant = strawberry_django.field(description="The variant to buy.")
+    quantity: int = strawberry_django.field(description="Number of units, 1 to 9999.")
 
     @strawberry_django.field(
-        select_related=["variant"], description="This line's share of what the discount codes take off."
+        select_related=["variant"], description="Current price of one unit, in the cart's currency."
+    )
+    def unit_price(self: Any, info: Info) -> Money:
+        return _money(quote_of(self.cart_id, info).unit_prices[self.variant_id], self.cart_id, info)
+
+    @strawberry_django.field(select_related=["variant"], description="`unitPrice` × `quantity`.")
+    def total(self: Any, info: Info) -> Money:
+        return _money(_amounts(self, info).listed, self.cart_id, info)
+
+    @strawberry_django.field(
+        select_related=["variant"], description="The part of the discounts that falls on this line."
     )
     def discount(self: Any, info: Info) -> Money:
-        return _money(_amounts(self, info).discount, self.cart, info)
+        return _money(_amounts(self, info).discount, self.cart_id, info)
 
-    @strawberry_django.field(select_related=["variant"], description="After discounts, without tax.")
+    @strawberry_django.field(select_related=["variant"], description="Price of the line after discounts, without tax.")
     def net(self: Any, info: Info) -> Money:
-        return _money(_amounts(self, info).net, self.cart, info)
+        return _money(_amounts(self, info).net, self.cart_id, info)
 
-    @strawberry_django.field(select_related=["variant"], description="The tax of this line.")
+    @strawberry_django.field(select_related=["variant"], description="Tax on this line.")
     def tax(self: Any, info: Info) -> Money:
-        return _money(_amounts(self, info).tax, self.cart, info)
+        return _money(_amounts(self, info).tax, self.cart_id, info)
 
-    @strawberry_django.field(select_related=["variant"], description="`net` + `tax`: what the line costs in the end.")
+    @strawberry_django.field(select_related=["variant"], description="Final price of the line: `net` + `tax`.")
     def gross(self: Any, info: Info) -> Money:
-        return _money(_amounts(self, info).gross, self.cart, info)
+        return _money(_amounts(self, info).gross, self.cart_id, info)
 
 
-@strawberry_django.type(models.Cart, description="What somebody means to buy, at today's prices.")
+@strawberry_django.type(models.Cart, description="A shopping cart, at current prices.")
 class Cart(ids.Node):
     code: strawberry.ID = strawberry_django.field(
-        description="Secret: whoever knows a guest cart's code holds the cart."
+        description="Secret. Whoever knows the code of a guest's cart can use the cart."
     )
-    state: models.CartState = strawberry_django.field(description="Whether it can still change.")
-    # Without a hint: below a field with one, strawberry-django leaves the rest to be loaded row by row.
+    state: models.CartState = strawberry_django.field(description="Whether the cart can still be changed.")
+    # Without a hint: below a field with a hint, strawberry-django would load the rest row by row.
     lines: list[CartLine] = strawberry_django.field(
-        description="In the order in which they were added.",
+        description="The lines, in the order in which they were added.",
     )
-    updated_at: datetime = strawberry_django.field(description="When it last changed.")
-    checkout: Annotated["Checkout", strawberry.lazy("schema.shop.checkout")] | None = strawberry_django.field(
-        select_related=priced_cart.RELATED,
-        prefetch_related=priced_cart.PREFETCHED,
-        description="Null until `checkout` is first called.",
+    updated_at: datetime = strawberry_django.field(description="When the cart last changed.")
+    checkout: Checkout | None = strawberry_django.field(
+        description="What the buyer entered for the checkout; null before the first call of `checkout`.",
     )
-    order: Annotated["Order", strawberry.lazy("schema.shop.orders")] | None = strawberry_django.field(
-        description="What it became; null while it is not CONVERTED."
+    order: Order | None = strawberry_django.field(
+        description="The order that was placed with this cart; null unless the cart is CONVERTED."
     )
 
-    @strawberry_django.field(prefetch_related=["lines"], description="Units in all lines together.")
+    @strawberry_django.field(prefetch_related=["lines"], description="Number of units in all lines.")
     def total_quantity(self: Any) -> int:
         return sum(line.quantity for line in self.lines.all())
 
-    @strawberry_django.field(select_related=["currency"], description="ISO 4217 code of all its amounts.")
+    @strawberry_django.field(
+        select_related=["currency"], description="ISO 4217 code of the currency of all amounts in the cart."
+    )
     def currency(self: Any) -> str:
         return currencies.exchange_of(cart=self).currency
 
     @strawberry_django.field(
-        **_QUOTED,
-        description="The codes it holds; `problems` tells of those that do not count now.",
+        description="The discount codes in the cart. `problems` lists those that cannot be used now.",
     )
-    def discount_codes(self: Any) -> list[str]:
-        return [discount.code for discount in self.discounts.all()]
+    def discount_codes(self: Any, info: Info) -> list[str]:
+        return [discount.code for discount in info.context.priced_carts[self.pk].discounts]
 
-    @strawberry_django.field(**_QUOTED, description="The lines' totals together.")
+    @strawberry_django.field(description="Sum of the line totals.")
     def subtotal(self: Any, info: Info) -> Money:
-        return _money(_totals(self, info).subtotal, self, info)
+        return _money(quote_of(self.pk, info).totals.subtotal, self.pk, info)
 
-    @strawberry_django.field(**_QUOTED, description="What the discount codes take off goods and shipping.")
+    @strawberry_django.field(description="Total of the discounts on goods and shipping.")
     def discount(self: Any, info: Info) -> Money:
-        return _money(_totals(self, info).discount, self, info)
+        return _money(quote_of(self.pk, info).totals.discount, self.pk, info)
 
-    @strawberry_django.field(**_QUOTED, description="Of the chosen shipping option; zero until one is chosen.")
+    @strawberry_django.field(description="Price of the chosen shipping option; zero until one is chosen.")
     def shipping(self: Any, info: Info) -> Money:
-        return _money(_totals(self, info).shipping, self, info)
+        return _money(quote_of(self.pk, info).totals.shipping, self.pk, info)
 
-    @strawberry_django.field(**_QUOTED, description="What the shop keeps: `total` without `tax`.")
+    @strawberry_django.field(description="`total` without `tax`.")
     def net(self: Any, info: Info) -> Money:
-        return _money(_totals(self, info).net, self, info)
+        return _money(quote_of(self.pk, info).totals.net, self.pk, info)
 
     @strawberry_django.field(
-        **_QUOTED,
-        description="The tax of goods and shipping, where they go to; until that is known, as in the shop's country.",
+        description="Tax on goods and shipping at the destination. Without a shipping address, the tax in the shop's "
+        "own country.",
     )
     def tax(self: Any, info: Info) -> Money:
-        return _money(_totals(self, info).tax, self, info)
+        return _money(quote_of(self.pk, info).totals.tax, self.pk, info)
 
     @strawberry_django.field(
-        **_QUOTED,
-        description="`net` + `tax`: what `placeOrder` expects. That is `subtotal` - `discount` + `shipping`, and, "
-        "unless `shop.pricesIncludeTax`, + `tax`.",
+        description="What the buyer pays: `net` + `tax`. Send it to `placeOrder` as `expectedTotal`. It is `subtotal` "
+        "- `discount` + `shipping`, plus `tax` unless `shop.pricesIncludeTax`.",
     )
     def total(self: Any, info: Info) -> Money:
-        return _money(_totals(self, info).total, self, info)
+        return _money(quote_of(self.pk, info).totals.total, self.pk, info)
 
-    @strawberry_django.field(**_QUOTED, description="How the total comes about, step by step.")
+    @strawberry_django.field(description="The calculation of the total, step by step.")
     def price_trace(self: Any, info: Info) -> list[PriceStep]:
-        totals = _totals(self, info)
+        totals = quote_of(self.pk, info).totals
         return [PriceStep.of(step, totals.currency) for step in totals.trace]
 
     @strawberry_django.field(
-        **_QUOTED,
-        description="Everything that would stop `placeOrder` now, with what mends it; `field` is a path into this "
-        "cart. PRICE_CHANGED stops only a `placeOrder` that expects the total of before.",
+        description="Everything that would make `placeOrder` fail now, with data to correct it. `field` is a path in "
+        "this cart. PRICE_CHANGED only stops a `placeOrder` that sends the old total.",
     )
     def problems(self: Any, info: Info) -> list[UserError]:
         if self.state != models.CartState.ACTIVE:
             return []
-        return user_errors(checkouts.problems(cart=self, quote=quote_of(self, info), now=info.context.now))
+        return user_errors(checkouts.problems(priced=info.context.priced_carts[self.pk]))
+
+
+# ── errors ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@user_error(carts.CartLocked)
+@strawberry.type(description="The cart can no longer be changed.")
+class CartLocked(UserError):
+    order_id: strawberry.Private[UUID | None]
+
+    @strawberry.field(
+        graphql_type=Order | None,
+        description="The order that was placed with the cart; null if the cart was merged or closed.",
+    )
+    def order(self, info: Info) -> models.Order | None:
+        return load(models.Order.objects.filter(pk=self.order_id), info).first() if self.order_id else None
+
+    @classmethod
+    def data(cls, error: carts.CartLocked) -> dict[str, Any]:
+        return {"order_id": error.order.pk if error.order else None}
+
+
+@user_error(carts.NotForSale)
+@strawberry.type(description="The variant does not exist or is no longer sold.")
+class NotForSale(UserError):
+    line_id: strawberry.ID | None = strawberry.field(
+        description="The cart line with the variant, for `removeFromCart`; null if the variant is not in the cart."
+    )
+
+    @classmethod
+    def data(cls, error: carts.NotForSale) -> dict[str, Any]:
+        return {"line_id": ids.encode_row("CartLine", error.line)}
+
+
+@user_error(checkouts.PriceChanged)
+@strawberry.type(
+    description="The price of a variant changed after it was added to the cart. Show both prices. `placeOrder` with "
+    "the new `Cart.total` accepts the new price, and so does `updateCartLine`, even with the same quantity."
+)
+class PriceChanged(UserError):
+    # Never null. But with another type than the `lineId` of other errors, clients could not select them together.
+    line_id: strawberry.ID | None = strawberry.field(description="`CartLine.id`, for `updateCartLine`.")
+    before: Money = strawberry.field(description="Price of one unit when it was added.")
+    now: Money = strawberry.field(description="Current price of one unit.")
+
+    @classmethod
+    def data(cls, error: checkouts.PriceChanged) -> dict[str, Any]:
+        before, now = (Money.of(amount, error.currency) for amount in (error.before, error.now))
+        return {"line_id": ids.encode_row("CartLine", error.line), "before": before, "now": now}
+
+
+@user_error(promotions.DiscountRefused)
+@strawberry.type(description="A discount code cannot be used. `removeDiscountCode` removes it from the cart.")
+class DiscountRefused(UserError):
+    discount_code: str = strawberry.field(description="The code in upper case.")
+    reason: promotions.RefusalReason = strawberry.field(description="Why it cannot be used.")
+    minimum: Money | None = strawberry.field(
+        description="The subtotal that the code requires, for BELOW_MINIMUM; otherwise null."
+    )
+
+    @classmethod
+    def data(cls, error: promotions.DiscountRefused) -> dict[str, Any]:
+        minimum = None if error.minimum is None else Money.of(error.minimum, error.currency)
+        return {"discount_code": error.discount_code, "reason": error.reason, "minimum": minimum}
 
 
 # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────
 
-_CODE = "The cart's `code`; without it, the viewer's active cart, or the one of the cookie."
+_CODE = "`Cart.code`. Default: the viewer's active cart, or the cart of the cookie."
 
 
-@strawberry.input(description="Units of a variant.")
+@strawberry.input(description="A variant to add, with its quantity.")
 class CartLineInput:
     variant_id: strawberry.ID = strawberry.field(description="`ProductVariant.id`.")
-    quantity: int = strawberry.field(default=1, description="1 to 9999.")
+    quantity: int = strawberry.field(default=1, description="Number of units, 1 to 9999.")
 
 
-@strawberry.input(description="What to put into which cart.")
+@strawberry.input(description="The variants to add, and the cart.")
 class AddToCartInput:
-    lines: list[CartLineInput] = strawberry.field(description="1 to 200.")
+    lines: list[CartLineInput] = strawberry.field(description="1 to 200 lines.")
     cart_code: strawberry.ID | None = strawberry.field(
-        default=None, description=_CODE + " Where there is none, a new cart."
+        default=None, description=_CODE + " If there is none, a new cart."
     )
 
 
-@strawberry.input(description="A line, and how many units it shall hold.")
+@strawberry.input(description="A cart line and its new quantity.")
 class UpdateCartLineInput:
     line_id: strawberry.ID = strawberry.field(description="`CartLine.id`.")
-    quantity: int = strawberry.field(description="What the line shall hold, 0 to 9999; 0 removes it.")
+    quantity: int = strawberry.field(description="The new number of units, 0 to 9999. 0 removes the line.")
     cart_code: strawberry.ID | None = strawberry.field(default=None, description=_CODE)
 
 
-@strawberry.input(description="Lines to take out.")
+@strawberry.input(description="The cart lines to remove.")
 class RemoveFromCartInput:
-    line_ids: list[strawberry.ID] = strawberry.field(description="`CartLine.id` of each.")
+    line_ids: list[strawberry.ID] = strawberry.field(description="`CartLine.id` of each line.")
     cart_code: strawberry.ID | None = strawberry.field(default=None, description=_CODE)
 
 
-@strawberry.input(description="Which cart to empty.")
+@strawberry.input(description="The cart to empty.")
 class ClearCartInput:
     cart_code: strawberry.ID | None = strawberry.field(default=None, description=_CODE)
 
@@ -214,16 +281,16 @@ class ClearCartInput:
 # ── payloads ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-@strawberry.type(description="The cart as it is now, or why nothing was done.")
+@strawberry.type(description="The result of changing a cart: the cart, or errors.")
 class CartPayload:
-    row: strawberry.Private[models.Cart | None] = None
+    priced: strawberry.Private[PricedCart | None] = None
     user_errors: list[UserError] = strawberry.field(
-        default_factory=list, description="Why nothing was done; empty on success."
+        default_factory=list, description="Errors that stopped the mutation; empty on success."
     )
 
-    @strawberry.field(graphql_type=Cart | None, description="Null when nothing was done.")
+    @strawberry.field(graphql_type=Cart | None, description="The cart as it is now; null if the mutation failed.")
     def cart(self, info: Info) -> models.Cart | None:
-        return complete(self.row, info) if self.row else None
+        return show(self.priced, info)
 
 
 # ── queries and mutations ────────────────────────────────────────────────────────────────────────────
@@ -233,8 +300,8 @@ class CartPayload:
 class CartQuery:
     @strawberry.field(
         graphql_type=Cart | None,
-        description="A guest's cart by its code, or one's own; without a code, the viewer's active cart or the "
-        "cookie's. Null when there is none, or it is somebody else's.",
+        description="A guest's cart by its code, or the viewer's own cart. Without a code: the viewer's active cart, "
+        "or the cart of the cookie. Null if there is none, or if it belongs to somebody else.",
     )
     def cart(
         self, info: Info, code: Annotated[strawberry.ID | None, strawberry.argument(description="`Cart.code`.")] = None
@@ -242,19 +309,19 @@ class CartQuery:
         found = carts.candidates(key=info.context.cart_key(code))
         if code is None:
             found = found.filter(state=models.CartState.ACTIVE)
-        cart = load(found, info).first()
-        if cart is None and code is not None:
-            with telling_limits():
+        priced = find_priced_cart(candidates=found, now=info.context.now)
+        if priced is None and code is not None:
+            with rate_limit_as_graphql_error():
                 info.context.count_unknown_cart()
-        return cart
+        return show(priced, info)
 
 
 @strawberry.type
 class CartMutation:
     @strawberry.mutation(
-        description="Puts units into the cart; what is in it already gets more. Where there is none, one is created, "
-        "in the currency of `@inContext`. All lines or none. Errors: INVALID, NOT_FOUND, NOT_FOR_SALE, "
-        "INSUFFICIENT_STOCK, CART_LOCKED, CURRENCY_UNAVAILABLE."
+        description="Adds units to the cart. A variant that is in the cart already gets a higher quantity. If there "
+        "is no cart, one is created in the currency of `@inContext`. Either all lines are added or none. Errors: "
+        "INVALID, NOT_FOUND, NOT_FOR_SALE, INSUFFICIENT_STOCK, CART_LOCKED, CURRENCY_UNAVAILABLE."
     )
     def add_to_cart(self, info: Info, input: AddToCartInput) -> CartPayload:
         with Refusals(info) as errors:
@@ -267,24 +334,24 @@ class CartMutation:
             ]
             key = info.context.cart_key(input.cart_code)
             currency = info.context.exchange.currency
-            cart = carts.add_lines(key=key, lines=lines, currency=currency, now=info.context.now)
-            info.context.remember_cart(cart)
-            return CartPayload(row=cart)
+            priced = carts.add_lines(key=key, lines=lines, currency=currency, now=info.context.now)
+            info.context.remember_cart(priced.cart)
+            return CartPayload(priced=priced)
         return CartPayload(user_errors=errors)
 
     @strawberry.mutation(
-        description="Sets a line's quantity; the same call again changes nothing. "
-        "Errors: INVALID, NOT_FOUND, NOT_FOR_SALE, INSUFFICIENT_STOCK, CART_LOCKED."
+        description="Sets the quantity of a line. Repeating the call changes nothing. Errors: INVALID, NOT_FOUND, "
+        "NOT_FOR_SALE, INSUFFICIENT_STOCK, CART_LOCKED."
     )
     def update_cart_line(self, info: Info, input: UpdateCartLineInput) -> CartPayload:
         with Refusals(info) as errors:
             line_id = ids.uuid(input.line_id, "CartLine", field=["line_id"])
             key = info.context.cart_key(input.cart_code)
-            cart = carts.set_quantity(key=key, line_id=line_id, quantity=input.quantity, now=info.context.now)
-            return CartPayload(row=cart)
+            priced = carts.set_quantity(key=key, line_id=line_id, quantity=input.quantity, now=info.context.now)
+            return CartPayload(priced=priced)
         return CartPayload(user_errors=errors)
 
-    @strawberry.mutation(description="Takes lines out, all or none. Errors: NOT_FOUND, CART_LOCKED.")
+    @strawberry.mutation(description="Removes lines, either all or none. Errors: NOT_FOUND, CART_LOCKED.")
     def remove_from_cart(self, info: Info, input: RemoveFromCartInput) -> CartPayload:
         with Refusals(info) as errors:
             line_ids = [
@@ -292,15 +359,62 @@ class CartMutation:
                 for index, line_id in enumerate(input.line_ids)
             ]
             key = info.context.cart_key(input.cart_code)
-            cart = carts.remove_lines(key=key, line_ids=line_ids, now=info.context.now)
-            return CartPayload(row=cart)
+            priced = carts.remove_lines(key=key, line_ids=line_ids, now=info.context.now)
+            return CartPayload(priced=priced)
         return CartPayload(user_errors=errors)
 
     @strawberry.mutation(
-        description="Takes every line out; what `checkout` noted stays. Errors: NOT_FOUND, CART_LOCKED."
+        description="Removes all lines, and keeps what was entered by `checkout`. Errors: NOT_FOUND, CART_LOCKED."
     )
     def clear_cart(self, info: Info, input: ClearCartInput | None = None) -> CartPayload:
         with Refusals(info) as errors:
             key = info.context.cart_key(input.cart_code if input else None)
-            return CartPayload(row=carts.clear(key=key, now=info.context.now))
+            return CartPayload(priced=carts.clear(key=key, now=info.context.now))
+        return CartPayload(user_errors=errors)
+
+    @strawberry.mutation(
+        description="Saves e-mail, addresses, shipping option, discount codes and currency. Call it as often as "
+        "needed, with whatever is known. Errors: INVALID, ADDRESS_INCOMPLETE, SHIPPING_UNAVAILABLE, DISCOUNT_REFUSED "
+        "(one per code), CURRENCY_UNAVAILABLE, RATE_LIMITED, NOT_FOUND, CART_LOCKED."
+    )
+    def checkout(self, info: Info, input: CheckoutInput) -> CartPayload:
+        with Refusals(info) as errors:
+            if input.discount_codes:
+                info.context.check_discounts()
+            shipping, billing, option = (
+                input.shipping_address,
+                input.billing_address,
+                input.shipping_option_id,
+            )
+            priced = checkouts.update(
+                key=info.context.cart_key(input.cart_code),
+                email=input.email,
+                shipping_address=shipping.to_address() if shipping else None,
+                billing_address=billing.to_address() if billing else None,
+                shipping_method_id=(
+                    ids.number(option, "ShippingOption", field=["shipping_option_id"]) if option is not None else None
+                ),
+                discount_codes=input.discount_codes,
+                currency_code=input.currency,
+                now=info.context.now,
+            )
+            return CartPayload(priced=priced)
+        return CartPayload(user_errors=errors)
+
+    @strawberry.mutation(
+        description="Adds a discount code to the cart. Adding it again changes nothing. Errors: DISCOUNT_REFUSED, "
+        "RATE_LIMITED, NOT_FOUND, CART_LOCKED."
+    )
+    def apply_discount_code(self, info: Info, input: ApplyDiscountCodeInput) -> CartPayload:
+        with Refusals(info) as errors:
+            info.context.check_discounts()
+            key = info.context.cart_key(input.cart_code)
+            return CartPayload(priced=checkouts.apply_code(key=key, code=input.code, now=info.context.now))
+        return CartPayload(user_errors=errors)
+
+    @strawberry.mutation(description="Removes a discount code from the cart. Errors: NOT_FOUND, CART_LOCKED.")
+    def remove_discount_code(self, info: Info, input: RemoveDiscountCodeInput) -> CartPayload:
+        with Refusals(info) as errors:
+            key = info.context.cart_key(input.cart_code)
+            return CartPayload(priced=checkouts.remove_code(key=key, code=input.code, now=info.context.now))
         return CartPayload(user_errors=errors)

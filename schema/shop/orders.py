@@ -1,8 +1,8 @@
-"""Orders: placing one, following it, cancelling it."""
+"""Orders: placing, following and cancelling them."""
 
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import strawberry
 import strawberry_django
@@ -10,78 +10,82 @@ from django.db.models import DecimalField, OuterRef, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
 
 from domain.base.errors import NotFound
+from domain.base.money import ExactAmount
 from domain.sales import cart as carts
 from domain.sales import orders
 from schema.base import ids
 from schema.base.connections import After, Before, Connection, First, Keyset, Last, Page
 from schema.base.context import Info
 from schema.base.enums import expose
-from schema.base.errors import Refusals, UserError, telling_bad_input
+from schema.base.errors import Refusals, UserError, invalid_input_as_graphql_error, user_error
 from schema.base.loading import complete, load, load_nodes
 from schema.base.scalars import Money, moment, plain
 from schema.shop.catalog import Image, ProductVariant
 from schema.shop.checkout import Address
+from schema.shop.payment_types import Payment
 from schema.shop.pricing import PriceStep
+from schema.shop.shipments import Shipment
 from storefront import models
-
-if TYPE_CHECKING:
-    from schema.shop.fulfilment import Shipment
-    from schema.shop.payments import Payment
 
 expose(
     models.OrderState,
-    "Where an order stands: AWAITING_PAYMENT, PAID, SHIPPED, DELIVERED, or one of the ends.",
-    AWAITING_PAYMENT="Placed, and holds its stock.",
-    CANCELLED="Called off before it was paid; the stock is given back.",
-    EXPIRED="Not paid in time; the stock is given back.",
-    REFUNDED="The money was given back.",
+    "The state of an order: AWAITING_PAYMENT, PAID, SHIPPED, DELIVERED, or one of the final states.",
+    AWAITING_PAYMENT="Placed, with its stock reserved.",
+    CANCELLED="Cancelled before it was paid. Its stock was released.",
+    EXPIRED="Not paid in time. Its stock was released.",
+    REFUNDED="The whole amount was refunded.",
 )
-expose(models.OrderEventKind, "What happened to an order.")
+expose(models.OrderEventKind, "What happened to an order.", REFUND_DUE="Money arrived that has to be refunded.")
 NEWEST = Keyset("-placed_at", "id")
 
 _of_this = models.Payment.objects.filter(order=OuterRef("pk")).order_by().values("order")
-_GIVEN_BACK = Coalesce(
-    Subquery(_of_this.annotate(sum=Sum("refunded")).values("sum")),
-    Value(Decimal(0)),
-    output_field=DecimalField(max_digits=14, decimal_places=3),
+_GIVEN_BACK = ExactAmount(
+    Coalesce(
+        Subquery(_of_this.annotate(sum=Sum("refunded")).values("sum")),
+        Value(Decimal(0)),
+        output_field=DecimalField(max_digits=14, decimal_places=3),
+    )
 )
 
 # ── types ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@strawberry_django.type(models.OrderLine, description="Units of one variant, as they were sold.")
+@strawberry_django.type(models.OrderLine, description="A variant in an order, with its quantity, as it was sold.")
 class OrderLine(ids.Node):
-    sku: str = strawberry_django.field(description="The variant's, when it was sold.")
-    title: str = strawberry_django.field(description="The product's, when it was sold.")
-    variant_title: str = strawberry_django.field(description='"M / Sand"; empty where there was nothing to choose.')
-    quantity: int = strawberry_django.field(description="Units.")
+    sku: str = strawberry_django.field(description="The variant's SKU when it was sold.")
+    title: str = strawberry_django.field(description="The product's title when it was sold.")
+    variant_title: str = strawberry_django.field(
+        description='The option values: "M / Sand". Empty if the product had no options.'
+    )
+    quantity: int = strawberry_django.field(description="Number of units.")
 
-    @strawberry_django.field(select_related=["order"], description="What one unit cost.")
+    @strawberry_django.field(select_related=["order"], description="Price of one unit when it was sold.")
     def unit_price(self: Any) -> Money:
         return Money.of(self.unit_price, self.order.currency)
 
-    @strawberry_django.field(select_related=["order"], description="`unitPrice` times `quantity`.")
+    @strawberry_django.field(select_related=["order"], description="`unitPrice` × `quantity`.")
     def total(self: Any) -> Money:
         return Money.of(self.total, self.order.currency)
 
-    @strawberry_django.field(select_related=["order"], description="This line's share of what discount codes took off.")
+    @strawberry_django.field(select_related=["order"], description="The part of the discounts that falls on this line.")
     def discount(self: Any) -> Money:
         return Money.of(self.discount, self.order.currency)
 
-    @strawberry_django.field(select_related=["order"], description="After discounts, without tax.")
+    @strawberry_django.field(select_related=["order"], description="Price of the line after discounts, without tax.")
     def net(self: Any) -> Money:
         return Money.of(self.net, self.order.currency)
 
-    @strawberry_django.field(select_related=["order"], description="The tax of this line.")
+    @strawberry_django.field(select_related=["order"], description="Tax on this line.")
     def tax(self: Any) -> Money:
         return Money.of(self.tax, self.order.currency)
 
-    @strawberry_django.field(select_related=["order"], description="`net` + `tax`: what the line cost in the end.")
+    @strawberry_django.field(select_related=["order"], description="Final price of the line: `net` + `tax`.")
     def gross(self: Any) -> Money:
         return Money.of(self.net + self.tax, self.order.currency)
 
     @strawberry_django.field(
-        select_related=["variant__product"], description="As it is sold today; null when it no longer is."
+        select_related=["variant__product"],
+        description="The variant as it is sold today; null if it is no longer sold.",
     )
     def variant(self: Any, info: Info) -> ProductVariant | None:
         return self.variant if carts.is_for_sale(variant=self.variant, now=info.context.now) else None
@@ -89,90 +93,86 @@ class OrderLine(ids.Node):
     @strawberry_django.field(
         select_related=["variant__image"],
         prefetch_related=["variant__product__images"],
-        description="The variant's picture today, or else its product's; null without one.",
+        description="The current image of the variant, or of its product; null if there is none.",
     )
     def image(self: Any) -> Image | None:
         return self.variant.image or next(iter(self.variant.product.images.all()), None)
 
 
-@strawberry_django.type(models.OrderEvent, description="A step of an order's history.")
+@strawberry_django.type(models.OrderEvent, description="An event in the history of an order.")
 class OrderEvent:
-    kind: models.OrderEventKind = strawberry_django.field(description="What happened.")
-    message: str = strawberry_django.field(description="For people; may be empty.")
-    at: datetime = strawberry_django.field(description="When.")
+    kind: models.OrderEventKind = strawberry_django.field(description="The kind of event.")
+    message: str = strawberry_django.field(description="A message for people; may be empty.")
+    at: datetime = strawberry_django.field(description="When it happened.")
 
 
-@strawberry_django.type(models.Order, description="A sale as it was agreed: its prices and addresses never change.")
+@strawberry_django.type(models.Order, description="An order. Its prices and addresses never change.")
 class Order(ids.Node):
-    number: str = strawberry_django.field(description="For people: on the invoice, on the phone.")
-    state: models.OrderState = strawberry_django.field(description="Where it stands.")
-    placed_at: datetime = strawberry_django.field(description="When the buyer placed it.")
-    email: str = strawberry_django.field(description="Whom it is confirmed to.")
-    lines: list[OrderLine] = strawberry_django.field(description="In the order of the cart.")
-    shipping_address: Address = strawberry_django.field(description="Where it goes.")
-    billing_address: Address = strawberry_django.field(description="Who is billed.")
-    shipping_method: str = strawberry_django.field(description="The name of the chosen way of shipping.")
-    currency: str = strawberry_django.field(description="ISO 4217 code of all its amounts.")
-    prices_include_tax: bool = strawberry_django.field(description="Whether unit prices and shipping held the tax.")
-    note: str = strawberry_django.field(description="What the buyer wrote; may be empty.")
-    payments: list[Annotated["Payment", strawberry.lazy("schema.shop.payments")]] = strawberry_django.field(
-        description="Every attempt to pay, the first one first."
-    )
-    shipments: list[Annotated["Shipment", strawberry.lazy("schema.shop.fulfilment")]] = strawberry_django.field(
-        description="The parcels that left, the first one first."
-    )
-    events: list[OrderEvent] = strawberry_django.field(description="Its history, the first step first.")
+    number: str = strawberry_django.field(description="Order number, for people.")
+    state: models.OrderState = strawberry_django.field(description="The state of the order.")
+    placed_at: datetime = strawberry_django.field(description="When the order was placed.")
+    email: str = strawberry_django.field(description="The buyer's e-mail address, where the confirmation was sent.")
+    lines: list[OrderLine] = strawberry_django.field(description="The lines, in the order of the cart.")
+    shipping_address: Address = strawberry_django.field(description="Where the order is sent.")
+    billing_address: Address = strawberry_django.field(description="The billing address.")
+    shipping_method: str = strawberry_django.field(description="The name of the chosen shipping method.")
+    currency: str = strawberry_django.field(description="ISO 4217 code of the currency of all amounts.")
+    prices_include_tax: bool = strawberry_django.field(description="Whether unit prices and shipping included tax.")
+    note: str = strawberry_django.field(description="The buyer's note; may be empty.")
+    payments: list[Payment] = strawberry_django.field(description="All payments and attempts to pay, oldest first.")
+    shipments: list[Shipment] = strawberry_django.field(description="The parcels that were sent, oldest first.")
+    events: list[OrderEvent] = strawberry_django.field(description="The history of the order, oldest first.")
 
     @strawberry_django.field(
-        description="What one unit of the shop's currency was in the order's; 1 in the shop's own."
+        description="The value of one unit of the shop's currency in the order's currency; 1 if they are the same."
     )
     def exchange_rate(self: Any) -> Decimal:
         return plain(self.exchange_rate)
 
-    @strawberry_django.field(description="The lines' totals together.")
+    @strawberry_django.field(description="Sum of the line totals.")
     def subtotal(self: Any) -> Money:
         return Money.of(self.subtotal, self.currency)
 
-    @strawberry_django.field(description="What the discount codes took off goods and shipping.")
+    @strawberry_django.field(description="Total of the discounts on goods and shipping.")
     def discount(self: Any) -> Money:
         return Money.of(self.discount, self.currency)
 
-    @strawberry_django.field(description="For shipping.")
+    @strawberry_django.field(description="Price of shipping.")
     def shipping(self: Any) -> Money:
         return Money.of(self.shipping, self.currency)
 
-    @strawberry_django.field(description="What the shop keeps: `total` without `tax`.")
+    @strawberry_django.field(description="`total` without `tax`.")
     def net(self: Any) -> Money:
         return Money.of(self.net, self.currency)
 
-    @strawberry_django.field(description="The tax of goods and shipping.")
+    @strawberry_django.field(description="Tax on goods and shipping.")
     def tax(self: Any) -> Money:
         return Money.of(self.tax, self.currency)
 
     @strawberry_django.field(
-        description="`net` + `tax`. That is `subtotal` - `discount` + `shipping`, and, unless `pricesIncludeTax`, "
-        "+ `tax`."
+        description="What the buyer pays: `net` + `tax`. It is `subtotal` - `discount` + `shipping`, plus `tax` "
+        "unless `pricesIncludeTax`."
     )
     def total(self: Any) -> Money:
         return Money.of(self.total, self.currency)
 
     @strawberry_django.field(
-        annotate={"given_back": _GIVEN_BACK}, description="What was given back of it, or is being given back."
+        annotate={"given_back": _GIVEN_BACK}, description="Total of the refunds, including those that are pending."
     )
     def refunded(self: Any) -> Money:
         return Money.of(self.given_back, self.currency)
 
-    @strawberry_django.field(description="The codes that took something off.")
+    @strawberry_django.field(description="The discount codes that were used.")
     def discount_codes(self: Any) -> list[str]:
         return orders.discount_codes(order=self)
 
-    @strawberry_django.field(description="How the total came about, step by step.")
+    @strawberry_django.field(description="The calculation of the total, step by step.")
     def price_trace(self: Any) -> list[PriceStep]:
         return [PriceStep.of(step, self.currency) for step in orders.trace(order=self)]
 
     @strawberry_django.field(
-        description="Secret: shows to `order`, `startPayment` and `cancelOrder` that a guest's order is theirs. "
-        "Null for staff who may look at orders but not change them."
+        description="Secret. It gives a guest access to the order: send it to `order`, `startPayment` and "
+        "`cancelOrder`. Null for staff who may view orders but not change them."
     )
     def receipt(self: Any, info: Info) -> str | None:
         return orders.receipt(order=self) if orders.may_hold_receipt(viewer=info.context.viewer, order=self) else None
@@ -183,25 +183,47 @@ class OrderConnection(Connection[Order]):
     pass
 
 
+# ── errors ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@user_error(orders.TotalChanged)
+@strawberry.type(
+    description="The cart's total differs from the one that the buyer saw. Show the new total, then place the order "
+    "again."
+)
+class TotalChanged(UserError):
+    expected: Money = strawberry.field(description="The total that was sent.")
+    actual: Money = strawberry.field(description="The current total of the cart.")
+
+    @classmethod
+    def data(cls, error: orders.TotalChanged) -> dict[str, Any]:
+        expected = Money.of(error.expected, error.expected_currency)
+        return {"expected": expected, "actual": Money.of(error.actual, error.currency)}
+
+
 # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-@strawberry.input(description="Bounds, each included.")
+@strawberry.input(description="A range of time. Both bounds are included.")
 class DateTimeRange:
-    gte: datetime | None = strawberry.field(default=None, description="At the earliest.")
-    lte: datetime | None = strawberry.field(default=None, description="At the latest.")
+    gte: datetime | None = strawberry.field(default=None, description="At this time or later.")
+    lte: datetime | None = strawberry.field(default=None, description="At this time or earlier.")
 
 
-@strawberry.input(description="Every part given has to hold.")
+@strawberry.input(description="Orders have to match every field that is given.")
 class OrderFilter:
-    state: list[models.OrderState] | None = strawberry.field(default=None, description="One of these.")
-    placed: DateTimeRange | None = strawberry.field(default=None, description="When it was placed.")
-    email: str | None = strawberry.field(default=None, description="The whole address, in any case.")
-    number: str | None = strawberry.field(default=None, description="The whole number, in any case.")
+    state: list[models.OrderState] | None = strawberry.field(default=None, description="One of these states.")
+    placed: DateTimeRange | None = strawberry.field(default=None, description="When the order was placed.")
+    email: str | None = strawberry.field(
+        default=None, description="The complete e-mail address, in upper or lower case."
+    )
+    number: str | None = strawberry.field(
+        default=None, description="The complete order number, in upper or lower case."
+    )
     customer_id: strawberry.ID | None = strawberry.field(default=None, description="`Customer.id`.")
 
 
-def _decoded(filter: OrderFilter) -> orders.OrderFilter:
+def _decode_filter(filter: OrderFilter) -> orders.OrderFilter:
     placed = filter.placed or DateTimeRange()
     return orders.OrderFilter(
         states=tuple(filter.state or ()),
@@ -213,41 +235,44 @@ def _decoded(filter: OrderFilter) -> orders.OrderFilter:
     )
 
 
-@strawberry.input(description="Which cart to place, at which total.")
+@strawberry.input(description="The cart to order, and the total that the buyer saw.")
 class PlaceOrderInput:
     expected_total: Decimal = strawberry.field(description="The `Cart.total` that the buyer saw.")
     expected_currency: str | None = strawberry.field(
-        default=None, description="`Cart.currency` as the buyer saw it; give it where the shop has several."
+        default=None, description="The `Cart.currency` that the buyer saw. Send it if the shop has several currencies."
     )
     cart_code: strawberry.ID | None = strawberry.field(
         default=None,
-        description="Without it, the viewer's active cart, or the one of the cookie. Give it wherever you can: a "
-        "retry with it is sure to mean the same cart.",
+        description="`Cart.code`. Default: the viewer's active cart, or the cart of the cookie. Send it whenever you "
+        "can: then a repeated call always means the same cart.",
     )
-    note: str | None = strawberry.field(default=None, description="From the buyer to the shop; 2000 characters.")
+    note: str | None = strawberry.field(
+        default=None, description="A note from the buyer to the shop, at most 2000 characters."
+    )
 
 
-@strawberry.input(description="Which order to cancel, and why.")
+@strawberry.input(description="The order to cancel, and the reason.")
 class CancelOrderInput:
     order_id: strawberry.ID = strawberry.field(description="`Order.id`.")
     receipt: str | None = strawberry.field(default=None, description="`Order.receipt`, for a guest.")
-    reason: str | None = strawberry.field(default=None, description="2000 characters.")
+    reason: str | None = strawberry.field(default=None, description="The reason, at most 2000 characters.")
 
 
 # ── payloads ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-@strawberry.type(description="The order as it is now, or why nothing was done.")
+@strawberry.type(description="The result of changing an order: the order, or errors.")
 class OrderPayload:
     row: strawberry.Private[models.Order | None] = None
     replayed: bool = strawberry.field(
-        default=False, description="The cart had been placed before; `order` is the one it became then."
+        default=False,
+        description="Whether the order had been placed with this cart before. Then `order` is that order.",
     )
     user_errors: list[UserError] = strawberry.field(
-        default_factory=list, description="Why nothing was done; empty on success."
+        default_factory=list, description="Errors that stopped the mutation; empty on success."
     )
 
-    @strawberry.field(graphql_type=Order | None, description="Null when nothing was done.")
+    @strawberry.field(graphql_type=Order | None, description="The order as it is now; null if the mutation failed.")
     def order(self, info: Info) -> models.Order | None:
         return complete(self.row, info) if self.row else None
 
@@ -259,12 +284,14 @@ class OrderPayload:
 class OrderQuery:
     @strawberry.field(
         graphql_type=Order | None,
-        description="An order of the viewer's by id, or a guest's by receipt; null when there is none.",
+        description="One of the viewer's orders by id, or a guest's order by receipt; null if there is none.",
     )
     def order(
         self,
         info: Info,
-        id: Annotated[strawberry.ID | None, strawberry.argument(description="`Order.id`, for its customer.")] = None,
+        id: Annotated[
+            strawberry.ID | None, strawberry.argument(description="`Order.id`, for the customer who placed it.")
+        ] = None,
         receipt: Annotated[str | None, strawberry.argument(description="`Order.receipt`, for a guest.")] = None,
     ) -> models.Order | None:
         if id is None and receipt is None:
@@ -276,7 +303,7 @@ class OrderQuery:
         visible = orders.visible(order_id=order_id, viewer=info.context.viewer, receipt=receipt)
         return load(visible, info).first()
 
-    @strawberry.field(description="For staff who may view orders: all of them, the last placed first.")
+    @strawberry.field(description="For staff who may view orders: all orders, newest first.")
     def orders(
         self,
         info: Info,
@@ -284,11 +311,13 @@ class OrderQuery:
         after: After = None,
         last: Last = None,
         before: Before = None,
-        filter: Annotated[OrderFilter | None, strawberry.argument(description="Which ones.")] = None,
+        filter: Annotated[
+            OrderFilter | None, strawberry.argument(description="Only orders that match this filter.")
+        ] = None,
     ) -> OrderConnection:
         info.context.allow("view_order")
-        with telling_bad_input():
-            rows = orders.of_staff(wanted=_decoded(filter or OrderFilter()))
+        with invalid_input_as_graphql_error():
+            rows = orders.staff_orders(filter=_decode_filter(filter or OrderFilter()))
         page = Page(
             rows,
             NEWEST,
@@ -304,9 +333,9 @@ class OrderQuery:
 @strawberry.type
 class OrderMutation:
     @strawberry.mutation(
-        description="Turns the cart into an order, exactly once: it holds its stock, and awaits payment (or is PAID, "
-        "if there is nothing to pay). The cart is locked for good. Errors: everything in `Cart.problems`, and "
-        "TOTAL_CHANGED, INVALID, NOT_FOUND."
+        description="Places the order for the cart, exactly once, and reserves its stock. The order then awaits "
+        "payment; if there is nothing to pay, it is PAID. The cart is locked. Errors: everything in `Cart.problems`, "
+        "and TOTAL_CHANGED, INVALID, NOT_FOUND."
     )
     def place_order(self, info: Info, input: PlaceOrderInput) -> OrderPayload:
         with Refusals(info) as errors:
@@ -321,8 +350,8 @@ class OrderMutation:
         return OrderPayload(user_errors=errors)
 
     @strawberry.mutation(
-        description="Cancels an order that is not paid; once more changes nothing. "
-        "Errors: NOT_FOUND, ORDER_STATE, INVALID."
+        description="Cancels an order that is not paid. Calling it again changes nothing. Errors: NOT_FOUND, "
+        "ORDER_STATE, INVALID."
     )
     def cancel_order(self, info: Info, input: CancelOrderInput) -> OrderPayload:
         with Refusals(info) as errors:

@@ -1,4 +1,4 @@
-"""How goods are chosen: one by its id or its slug, many by a filter."""
+"""Arguments that select products and categories: by id or slug, or with a filter."""
 
 from decimal import Decimal
 from typing import Annotated, TypeVar
@@ -14,15 +14,15 @@ from schema.base.context import Info
 from schema.base.errors import bad_user_input
 from storefront import models
 
-Row = TypeVar("Row", bound=Model)
+AnyModel = TypeVar("AnyModel", bound=Model)
 
-Id = Annotated[strawberry.ID | None, strawberry.argument(description="Its `id`.")]
-Slug = Annotated[str | None, strawberry.argument(description="Its `slug`.")]
+Id = Annotated[strawberry.ID | None, strawberry.argument(description="The object's `id`.")]
+Slug = Annotated[str | None, strawberry.argument(description="The object's `slug`.")]
 
 
-def one(rows: QuerySet[Row], type_name: str, id: str | None, slug: str | None) -> QuerySet[Row]:
+def by_id_or_slug(rows: QuerySet[AnyModel], type_name: str, id: str | None, slug: str | None) -> QuerySet[AnyModel]:
     if id is None and slug is None:
-        raise bad_user_input("Give `id` or `slug`.")
+        raise bad_user_input("Either `id` or `slug` is required.")
     if slug is not None:
         rows = rows.filter(slug=slug)
     try:
@@ -31,66 +31,75 @@ def one(rows: QuerySet[Row], type_name: str, id: str | None, slug: str | None) -
         return rows.none()
 
 
-@strawberry.input(description="Bounds, each included.")
+@strawberry.input(description="A range of numbers. Both bounds are included.")
 class DecimalRange:
-    gte: Decimal | None = strawberry.field(default=None, description="At least.")
-    lte: Decimal | None = strawberry.field(default=None, description="At most.")
+    gte: Decimal | None = strawberry.field(default=None, description="This number or more.")
+    lte: Decimal | None = strawberry.field(default=None, description="This number or less.")
 
 
-@strawberry.input(description="An option with the values that will do.")
+@strawberry.input(description="An option and the accepted values.")
 class OptionFilter:
-    name: str = strawberry.field(description='"Size".')
-    values: list[str] = strawberry.field(description='"S", "M": either will do.')
+    name: str = strawberry.field(description='The name of the option: "Size".')
+    values: list[str] = strawberry.field(
+        description='The accepted values, such as "S" and "M". One of them has to match.'
+    )
 
 
 @strawberry.input(
-    description="Every part given has to hold; within one part, one of the values. Empty lists do not count."
+    description="Products have to match every field that is given. In a list, one of the values has to match. Empty "
+    "lists are ignored, except for `ids`."
 )
 class ProductFilter:
-    category_id: strawberry.ID | None = strawberry.field(default=None, description="With all below it.")
-    category_slug: str | None = strawberry.field(default=None, description="With all below it.")
-    vendor: list[str] | None = strawberry.field(default=None, description="One of these.")
-    tags: list[str] | None = strawberry.field(default=None, description="At least one of these.")
-    product_type: list[str] | None = strawberry.field(default=None, description="One of these.")
+    category_id: strawberry.ID | None = strawberry.field(
+        default=None, description="Products in this category or below it."
+    )
+    category_slug: str | None = strawberry.field(default=None, description="Products in this category or below it.")
+    vendor: list[str] | None = strawberry.field(default=None, description="One of these vendors.")
+    tags: list[str] | None = strawberry.field(default=None, description="At least one of these tags.")
+    product_type: list[str] | None = strawberry.field(default=None, description="One of these product types.")
     price: DecimalRange | None = strawberry.field(
         default=None,
-        description="Of the lowest-priced variant, as converted to the currency of `@inContext`: a price that is "
-        "listed in it is not looked at.",
+        description="The price of the cheapest variant, converted to the currency of `@inContext`. Prices that are "
+        "set in that currency are not considered.",
     )
-    available: bool | None = strawberry.field(default=None, description="Whether one of its variants can be had.")
-    options: list[OptionFilter] | None = strawberry.field(default=None, description="For one and the same variant.")
-    ids: list[strawberry.ID] | None = strawberry.field(default=None, description="At most 100; of an empty list, none.")
+    available: bool | None = strawberry.field(default=None, description="Whether at least one variant can be bought.")
+    options: list[OptionFilter] | None = strawberry.field(
+        default=None, description="Option values that one variant has to have together."
+    )
+    ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="At most 100 `Product.id`. An empty list matches no products."
+    )
 
 
-def decoded(filter: ProductFilter, info: Info) -> browse.ProductFilter:
+def decode_filter(filter: ProductFilter, info: Info) -> browse.ProductFilter:
     options = [option for option in filter.options or () if option.values]
     if len({option.name for option in options}) > drafts.MAX_OPTIONS:
-        raise bad_user_input(f"At most {drafts.MAX_OPTIONS} `options`.")
+        raise bad_user_input(f"`options` can have at most {drafts.MAX_OPTIONS} names.")
     values = [filter.vendor, filter.product_type, filter.tags, filter.ids, *(option.values for option in options)]
     if any(len(each or ()) > MAX_PAGE for each in values):
-        raise bad_user_input(f"At most {MAX_PAGE} values in one part of a filter.")
+        raise bad_user_input(f"A field of the filter can have at most {MAX_PAGE} values.")
     price, exchange = filter.price or DecimalRange(), info.context.exchange
     return browse.ProductFilter(
         categories=_categories(filter),
         vendors=tuple(filter.vendor or ()),
         product_types=tuple(filter.product_type or ()),
         tags=tuple(filter.tags or ()),
-        price_gte=None if price.gte is None else exchange.least_that_shows(price.gte),
-        price_lte=None if price.lte is None else exchange.most_that_shows(price.lte),
+        price_gte=None if price.gte is None else exchange.lower_bound(price.gte),
+        price_lte=None if price.lte is None else exchange.upper_bound(price.lte),
         available=filter.available,
         options=tuple(browse.OptionFilter(option.name, tuple(option.values)) for option in options),
-        ids=None if filter.ids is None else tuple(_known(filter.ids)),
+        ids=None if filter.ids is None else tuple(_product_keys(filter.ids)),
     )
 
 
 def _categories(filter: ProductFilter) -> QuerySet[models.Category] | None:
     if filter.category_id is None and filter.category_slug is None:
         return None
-    return one(models.Category.objects.all(), "Category", filter.category_id, filter.category_slug)
+    return by_id_or_slug(models.Category.objects.all(), "Category", filter.category_id, filter.category_slug)
 
 
-def _known(product_ids: list[strawberry.ID]) -> list[int]:
-    """The keys of those that are ids of products; the others match nothing."""
+def _product_keys(product_ids: list[strawberry.ID]) -> list[int]:
+    """The primary keys of valid product ids. Other ids match nothing."""
     keys = []
     for product_id in product_ids:
         try:

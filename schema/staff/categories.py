@@ -1,4 +1,4 @@
-"""The category tree as staff write it; `schema.shop.catalog` shows it."""
+"""The category tree, for staff who edit it. Its type is in `schema.shop.catalog`."""
 
 import strawberry
 
@@ -12,18 +12,21 @@ from storefront import models
 # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-@strawberry.input(description="A category. What is left out stays; a new one needs `name`.")
+@strawberry.input(description="A category. Omitted fields stay unchanged. A new category needs `name`.")
 class SaveCategoryInput(crud.SaveInput):
-    name: str | None = strawberry.field(default=strawberry.UNSET, description="What the buyer reads; 100 characters.")
+    name: str | None = strawberry.field(
+        default=strawberry.UNSET, description="The name that buyers see, at most 100 characters."
+    )
     slug: str | None = strawberry.field(
-        default=strawberry.UNSET, description="Unique; letters, digits, - and _. A new one has one of its name."
+        default=strawberry.UNSET,
+        description='Unique name for URLs: letters, digits, "-" and "_". A new category gets one from its name.',
     )
     description: str | None = strawberry.field(default=strawberry.UNSET, description="Plain text.")
     parent_id: strawberry.ID | None = strawberry.field(
-        default=strawberry.UNSET, description="`Category.id` of what it hangs below; null: a root."
+        default=strawberry.UNSET, description="`Category.id` of the category above; null for a root."
     )
     position: int | None = strawberry.field(
-        default=strawberry.UNSET, description="The lower, the earlier it is shown among its siblings."
+        default=strawberry.UNSET, description="Position among the categories with the same parent, lowest first."
     )
 
 
@@ -33,13 +36,13 @@ class SaveCategoryInput(crud.SaveInput):
 @strawberry.type
 class CategoryMutation:
     @strawberry.mutation(
-        description="For staff: makes a category, or changes one, with all below it. Errors: INVALID, NOT_FOUND, "
-        "STALE_VERSION."
+        description="For staff: creates or changes a category. Moving it moves the categories below it too. Errors: "
+        "INVALID, NOT_FOUND, STALE_VERSION."
     )
     def save_category(self, info: Info, input: SaveCategoryInput) -> crud.SavePayload[Category]:
         info.context.allow("add_category" if input.id is None else "change_category")
         with Refusals(info) as errors:
-            key, values = crud.decoded(input, models.Category)
+            key, values = crud.decode_input(input, models.Category)
             row = categories.save(
                 key=key, version=input.version, values=values, actor=info.context.user, now=info.context.now
             )
@@ -47,8 +50,8 @@ class CategoryMutation:
         return crud.SavePayload(user_errors=errors)
 
     @strawberry.mutation(
-        description="For staff: deletes a category on which nothing hangs: no product, discount or category. "
-        "Errors: NOT_FOUND, STALE_VERSION, IN_USE."
+        description="For staff: deletes a category without products, discounts and categories below it. Errors: "
+        "NOT_FOUND, STALE_VERSION, IN_USE."
     )
     def delete_category(self, info: Info, input: crud.DeleteInput) -> crud.DeletePayload:
         info.context.allow("delete_category")

@@ -1,4 +1,4 @@
-"""Who changed what, for whoever answers for the shop."""
+"""The change log: who changed what."""
 
 import json
 from datetime import datetime
@@ -11,7 +11,7 @@ from schema.base import ids
 from schema.base.connections import After, Before, Connection, First, Keyset, Last, Page
 from schema.base.context import Info
 from schema.base.enums import expose
-from schema.base.errors import bad_user_input, telling_bad_input
+from schema.base.errors import bad_user_input, invalid_input_as_graphql_error
 from schema.base.loading import load_nodes
 from storefront import models
 
@@ -21,29 +21,34 @@ _NEWEST = Keyset("-id")
 # ── types ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@strawberry.type(description="What became of one part.")
+@strawberry.type(description="The change of one field.")
 class ChangedField:
-    name: str = strawberry.field(description='"title"; of a variant, with its SKU: "HLS-M price".')
-    before: str | None = strawberry.field(description="Null: nothing. A list is JSON.")
-    after: str | None = strawberry.field(description="Null: nothing. A list is JSON.")
+    name: str = strawberry.field(
+        description='The name of the field: "title". For a field of a variant, with its SKU: "HLS-M price".'
+    )
+    before: str | None = strawberry.field(description="The old value; null if there was none. Lists are JSON.")
+    after: str | None = strawberry.field(description="The new value; null if there is none. Lists are JSON.")
 
 
-@strawberry_django.type(models.Change, description="Who changed what, and how it was before.")
+@strawberry_django.type(models.Change, description="A change: who changed which fields of an object.")
 class Change(ids.Node):
-    at: datetime = strawberry_django.field(description="When.")
+    at: datetime = strawberry_django.field(description="When it was changed.")
     action: models.ChangeAction = strawberry_django.field(description="What was done.")
-    kind: str = strawberry_django.field(description='Of what: "Product", "ProductVariant", "Discount".')
-    label: str = strawberry_django.field(description="What it was called then.")
+    kind: str = strawberry_django.field(description='The type of the object: "Product", "ProductVariant", "Discount".')
+    label: str = strawberry_django.field(description="The name of the object at that time.")
 
-    @strawberry_django.field(select_related=["actor"], description="Who did; null: nobody of the staff.")
+    @strawberry_django.field(
+        select_related=["actor"],
+        description="The member of staff who made the change; null if it was nobody of the staff.",
+    )
     def actor(self: Any) -> str | None:
         return str(self.actor) if self.actor else None
 
-    @strawberry_django.field(description="The id of what was changed, which may be gone.")
+    @strawberry_django.field(description="The id of the object. The object may be deleted.")
     def target_id(self: Any) -> strawberry.ID:
         return ids.encode(self.kind, self.key)
 
-    @strawberry_django.field(graphql_type=list[ChangedField], description="Part by part, by name.")
+    @strawberry_django.field(graphql_type=list[ChangedField], description="The changed fields, sorted by name.")
     def fields(self: Any) -> list[ChangedField]:
         return [
             ChangedField(name=name, before=_text(before), after=_text(after))
@@ -65,7 +70,7 @@ class ChangeConnection(Connection[Change]):
 
 @strawberry.type
 class ChangeQuery:
-    @strawberry.field(description="For staff who may view changes: what staff and imports changed, the last first.")
+    @strawberry.field(description="For staff who may view changes: what staff and imports changed, newest first.")
     def changes(
         self,
         info: Info,
@@ -73,9 +78,12 @@ class ChangeQuery:
         after: After = None,
         last: Last = None,
         before: Before = None,
-        kind: Annotated[str | None, strawberry.argument(description="`Change.kind`.")] = None,
+        kind: Annotated[
+            str | None, strawberry.argument(description="Only changes of objects of this type; see `Change.kind`.")
+        ] = None,
         target_id: Annotated[
-            strawberry.ID | None, strawberry.argument(description="The id of one of that kind, which has to be given.")
+            strawberry.ID | None,
+            strawberry.argument(description="Only changes of the object with this id. It requires `kind`."),
         ] = None,
     ) -> ChangeConnection:
         info.context.allow("view_change")
@@ -96,6 +104,6 @@ def _conditions(kind: str | None, target_id: str | None) -> dict[str, str]:
     if target_id is None:
         return conditions
     if kind is None:
-        raise bad_user_input("Give `kind` with `targetId`.")
-    with telling_bad_input():
+        raise bad_user_input("`targetId` requires `kind`.")
+    with invalid_input_as_graphql_error():
         return conditions | {"key": ids.text(target_id, kind)}

@@ -1,4 +1,4 @@
-"""Whether the books balance, for staff."""
+"""The bookkeeping check, for staff."""
 
 import strawberry
 
@@ -6,19 +6,19 @@ from domain.payments import check_books as books
 from schema.base.context import Info
 
 
-@strawberry.type(description="A row that breaks a rule of the books.")
+@strawberry.type(description="A database row that breaks a rule of the bookkeeping.")
 class Breach:
     rule: str = strawberry.field(description="The rule, in words.")
-    row: str = strawberry.field(description="Which row breaks it.")
-    found: str = strawberry.field(description="What is found there.")
+    row: str = strawberry.field(description="The row.")
+    found: str = strawberry.field(description="The values that break the rule.")
 
 
 @strawberry.type
 class AuditQuery:
     @strawberry.field(
         graphql_type=list[Breach],
-        description="For staff: what does not balance among stock, orders, payments, refunds and codes; empty when all "
-        "does. It reads every order: not for a page that is opened often.",
+        description="For staff: inconsistencies among stock, orders, payments, refunds and discount codes; empty if "
+        "there are none. It reads every order, so do not call it often.",
     )
     def audit(self, info: Info) -> list[books.Breach]:
         info.context.allow("view_order", "view_payment", "view_stock")

@@ -1,4 +1,4 @@
-"""Customers, as staff look them up. What customers see of themselves is in `schema.shop.accounts`."""
+"""Customers, for staff. What customers see of themselves is in `schema.shop.accounts`."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -19,21 +19,25 @@ _NEWEST = Keyset("-joined_at", "id")
 # ── types ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@strawberry_django.type(models.User, description="Who has an account. Their orders: `orders(filter: { customerId })`.")
+@strawberry_django.type(
+    models.User, description="A person with an account. `orders(filter: { customerId })` lists their orders."
+)
 class Customer(ids.Node):
-    name: str = strawberry_django.field(description="How to address them; may be empty.")
-    joined_at: datetime = strawberry_django.field(description="Since when they have an account.")
-    is_active: bool = strawberry_django.field(description="Whether they may log in.")
+    name: str = strawberry_django.field(description="The customer's name; may be empty.")
+    joined_at: datetime = strawberry_django.field(description="When the account was created.")
+    is_active: bool = strawberry_django.field(description="Whether the customer may log in.")
 
-    @strawberry_django.field(description="Where their mail goes; see `emailVerified`.")
+    @strawberry_django.field(description="The e-mail address of the account. See `emailVerified`.")
     def email(self: Any) -> str:
         return str(self.address)
 
-    @strawberry_django.field(description="Whether they have shown that the e-mail is theirs.")
+    @strawberry_django.field(description="Whether the customer has confirmed the address.")
     def email_verified(self: Any) -> bool:
         return self.email is not None
 
-    @strawberry_django.field(annotate={"orders_placed": Count("orders")}, description="All that they placed.")
+    @strawberry_django.field(
+        annotate={"orders_placed": Count("orders")}, description="Number of orders that the customer placed."
+    )
     def order_count(self: Any) -> int:
         return int(self.orders_placed)
 
@@ -48,7 +52,7 @@ class CustomerConnection(Connection[Customer]):
 
 @strawberry.type
 class CustomerQuery:
-    @strawberry.field(description="For staff who may view users: customers, who came last first.")
+    @strawberry.field(description="For staff who may view users: customers, newest first.")
     def customers(
         self,
         info: Info,
@@ -57,7 +61,8 @@ class CustomerQuery:
         last: Last = None,
         before: Before = None,
         search: Annotated[
-            str | None, strawberry.argument(description="How the e-mail or the name begins, in any case.")
+            str | None,
+            strawberry.argument(description="The beginning of the e-mail address or the name, in upper or lower case."),
         ] = None,
     ) -> CustomerConnection:
         info.context.allow("view_user")

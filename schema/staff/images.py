@@ -1,4 +1,4 @@
-"""Pictures, for staff: where to put one, and what it is a picture of."""
+"""Images of products, for staff: uploading, attaching, changing and deleting them."""
 
 from typing import Any
 
@@ -17,35 +17,41 @@ from storefront import models
 
 @strawberry.type(description="A field of a form.")
 class FormField:
-    name: str = strawberry.field(description="Its name.")
-    value: str = strawberry.field(description="Its value, to be sent as it is.")
+    name: str = strawberry.field(description="The name of the field.")
+    value: str = strawberry.field(description="The value. Send it unchanged.")
 
 
 @strawberry.type(
-    description="Where to post a picture within the hour: as multipart/form-data, `fields` first and then the file, "
-    "as `file`. The answer is 204. Or why not."
+    description="Where to upload an image within one hour, or errors. Send a POST request as multipart/form-data: "
+    "first `fields`, then the file as `file`. The response is 204."
 )
 class ImageUploadPayload:
-    url: str | None = strawberry.field(default=None, description="Where to post it; null when nothing was done.")
-    fields: list[FormField] | None = strawberry.field(default=None, description="What to send before the file.")
-    key: strawberry.ID | None = strawberry.field(default=None, description="For `attachImage`.")
+    url: str | None = strawberry.field(
+        default=None, description="The URL for the POST request; null if the mutation failed."
+    )
+    fields: list[FormField] | None = strawberry.field(
+        default=None, description="The fields to send before the file; null if the mutation failed."
+    )
+    key: strawberry.ID | None = strawberry.field(
+        default=None, description="The key for `attachImage`; null if the mutation failed."
+    )
     user_errors: list[UserError] = strawberry.field(
-        default_factory=list, description="Why nothing was done; empty on success."
+        default_factory=list, description="Errors that stopped the mutation; empty on success."
     )
 
 
-@strawberry.type(description="A picture as it is now, or why nothing was done.")
+@strawberry.type(description="The result of changing an image: the image, or errors.")
 class ImagePayload:
     row: strawberry.Private[models.Image | None] = None
     user_errors: list[UserError] = strawberry.field(
-        default_factory=list, description="Why nothing was done; empty on success."
+        default_factory=list, description="Errors that stopped the mutation; empty on success."
     )
 
-    @strawberry.field(graphql_type=Image | None, description="Null when nothing was done.")
+    @strawberry.field(graphql_type=Image | None, description="The image as it is now; null if the mutation failed.")
     def image(self) -> models.Image | None:
         return self.row
 
-    @strawberry.field(graphql_type=Product | None, description="What it is a picture of; null when nothing was done.")
+    @strawberry.field(graphql_type=Product | None, description="The product of the image; null if the mutation failed.")
     def product(self, info: Info) -> models.Product | None:
         return load(models.Product.objects.filter(pk=self.row.product_id), info).first() if self.row else None
 
@@ -53,35 +59,38 @@ class ImagePayload:
 # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-@strawberry.input(description="The file to come.")
+@strawberry.input(description="The file to upload.")
 class CreateImageUploadInput:
-    content_type: str = strawberry.field(description="image/png, image/jpeg, image/webp or image/gif.")
-    bytes: int = strawberry.field(description="How long it is; a longer one will not be taken.")
+    content_type: str = strawberry.field(description="The media type: image/png, image/jpeg, image/webp or image/gif.")
+    bytes: int = strawberry.field(description="The size of the file in bytes. A larger file is refused.")
     filename: str | None = strawberry.field(
-        default=None, description="What people call it; 255 characters. No path or name is made of it."
+        default=None,
+        description="The name of the file, for people, at most 255 characters. It is not used in a path or URL.",
     )
 
 
-@strawberry.input(description="What was uploaded, and what it is a picture of.")
+@strawberry.input(description="The uploaded file, and its product.")
 class AttachImageInput:
     product_id: strawberry.ID = strawberry.field(description="`Product.id`.")
-    key: strawberry.ID = strawberry.field(description="That of `createImageUpload`, once the file is there.")
-    alt: str | None = strawberry.field(default=None, description="What it shows, in words; 500 characters.")
+    key: strawberry.ID = strawberry.field(description="The key from `createImageUpload`, after the file is uploaded.")
+    alt: str | None = strawberry.field(default=None, description="Alternative text, at most 500 characters.")
     variant_ids: list[strawberry.ID] | None = strawberry.field(
-        default=None, description="Variants of the product that show it as their own."
+        default=None, description="`ProductVariant.id` of the product's variants that use it as their own image."
     )
     position: int | None = strawberry.field(
-        default=None, description="Among the product's pictures, from 1 on; null: the last."
+        default=None, description="Position among the product's images, starting at 1; null for the last."
     )
 
 
-@strawberry.input(description="What to change of a picture; what is left out stays.")
+@strawberry.input(description="Changes to an image. Omitted fields stay unchanged.")
 class UpdateImageInput:
-    id: strawberry.ID = strawberry.field(description="Its `id`.")
-    alt: str | None = strawberry.field(default=None, description="What it shows, in words; 500 characters.")
-    position: int | None = strawberry.field(default=None, description="Among the product's pictures, from 1 on.")
+    id: strawberry.ID = strawberry.field(description="`Image.id`.")
+    alt: str | None = strawberry.field(default=None, description="Alternative text, at most 500 characters.")
+    position: int | None = strawberry.field(
+        default=None, description="Position among the product's images, starting at 1."
+    )
     variant_ids: list[strawberry.ID] | None = strawberry.field(
-        default=None, description="All variants that shall show it as their own."
+        default=None, description="`ProductVariant.id` of all variants that use it as their own image."
     )
 
 
@@ -91,8 +100,7 @@ class UpdateImageInput:
 @strawberry.type
 class ImageMutation:
     @strawberry.mutation(
-        description="For staff: a place for a picture, and the form to post it by. "
-        "Errors: INVALID, STORAGE_UNAVAILABLE."
+        description="For staff: returns a form for uploading an image. Errors: INVALID, STORAGE_UNAVAILABLE."
     )
     def create_image_upload(self, info: Info, input: CreateImageUploadInput) -> ImageUploadPayload:
         info.context.allow("add_image")
@@ -105,9 +113,9 @@ class ImageMutation:
         return ImageUploadPayload(user_errors=errors)
 
     @strawberry.mutation(
-        description="For staff: makes what was uploaded a picture of a product; the same again finds it done. A PNG, "
-        "JPEG, WebP or GIF (of an animation, its first frame) is taken for what it is, whatever it is called. "
-        "Errors: NOT_FOUND, INVALID, STORAGE_UNAVAILABLE."
+        description="For staff: adds an uploaded image to a product. Calling it again changes nothing. PNG, JPEG, "
+        "WebP and GIF (the first frame) are recognised by their content, not by their name. Errors: NOT_FOUND, "
+        "INVALID, STORAGE_UNAVAILABLE."
     )
     def attach_image(self, info: Info, input: AttachImageInput) -> ImagePayload:
         info.context.allow("add_image")
@@ -123,7 +131,10 @@ class ImageMutation:
             return ImagePayload(row=image)
         return ImagePayload(user_errors=errors)
 
-    @strawberry.mutation(description="For staff: changes a picture's words or place. Errors: NOT_FOUND, INVALID.")
+    @strawberry.mutation(
+        description="For staff: changes the alternative text, position or variants of an image. Errors: NOT_FOUND, "
+        "INVALID."
+    )
     def update_image(self, info: Info, input: UpdateImageInput) -> ImagePayload:
         info.context.allow("change_image")
         with Refusals(info) as errors:
@@ -136,7 +147,7 @@ class ImageMutation:
             return ImagePayload(row=image)
         return ImagePayload(user_errors=errors)
 
-    @strawberry.mutation(description="For staff: deletes a picture and its files. Errors: NOT_FOUND.")
+    @strawberry.mutation(description="For staff: deletes an image and its files. Errors: NOT_FOUND.")
     def delete_image(self, info: Info, input: crud.DeleteInput) -> crud.DeletePayload:
         info.context.allow("delete_image")
         with Refusals(info) as errors:

@@ -1,4 +1,4 @@
-"""Products as staff see and write them: drafts and what is archived, with versions and stock."""
+"""Products for staff: in every state, with versions and stock, and the mutations that change them."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -9,8 +9,8 @@ import strawberry_django
 from django.conf import settings
 
 from domain.catalog import browse, products
-from domain.catalog.drafts import KEEP, ProductDraft, Revision, VariantDraft
-from domain.catalog.search import understand
+from domain.catalog.drafts import KEEP, BulkUpdate, ProductDraft, VariantDraft
+from domain.catalog.search import parse_query
 from schema.base import crud, ids
 from schema.base.connections import After, Before, Connection, First, Keyset, Last, Page
 from schema.base.context import Info
@@ -19,79 +19,93 @@ from schema.base.errors import Refusals, UserError
 from schema.base.loading import load, load_nodes
 from schema.base.scalars import Money
 from schema.shop.catalog import Category, Image
-from schema.shop.product_filters import Id, ProductFilter, Slug, decoded, one
+from schema.shop.product_filters import Id, ProductFilter, Slug, by_id_or_slug, decode_filter
 from schema.staff.tax import TaxClass
 from storefront import models
 
 expose(
     browse.ProductState,
-    "Whether buyers see a product, and why not.",
+    "Whether buyers can see a product, and why not.",
     DRAFT="Not published.",
-    SCHEDULED="To be published later.",
-    PUBLISHED="For sale.",
-    ARCHIVED="Withdrawn for good, and left out of lists unless asked for.",
+    SCHEDULED="To be published at a later time.",
+    PUBLISHED="Visible and for sale.",
+    ARCHIVED="No longer sold, and hidden from lists unless requested.",
 )
-expose(models.StockPolicy, "What happens when none is left.")
+expose(models.StockPolicy, "What happens when a variant is sold out.")
 _LAST_CHANGED, _BEST_MATCH = Keyset("-updated_at", "id"), Keyset("-score", "id")
 _IN_USE = (browse.ProductState.DRAFT, browse.ProductState.SCHEDULED, browse.ProductState.PUBLISHED)
 
 # ── types ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@strawberry_django.type(models.Stock, description="How many units of a variant there are.")
+@strawberry_django.type(models.Stock, description="The stock of a variant.")
 class Stock:
     on_hand: int = strawberry_django.field(description="Units in the warehouse.")
-    reserved: int = strawberry_django.field(description="Units of them that orders wait for.")
-    available: int = strawberry_django.field(description="Units that can still be promised.")
-    policy: models.StockPolicy = strawberry_django.field(description="What happens when none is left.")
+    reserved: int = strawberry_django.field(description="Units in the warehouse that are reserved for orders.")
+    available: int = strawberry_django.field(description="Units that can be sold: `onHand` - `reserved`.")
+    policy: models.StockPolicy = strawberry_django.field(description="What happens when the variant is sold out.")
 
 
-@strawberry_django.type(models.ProductVariant, description="A variant with its stock; its `id` is `ProductVariant.id`.")
+@strawberry_django.type(
+    models.ProductVariant, description="A variant with its stock, for staff. Its `id` is that of `ProductVariant`."
+)
 class StaffProductVariant(ids.Node):
-    sku: str = strawberry_django.field(description="The shop's own article number; unique.")
-    product: "StaffProduct" = strawberry_django.field(description="What it is a variant of.")
-    title: str = strawberry_django.field(description='The options chosen: "M / Sand".')
-    image: Image | None = strawberry_django.field(description="Its own picture; null when the product's will do.")
+    sku: str = strawberry_django.field(description="Stock keeping unit; unique.")
+    product: "StaffProduct" = strawberry_django.field(description="The product of the variant.")
+    title: str = strawberry_django.field(description='The option values: "M / Sand".')
+    image: Image | None = strawberry_django.field(
+        description="The variant's own image; null if it has none. Then the product's first image is shown."
+    )
     barcode: str = strawberry_django.field(description="GTIN as printed; may be empty.")
-    weight_grams: int | None = strawberry_django.field(description="Null when unknown.")
-    is_withdrawn: bool = strawberry_django.field(description="Whether it is no longer shown, nor sold.")
-    stock: Stock = strawberry_django.field(description="How many there are.")
+    weight_grams: int | None = strawberry_django.field(description="Weight in grams; null if unknown.")
+    is_withdrawn: bool = strawberry_django.field(
+        description="Whether the variant is withdrawn: hidden from buyers and no longer sold."
+    )
+    stock: Stock = strawberry_django.field(description="The stock of the variant.")
 
-    @strawberry_django.field(description="In the order of `StaffProduct.optionNames`.")
+    @strawberry_django.field(description="The option values, in the order of `StaffProduct.optionNames`.")
     def options(self: Any) -> list[str]:
         return list(self.option_values)
 
-    @strawberry_django.field(description="Of one unit, in the shop's currency.")
+    @strawberry_django.field(description="Price of one unit, in the shop's currency.")
     def price(self: Any) -> Money:
         return Money.of(self.price, settings.SHOP_CURRENCY)
 
-    @strawberry_django.field(description="What it cost before, or elsewhere; null when there is nothing to compare.")
+    @strawberry_django.field(description="Earlier or recommended price of one unit; null if there is none.")
     def compare_at_price(self: Any) -> Money | None:
         return None if self.compare_at_price is None else Money.of(self.compare_at_price, settings.SHOP_CURRENCY)
 
 
-@strawberry_django.type(models.Product, description="A product with what staff need of it; its `id` is `Product.id`.")
+@strawberry_django.type(
+    models.Product, description="A product with what staff need of it. Its `id` is that of `Product`."
+)
 class StaffProduct(ids.Versioned):
-    slug: str = strawberry_django.field(description="Unique; for addresses.")
-    title: str = strawberry_django.field(description="What the buyer reads.")
+    slug: str = strawberry_django.field(description="Unique name for URLs.")
+    title: str = strawberry_django.field(description="The title that buyers see.")
     description_html: str = strawberry_django.field(description="Sanitised HTML; may be empty.")
-    vendor: str = strawberry_django.field(description="Who makes it; may be empty.")
-    product_type: str = strawberry_django.field(description="What kind of thing it is; may be empty.")
-    option_names: list[str] = strawberry_django.field(description="Up to three: what tells its variants apart.")
-    tax_class: TaxClass | None = strawberry_django.field(description="Null: standard.")
-    categories: list[Category] = strawberry_django.field(description="Where it hangs in the tree.")
-    images: list[Image] = strawberry_django.field(description="In the shop's order.")
-    variants: list[StaffProductVariant] = strawberry_django.field(description="All, also those that are withdrawn.")
-    published_at: datetime | None = strawberry_django.field(description="Since, or from, when it is for sale.")
-    archived_at: datetime | None = strawberry_django.field(description="Since when it is archived.")
-    created_at: datetime = strawberry_django.field(description="When it was made.")
-    updated_at: datetime = strawberry_django.field(description="When it was last changed.")
+    vendor: str = strawberry_django.field(description="Manufacturer or brand; may be empty.")
+    product_type: str = strawberry_django.field(description='Kind of product, such as "Shirt"; may be empty.')
+    option_names: list[str] = strawberry_django.field(
+        description="The names of up to three options that distinguish the variants."
+    )
+    tax_class: TaxClass | None = strawberry_django.field(description="The tax class; null for the standard one.")
+    categories: list[Category] = strawberry_django.field(description="The categories of the product.")
+    images: list[Image] = strawberry_django.field(description="The images, in the shop's order.")
+    variants: list[StaffProductVariant] = strawberry_django.field(description="All variants, including withdrawn ones.")
+    published_at: datetime | None = strawberry_django.field(
+        description="When the product was or will be published; null for a draft."
+    )
+    archived_at: datetime | None = strawberry_django.field(
+        description="When the product was archived; null if it is not archived."
+    )
+    created_at: datetime = strawberry_django.field(description="When the product was created.")
+    updated_at: datetime = strawberry_django.field(description="When the product was last changed.")
 
-    @strawberry_django.field(description="Whether buyers see it.")
+    @strawberry_django.field(description="Whether buyers can see the product.")
     def state(self: Any, info: Info) -> browse.ProductState:
         return browse.state(product=self, now=info.context.now)
 
-    @strawberry_django.field(prefetch_related=["tags"], description="In alphabetical order.")
+    @strawberry_django.field(prefetch_related=["tags"], description="The tags, in alphabetical order.")
     def tags(self: Any) -> list[str]:
         return [tag.name for tag in self.tags.all()]
 
@@ -105,87 +119,126 @@ class StaffProductConnection(Connection[StaffProduct]):
 
 
 @strawberry.input(
-    description="A variant: the one with the `id`, else the product's one of that SKU, else a new one, which needs "
-    "`sku` and `price`. What is left out stays."
+    description="A variant: the one with this `id`; without an id, the product's variant with this SKU; otherwise a "
+    "new one, which needs `sku` and `price`. Omitted fields stay unchanged."
 )
 class VariantInput:
     id: strawberry.ID | None = strawberry.field(default=None, description="`ProductVariant.id`.")
-    sku: str | None = strawberry.field(default=strawberry.UNSET, description="Unique in the shop; 100 characters.")
-    options: list[str] | None = strawberry.field(
-        default=strawberry.UNSET, description="A value for each of the product's `optionNames`, in their order."
+    sku: str | None = strawberry.field(
+        default=strawberry.UNSET, description="Unique in the shop, at most 100 characters."
     )
-    price: Decimal | None = strawberry.field(default=strawberry.UNSET, description="In the shop's currency.")
-    compare_at_price: Decimal | None = strawberry.field(default=strawberry.UNSET, description="Null: none.")
-    weight_grams: int | None = strawberry.field(default=strawberry.UNSET, description="Null: unknown.")
-    barcode: str | None = strawberry.field(default=strawberry.UNSET, description="GTIN; 50 characters.")
-    is_withdrawn: bool | None = strawberry.field(default=strawberry.UNSET, description="No longer shown, nor sold.")
+    options: list[str] | None = strawberry.field(
+        default=strawberry.UNSET, description="One value for each of the product's `optionNames`, in the same order."
+    )
+    price: Decimal | None = strawberry.field(
+        default=strawberry.UNSET, description="Price of one unit, in the shop's currency."
+    )
+    compare_at_price: Decimal | None = strawberry.field(
+        default=strawberry.UNSET, description="Earlier or recommended price; null for none."
+    )
+    weight_grams: int | None = strawberry.field(
+        default=strawberry.UNSET, description="Weight in grams; null if unknown."
+    )
+    barcode: str | None = strawberry.field(default=strawberry.UNSET, description="GTIN, at most 50 characters.")
+    is_withdrawn: bool | None = strawberry.field(
+        default=strawberry.UNSET, description="Whether to withdraw the variant: hidden from buyers and no longer sold."
+    )
     policy: models.StockPolicy | None = strawberry.field(
-        default=strawberry.UNSET, description="DENY unless said, for a new one."
+        default=strawberry.UNSET,
+        description="What happens when the variant is sold out. Default for a new variant: DENY.",
     )
     on_hand: int | None = strawberry.field(
-        default=strawberry.UNSET, description="Units in the warehouse, of a new one; `adjustStock` is for the others."
+        default=strawberry.UNSET,
+        description="Units in the warehouse, for a new variant. Use `adjustStock` for existing ones.",
     )
 
 
-@strawberry.input(description="What a product is; what is left out stays, or is empty.")
+@strawberry.input(description="Fields of a product. Omitted fields stay unchanged, or are empty for a new product.")
 class ProductParts:
     slug: str | None = strawberry.field(
-        default=strawberry.UNSET, description="Unique; letters, digits, - and _. A new one has one of its title."
+        default=strawberry.UNSET,
+        description='Unique name for URLs: letters, digits, "-" and "_". A new product gets one from its title.',
     )
     description_html: str | None = strawberry.field(
-        default=strawberry.UNSET, description="HTML; what could run is taken out."
+        default=strawberry.UNSET, description="HTML. Scripts and other unsafe content are removed."
     )
-    vendor: str | None = strawberry.field(default=strawberry.UNSET, description="200 characters.")
-    product_type: str | None = strawberry.field(default=strawberry.UNSET, description="200 characters.")
-    tax_class_id: strawberry.ID | None = strawberry.field(default=strawberry.UNSET, description="Null: standard.")
-    tags: list[str] | None = strawberry.field(default=strawberry.UNSET, description="All that it shall have.")
+    vendor: str | None = strawberry.field(
+        default=strawberry.UNSET, description="Manufacturer or brand, at most 200 characters."
+    )
+    product_type: str | None = strawberry.field(
+        default=strawberry.UNSET, description="Kind of product, at most 200 characters."
+    )
+    tax_class_id: strawberry.ID | None = strawberry.field(
+        default=strawberry.UNSET, description="`TaxClass.id`; null for the standard class."
+    )
+    tags: list[str] | None = strawberry.field(
+        default=strawberry.UNSET, description="All tags of the product. They replace the earlier ones."
+    )
     category_ids: list[strawberry.ID] | None = strawberry.field(
-        default=strawberry.UNSET, description="All that it shall hang on."
+        default=strawberry.UNSET,
+        description="`Category.id` of all categories of the product. They replace the earlier ones.",
     )
-    option_names: list[str] | None = strawberry.field(default=strawberry.UNSET, description='Up to three: "Size".')
-    is_published: bool | None = strawberry.field(default=strawberry.UNSET, description="Whether it is for sale.")
+    option_names: list[str] | None = strawberry.field(
+        default=strawberry.UNSET, description='Up to three names of options, such as "Size".'
+    )
+    is_published: bool | None = strawberry.field(
+        default=strawberry.UNSET, description="Whether the product is published."
+    )
 
 
-@strawberry.input(description="A new product. Sent again it is refused, since its slug is taken then.")
+@strawberry.input(description="A new product. Sending it twice fails the second time, because the slug exists already.")
 class CreateProductInput(ProductParts):
-    title: str = strawberry.field(description="What the buyer reads; 300 characters.")
-    variants: list[VariantInput] = strawberry.field(description="One at least, 500 at most.")
+    title: str = strawberry.field(description="The title that buyers see, at most 300 characters.")
+    variants: list[VariantInput] = strawberry.field(description="1 to 500 variants.")
 
 
-@strawberry.input(description="What becomes of a product. What is left out stays.")
+@strawberry.input(description="Changes to a product. Omitted fields stay unchanged.")
 class UpdateProductInput(ProductParts):
     id: strawberry.ID = strawberry.field(description="`Product.id`.")
-    version: int | None = strawberry.field(default=None, description=crud.SEEN)
-    title: str | None = strawberry.field(default=strawberry.UNSET, description="What the buyer reads; 300 characters.")
+    version: int | None = strawberry.field(default=None, description=crud.VERSION)
+    title: str | None = strawberry.field(
+        default=strawberry.UNSET, description="The title that buyers see, at most 300 characters."
+    )
     is_archived: bool | None = strawberry.field(
-        default=strawberry.UNSET, description="Archived, it is withdrawn; publishing it takes it out again."
+        default=strawberry.UNSET,
+        description="Whether the product is archived and no longer sold. Publishing it removes it from the archive.",
     )
     variants: list[VariantInput] | None = strawberry.field(
-        default=strawberry.UNSET, description="Those to change and to add; the others stay."
+        default=strawberry.UNSET, description="The variants to change or add. Other variants stay unchanged."
     )
     delete_variant_ids: list[strawberry.ID] | None = strawberry.field(
-        default=strawberry.UNSET, description="Never in a cart or an order, without a stock movement; else IN_USE."
+        default=strawberry.UNSET,
+        description="`ProductVariant.id` of variants to delete. It fails with IN_USE if one was ever in a cart or an "
+        "order, or if its stock was ever moved.",
     )
 
 
-@strawberry.input(description="What becomes of many products alike. What is left out stays.")
+@strawberry.input(description="The same changes to many products. Omitted fields stay unchanged.")
 class UpdateProductsInput:
-    ids: list[strawberry.ID] = strawberry.field(description="`Product.id` of 1 to 100.")
-    vendor: str | None = strawberry.field(default=strawberry.UNSET, description="200 characters.")
-    product_type: str | None = strawberry.field(default=strawberry.UNSET, description="200 characters.")
-    is_published: bool | None = strawberry.field(default=strawberry.UNSET, description="Whether they are for sale.")
-    is_archived: bool | None = strawberry.field(default=strawberry.UNSET, description="Whether they are archived.")
-    add_tags: list[str] | None = strawberry.field(default=strawberry.UNSET, description="Beside those they have.")
-    remove_tags: list[str] | None = strawberry.field(default=strawberry.UNSET, description="Where they have them.")
+    ids: list[strawberry.ID] = strawberry.field(description="`Product.id` of 1 to 100 products.")
+    vendor: str | None = strawberry.field(
+        default=strawberry.UNSET, description="Manufacturer or brand, at most 200 characters."
+    )
+    product_type: str | None = strawberry.field(
+        default=strawberry.UNSET, description="Kind of product, at most 200 characters."
+    )
+    is_published: bool | None = strawberry.field(
+        default=strawberry.UNSET, description="Whether the products are published."
+    )
+    is_archived: bool | None = strawberry.field(
+        default=strawberry.UNSET, description="Whether the products are archived."
+    )
+    add_tags: list[str] | None = strawberry.field(default=strawberry.UNSET, description="Tags to add.")
+    remove_tags: list[str] | None = strawberry.field(default=strawberry.UNSET, description="Tags to remove.")
     add_category_ids: list[strawberry.ID] | None = strawberry.field(
-        default=strawberry.UNSET, description="Beside those they hang on."
+        default=strawberry.UNSET, description="`Category.id` of categories to add the products to."
     )
     remove_category_ids: list[strawberry.ID] | None = strawberry.field(
-        default=strawberry.UNSET, description="Where they hang on them."
+        default=strawberry.UNSET, description="`Category.id` of categories to remove the products from."
     )
 
 
-# What null says, where it does not leave a part as it is.
+# What null means, for fields that it does not leave unchanged.
 _TEXTS = ("slug", "title", "description_html", "vendor", "product_type", "sku", "barcode")
 _OF_NULL: dict[str, Any] = {
     **dict.fromkeys(_TEXTS, ""),
@@ -195,7 +248,7 @@ _OF_NULL: dict[str, Any] = {
 
 
 def _parts(given: Any, *names: str) -> dict[str, Any]:
-    """What a draft is made of: a list that is null is empty, so is a text; a switch that is null stays as it is."""
+    """The values of these fields, without omitted ones. Null empties a list or text, and keeps a boolean unchanged."""
     values = {name: value for name, value in vars(given).items() if name in names and value is not strawberry.UNSET}
     return {name: _part(name, value) for name, value in values.items()}
 
@@ -207,7 +260,7 @@ def _part(name: str, value: Any) -> Any:
 
 
 def _keys(given: Any, name: str, type_name: str) -> tuple[int, ...] | None:
-    """The keys of a list of ids; None where it was left out."""
+    """The keys of a list of ids; None if it was omitted."""
     listed = getattr(given, name, strawberry.UNSET)
     if listed is strawberry.UNSET:
         return None
@@ -238,8 +291,8 @@ def _draft(given: CreateProductInput | UpdateProductInput) -> ProductDraft:
     )
 
 
-def _revision(given: UpdateProductsInput) -> Revision:
-    return Revision(
+def _revision(given: UpdateProductsInput) -> BulkUpdate:
+    return BulkUpdate(
         add_tags=tuple(given.add_tags or ()),
         remove_tags=tuple(given.remove_tags or ()),
         add_categories=_keys(given, "add_category_ids", "Category") or (),
@@ -251,26 +304,30 @@ def _revision(given: UpdateProductsInput) -> Revision:
 # ── payloads ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-@strawberry.type(description="The product as it is now, or why nothing was done.")
+@strawberry.type(description="The result of changing a product: the product, or errors.")
 class ProductPayload:
     key: strawberry.Private[int | None] = None
     user_errors: list[UserError] = strawberry.field(
-        default_factory=list, description="Why nothing was done; empty on success."
+        default_factory=list, description="Errors that stopped the mutation; empty on success."
     )
 
-    @strawberry.field(graphql_type=StaffProduct | None, description="Null when nothing was done.")
+    @strawberry.field(
+        graphql_type=StaffProduct | None, description="The product as it is now; null if the mutation failed."
+    )
     def product(self, info: Info) -> models.Product | None:
         return None if self.key is None else load(models.Product.objects.filter(pk=self.key), info).first()
 
 
-@strawberry.type(description="The products as they are now, or why nothing was done.")
+@strawberry.type(description="The result of changing several products: the products, or errors.")
 class ProductsPayload:
     keys: strawberry.Private[tuple[int, ...]] = ()
     user_errors: list[UserError] = strawberry.field(
-        default_factory=list, description="Why nothing was done; empty on success."
+        default_factory=list, description="Errors that stopped the mutation; empty on success."
     )
 
-    @strawberry.field(graphql_type=list[StaffProduct], description="Empty when nothing was done.")
+    @strawberry.field(
+        graphql_type=list[StaffProduct], description="The products as they are now; empty if the mutation failed."
+    )
     def products(self, info: Info) -> list[models.Product]:
         return list(load(models.Product.objects.filter(pk__in=self.keys).order_by("pk"), info)) if self.keys else []
 
@@ -281,7 +338,8 @@ class ProductsPayload:
 @strawberry.type
 class ProductQuery:
     @strawberry.field(
-        description="For staff who may view products: all of them, the last changed first, or as a search matches."
+        description="For staff who may view products: all products, most recently changed first, or the best matches "
+        "of a search first."
     )
     def staff_products(
         self,
@@ -291,23 +349,25 @@ class ProductQuery:
         last: Last = None,
         before: Before = None,
         search: Annotated[str | None, strawberry.argument(description="Words, or a SKU.")] = None,
-        filter: Annotated[ProductFilter | None, strawberry.argument(description="Which ones.")] = None,
+        filter: Annotated[
+            ProductFilter | None, strawberry.argument(description="Only products that match this filter.")
+        ] = None,
         states: Annotated[
             list[browse.ProductState] | None,
-            strawberry.argument(description="One of these; without it, all but those that are archived."),
+            strawberry.argument(description="Only products in one of these states. Default: all except ARCHIVED."),
         ] = None,
     ) -> StaffProductConnection:
         info.context.allow("view_product")
-        question = understand(text=search) if search and search.strip() else None
-        rows = browse.of_staff(
-            filter=decoded(filter or ProductFilter(), info),
+        query = parse_query(text=search) if search and search.strip() else None
+        rows = browse.staff_products(
+            filter=decode_filter(filter or ProductFilter(), info),
             states=_IN_USE if states is None else states,
-            question=question,
+            query=query,
             now=info.context.now,
         )
         page = Page(
             rows,
-            _BEST_MATCH if question else _LAST_CHANGED,
+            _BEST_MATCH if query else _LAST_CHANGED,
             load=lambda rows: load_nodes(rows, info),
             first=first,
             after=after,
@@ -318,17 +378,17 @@ class ProductQuery:
 
     @strawberry.field(
         graphql_type=StaffProduct | None,
-        description="For staff who may view products: one by id or by slug, in any state; null: none.",
+        description="For staff who may view products: a product in any state, by id or slug; null if there is none.",
     )
     def staff_product(self, info: Info, id: Id = None, slug: Slug = None) -> models.Product | None:
         info.context.allow("view_product")
-        return load(one(models.Product.objects.all(), "Product", id, slug), info).first()
+        return load(by_id_or_slug(models.Product.objects.all(), "Product", id, slug), info).first()
 
 
 @strawberry.type
 class ProductMutation:
     @strawberry.mutation(
-        description="For staff: makes a product with its variants and their stock. Errors: INVALID, NOT_FOUND."
+        description="For staff: creates a product with its variants and their stock. Errors: INVALID, NOT_FOUND."
     )
     def create_product(self, info: Info, input: CreateProductInput) -> ProductPayload:
         info.context.allow("add_product")
@@ -339,8 +399,8 @@ class ProductMutation:
         return ProductPayload(user_errors=errors)
 
     @strawberry.mutation(
-        description="For staff: changes a product and its variants, all or nothing. "
-        "Errors: INVALID, NOT_FOUND, STALE_VERSION, IN_USE, INSUFFICIENT_STOCK."
+        description="For staff: changes a product and its variants. If one change fails, nothing is changed. Errors: "
+        "INVALID, NOT_FOUND, STALE_VERSION, IN_USE, INSUFFICIENT_STOCK."
     )
     def update_product(self, info: Info, input: UpdateProductInput) -> ProductPayload:
         info.context.allow("change_product")
@@ -352,20 +412,23 @@ class ProductMutation:
             return ProductPayload(key=key)
         return ProductPayload(user_errors=errors)
 
-    @strawberry.mutation(description="For staff: changes many products alike, all or none. Errors: INVALID, NOT_FOUND.")
+    @strawberry.mutation(
+        description="For staff: makes the same changes to many products. If one change fails, nothing is changed. "
+        "Errors: INVALID, NOT_FOUND."
+    )
     def update_products(self, info: Info, input: UpdateProductsInput) -> ProductsPayload:
         info.context.allow("change_product")
         with Refusals(info) as errors:
             keys = _keys(input, "ids", "Product") or ()
             products.update_many(
-                product_ids=keys, revision=_revision(input), actor=info.context.user, now=info.context.now
+                product_ids=keys, changes=_revision(input), actor=info.context.user, now=info.context.now
             )
             return ProductsPayload(keys=keys)
         return ProductsPayload(user_errors=errors)
 
     @strawberry.mutation(
-        description="For staff: deletes a product that was never in a cart or an order, whose stock never moved and "
-        "that no discount covers; any other is archived instead. Errors: NOT_FOUND, STALE_VERSION, IN_USE."
+        description="For staff: deletes a product that was never in a cart or an order, whose stock was never moved "
+        "and that no discount names. Archive other products instead. Errors: NOT_FOUND, STALE_VERSION, IN_USE."
     )
     def delete_product(self, info: Info, input: crud.DeleteInput) -> crud.DeletePayload:
         info.context.allow("delete_product")

@@ -1,4 +1,4 @@
-"""Discount codes, for staff. What a buyer does with them is in `schema.shop.checkout`."""
+"""Discount codes, for staff. Buyers use them in `schema.shop.cart`."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -16,57 +16,62 @@ from schema.base.enums import expose
 from schema.base.loading import load_nodes
 from schema.base.scalars import Money, plain
 from storefront import models
-from storefront.models.promotions import normal_code
+from storefront.models.promotions import normalize_code
 
 expose(
     models.DiscountKind,
-    "What a discount code takes off.",
-    PERCENTAGE="`value` percent of the goods that it covers.",
-    FIXED="`value`, in the shop's currency, of the goods that it covers.",
-    FREE_SHIPPING="Shipping, if something that it covers is in the cart.",
+    "The kind of a discount.",
+    PERCENTAGE="`value` percent off the goods that the code applies to.",
+    FIXED="`value`, in the shop's currency, off the goods that the code applies to.",
+    FREE_SHIPPING="Free shipping, if the cart holds goods that the code applies to.",
 )
 _BY_CODE = Keyset("code")
 
 # ── types ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@strawberry_django.type(models.Discount, description="A discount code and its terms.")
+@strawberry_django.type(models.Discount, description="A discount code and its conditions.")
 class Discount(ids.Versioned):
-    code: str = strawberry_django.field(description="What buyers type, in any case; unique.")
-    kind: models.DiscountKind = strawberry_django.field(description="What it takes off.")
-    starts_at: datetime | None = strawberry_django.field(description="Null: it has begun.")
-    ends_at: datetime | None = strawberry_django.field(description="From then on it is over; null: never.")
-    max_uses: int | None = strawberry_django.field(description="Orders in all; null: any number.")
-    max_uses_per_customer: int | None = strawberry_django.field(
-        description="Orders of one account or e-mail; null: any number."
+    code: str = strawberry_django.field(description="The code that buyers enter, in upper or lower case; unique.")
+    kind: models.DiscountKind = strawberry_django.field(description="The kind of discount.")
+    starts_at: datetime | None = strawberry_django.field(
+        description="When the code becomes valid; null if it has no start."
     )
-    is_active: bool = strawberry_django.field(description="Whether it is offered.")
+    ends_at: datetime | None = strawberry_django.field(description="When the code expires; null if it never expires.")
+    max_uses: int | None = strawberry_django.field(
+        description="Maximum number of orders that can use the code; null for no limit."
+    )
+    max_uses_per_customer: int | None = strawberry_django.field(
+        description="Maximum number of orders per account or e-mail address; null for no limit."
+    )
+    is_active: bool = strawberry_django.field(description="Whether the code can be used.")
 
     @strawberry_django.field(
         prefetch_related=[Prefetch("products", models.Product.objects.only("pk"))],
-        description="What it covers; nothing here and in `categoryIds`: all goods.",
+        description="`Product.id` of the products that the code applies to. If this and `categoryIds` are empty, it "
+        "applies to all goods.",
     )
     def product_ids(self: Any) -> list[strawberry.ID]:
         return [ids.encode("Product", product.pk) for product in self.products.all()]
 
     @strawberry_django.field(
         prefetch_related=[Prefetch("categories", models.Category.objects.only("pk"))],
-        description="What it covers, with all below them.",
+        description="`Category.id` of the categories that the code applies to, including the categories below them.",
     )
     def category_ids(self: Any) -> list[strawberry.ID]:
         return [ids.encode("Category", category.pk) for category in self.categories.all()]
 
-    @strawberry_django.field(description="Percent, or an amount in the shop's currency; 0 for free shipping.")
+    @strawberry_django.field(description="A percentage, or an amount in the shop's currency; 0 for free shipping.")
     def value(self: Any) -> Decimal:
         return plain(self.value)
 
-    @strawberry_django.field(description="What the goods have to cost, before discounts; null: anything.")
+    @strawberry_django.field(description="The minimum subtotal before discounts; null for none.")
     def minimum_total(self: Any) -> Money | None:
         return None if self.minimum_total is None else Money.of(self.minimum_total, settings.SHOP_CURRENCY)
 
     @strawberry_django.field(
         annotate={"times_used": Count("uses", filter=Q(uses__given_back_at=None), distinct=True)},
-        description="Orders that have used it, without those that gave it back.",
+        description="Number of orders that use the code. Orders that released it are not counted.",
     )
     def uses(self: Any) -> int:
         return int(self.times_used)
@@ -80,27 +85,43 @@ class DiscountConnection(Connection[Discount]):
 # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-@strawberry.input(description="A discount code. What is left out stays; a new one needs `code`, `kind` and `value`.")
+@strawberry.input(
+    description="A discount code. Omitted fields stay unchanged. A new code needs `code`, `kind` and `value`."
+)
 class SaveDiscountInput(crud.SaveInput):
     code: str | None = strawberry.field(
-        default=strawberry.UNSET, description="Letters, digits, - and _; kept in capitals. Unique."
+        default=strawberry.UNSET, description='Letters, digits, "-" and "_"; stored in upper case; unique.'
     )
-    kind: models.DiscountKind | None = strawberry.field(default=strawberry.UNSET, description="What it takes off.")
+    kind: models.DiscountKind | None = strawberry.field(default=strawberry.UNSET, description="The kind of discount.")
     value: Decimal | None = strawberry.field(
-        default=strawberry.UNSET, description="Percent, or an amount in the shop's currency; 0 for free shipping."
+        default=strawberry.UNSET, description="A percentage, or an amount in the shop's currency; 0 for free shipping."
     )
-    minimum_total: Decimal | None = strawberry.field(default=strawberry.UNSET, description="Null: anything.")
-    starts_at: datetime | None = strawberry.field(default=strawberry.UNSET, description="Null: at once.")
-    ends_at: datetime | None = strawberry.field(default=strawberry.UNSET, description="Null: never.")
+    minimum_total: Decimal | None = strawberry.field(
+        default=strawberry.UNSET, description="The minimum subtotal before discounts; null for none."
+    )
+    starts_at: datetime | None = strawberry.field(
+        default=strawberry.UNSET, description="When the code becomes valid; null for at once."
+    )
+    ends_at: datetime | None = strawberry.field(
+        default=strawberry.UNSET, description="When the code expires; null for never."
+    )
     product_ids: list[strawberry.ID] | None = strawberry.field(
-        default=strawberry.UNSET, description="All that it shall cover; empty here and in `categoryIds`: all goods."
+        default=strawberry.UNSET,
+        description="`Product.id` of all products that the code applies to. If this and `categoryIds` are empty, it "
+        "applies to all goods.",
     )
     category_ids: list[strawberry.ID] | None = strawberry.field(
-        default=strawberry.UNSET, description="All that it shall cover, those below them too."
+        default=strawberry.UNSET,
+        description="`Category.id` of all categories that the code applies to, including the categories below them.",
     )
-    max_uses: int | None = strawberry.field(default=strawberry.UNSET, description="Null: any number.")
-    max_uses_per_customer: int | None = strawberry.field(default=strawberry.UNSET, description="Null: any number.")
-    is_active: bool | None = strawberry.field(default=strawberry.UNSET, description="Whether it is offered.")
+    max_uses: int | None = strawberry.field(
+        default=strawberry.UNSET, description="Maximum number of orders; null for no limit."
+    )
+    max_uses_per_customer: int | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="Maximum number of orders per account or e-mail address; null for no limit.",
+    )
+    is_active: bool | None = strawberry.field(default=strawberry.UNSET, description="Whether the code can be used.")
 
 
 # ── queries and mutations ────────────────────────────────────────────────────────────────────────────
@@ -108,7 +129,7 @@ class SaveDiscountInput(crud.SaveInput):
 
 @strawberry.type
 class PromotionQuery:
-    @strawberry.field(description="For staff who may view them, by code.")
+    @strawberry.field(description="For staff who may view discounts: all codes, in alphabetical order.")
     def discounts(
         self,
         info: Info,
@@ -119,7 +140,7 @@ class PromotionQuery:
         search: Annotated[str | None, strawberry.argument(description="The beginning of a code.")] = None,
     ) -> DiscountConnection:
         info.context.allow("view_discount")
-        rows = models.Discount.objects.filter(code__startswith=normal_code(search or ""))
+        rows = models.Discount.objects.filter(code__startswith=normalize_code(search or ""))
         page = Page(
             rows,
             _BY_CODE,
@@ -134,14 +155,14 @@ class PromotionQuery:
 
 @strawberry.type
 class PromotionMutation:
-    @strawberry.mutation(description="For staff: makes a discount code, or changes one. Errors: INVALID, NOT_FOUND.")
+    @strawberry.mutation(description="For staff: creates or changes a discount code. Errors: INVALID, NOT_FOUND.")
     def save_discount(self, info: Info, input: SaveDiscountInput) -> crud.SavePayload[Discount]:
         links = {"product_ids": "products", "category_ids": "categories"}
         return crud.save(info, models.Discount, input, links=links)
 
     @strawberry.mutation(
-        description="For staff: deletes a code that no order has used; one that was is withdrawn by `isActive`. "
-        "Errors: NOT_FOUND, IN_USE."
+        description="For staff: deletes a code that no order has used. Otherwise set `isActive` to false. Errors: "
+        "NOT_FOUND, IN_USE."
     )
     def delete_discount(self, info: Info, input: crud.DeleteInput) -> crud.DeletePayload:
         return crud.delete(info, models.Discount, input)

@@ -1,4 +1,4 @@
-"""How the shop does, for whoever answers for it."""
+"""The sales report, for staff."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -10,62 +10,62 @@ from django.conf import settings
 from domain.reporting import reports
 from schema.base.context import Info
 from schema.base.enums import expose
-from schema.base.errors import telling_bad_input
+from schema.base.errors import invalid_input_as_graphql_error
 from schema.base.scalars import Money, moment
 
 expose(
     reports.Period,
-    "What a report is divided into, in UTC.",
+    "The length of the periods of a report, in UTC.",
     name="ReportPeriod",
-    DAY="Midnight to midnight.",
-    WEEK="From Monday on.",
-    MONTH="From the first on.",
+    DAY="From midnight to midnight.",
+    WEEK="A week that starts on Monday.",
+    MONTH="A calendar month.",
 )
 
 # ── types ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@strawberry.type(description="What was sold in one period. Amounts are in the shop's currency.")
+@strawberry.type(description="The sales of one period, in the shop's currency.")
 class SalesPeriod:
     sales: strawberry.Private[reports.Sales]
 
-    @strawberry.field(name="from", description="When it begins; it ends where the next one begins.")
+    @strawberry.field(name="from", description="The start of the period. It ends where the next one starts.")
     def starts_at(self) -> datetime:
         return self.sales.starts_at
 
-    @strawberry.field(description="Orders placed in it that were paid, then or later.")
+    @strawberry.field(description="Number of orders placed in the period that were paid, at any time.")
     def orders(self) -> int:
         return self.sales.orders
 
-    @strawberry.field(description="What they cost, tax and shipping included.")
+    @strawberry.field(description="The total of these orders, with tax and shipping.")
     def total(self) -> Money:
         return _money(self.sales.total)
 
-    @strawberry.field(description="What was given back of them, whenever it was.")
+    @strawberry.field(description="What was refunded of these orders, at any time.")
     def refunded(self) -> Money:
         return _money(self.sales.refunded)
 
 
 @strawberry.type(
-    description="What was sold. Orders in another currency count at the rate that they were placed at, rounded once a "
-    "period and rate."
+    description="A report of sales. Orders in another currency are converted at their own exchange rate, and rounded "
+    "once per period and rate."
 )
 class SalesReport:
     found: strawberry.Private[list[reports.Sales]]
 
-    @strawberry.field(description="The earliest first, those without a sale too.")
+    @strawberry.field(description="The periods, oldest first, including those without sales.")
     def periods(self) -> list[SalesPeriod]:
         return [SalesPeriod(sales=sales) for sales in self.found]
 
-    @strawberry.field(description="Of all periods.")
+    @strawberry.field(description="Number of orders in all periods.")
     def orders(self) -> int:
         return sum(sales.orders for sales in self.found)
 
-    @strawberry.field(description="Of all periods.")
+    @strawberry.field(description="Total of all periods.")
     def total(self) -> Money:
         return _money(sum((sales.total for sales in self.found), Decimal(0)))
 
-    @strawberry.field(description="Of all periods.")
+    @strawberry.field(description="Refunds of all periods.")
     def refunded(self) -> Money:
         return _money(sum((sales.refunded for sales in self.found), Decimal(0)))
 
@@ -79,14 +79,14 @@ def _money(amount: Decimal) -> Money:
 
 @strawberry.type
 class ReportQuery:
-    @strawberry.field(description="For staff who may view sales: what was sold, period by period, 400 at most.")
+    @strawberry.field(description="For staff who may view sales: a report by period, with at most 400 periods.")
     def sales_report(
         self,
         info: Info,
-        from_: Annotated[datetime, strawberry.argument(name="from", description="The first moment of it.")],
-        to: Annotated[datetime, strawberry.argument(description="The first moment after it.")],
-        by: Annotated[reports.Period, strawberry.argument(description="How long a period is.")] = reports.Period.DAY,
+        from_: Annotated[datetime, strawberry.argument(name="from", description="The start of the report.")],
+        to: Annotated[datetime, strawberry.argument(description="The end of the report; this moment is not included.")],
+        by: Annotated[reports.Period, strawberry.argument(description="The length of a period.")] = reports.Period.DAY,
     ) -> SalesReport:
         info.context.allow("view_sales")
-        with telling_bad_input():
+        with invalid_input_as_graphql_error():
             return SalesReport(found=reports.sales(since=moment(from_), until=moment(to), by=by))

@@ -1,4 +1,4 @@
-"""Where the shop sends to, how, and at which price: for staff. A buyer chooses in `schema.shop.checkout`."""
+"""Shipping zones, methods and prices, for staff. Buyers choose an option in `schema.shop.checkout`."""
 
 from decimal import Decimal
 from typing import Any
@@ -23,42 +23,45 @@ def _money(amount: Decimal) -> Money:
 # ── types ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@strawberry_django.type(models.WeightBand, description="What a method costs up to a weight.")
+@strawberry_django.type(models.WeightBand, description="The price of a shipping method up to a weight.")
 class WeightBand:
-    up_to_grams: int = strawberry_django.field(description="The heaviest parcel, included.")
+    up_to_grams: int = strawberry_django.field(description="The maximum weight, included.")
 
-    @strawberry_django.field(description="In the shop's currency.")
+    @strawberry_django.field(description="Price in the shop's currency.")
     def price(self: Any) -> Money:
         return _money(self.price)
 
 
-@strawberry_django.type(models.ShippingMethod, description="A way to send a parcel to a zone.")
+@strawberry_django.type(models.ShippingMethod, description="A shipping method for a zone.")
 class ShippingMethod(ids.Versioned):
-    name: str = strawberry_django.field(description="What the buyer reads.")
-    estimate: str = strawberry_django.field(description='"2-3 days"; may be empty.')
-    zone: "ShippingZone" = strawberry_django.field(description="Where to.")
-    tax_class: TaxClass | None = strawberry_django.field(description="Null: standard.")
-    position: int = strawberry_django.field(description="The lower, the earlier it is shown.")
-    is_active: bool = strawberry_django.field(description="Whether it is offered.")
+    name: str = strawberry_django.field(description="The name that buyers see.")
+    estimate: str = strawberry_django.field(description='Delivery time, for people: "2-3 days"; may be empty.')
+    zone: "ShippingZone" = strawberry_django.field(description="The zone that it ships to.")
+    tax_class: TaxClass | None = strawberry_django.field(description="The tax class; null for the standard one.")
+    position: int = strawberry_django.field(description="Position in the list, lowest first.")
+    is_active: bool = strawberry_django.field(description="Whether buyers can choose it.")
     bands: list[WeightBand] = strawberry_django.field(
-        description="Prices by weight, the lightest first; a parcel above the heaviest cannot be sent. Empty: `price`."
+        description="Prices by weight, lightest first. Heavier parcels cannot be sent. If empty, `price` applies to "
+        "any weight."
     )
 
-    @strawberry_django.field(description="In the shop's currency, for any weight; `bands` come before it.")
+    @strawberry_django.field(
+        description="Price for any weight, in the shop's currency. It is not used if there are `bands`."
+    )
     def price(self: Any) -> Money:
         return _money(self.price)
 
-    @strawberry_django.field(description="From which total of goods on it is free; null: never.")
+    @strawberry_django.field(description="The subtotal from which shipping is free; null for never.")
     def free_from(self: Any) -> Money | None:
         return None if self.free_from is None else _money(self.free_from)
 
 
-@strawberry_django.type(models.ShippingZone, description="Countries that cost the same to send to.")
+@strawberry_django.type(models.ShippingZone, description="Countries with the same shipping methods.")
 class ShippingZone(ids.Versioned):
-    name: str = strawberry_django.field(description="For staff; unique.")
-    methods: list[ShippingMethod] = strawberry_django.field(description="In the shop's order.")
+    name: str = strawberry_django.field(description="A name for staff; unique.")
+    methods: list[ShippingMethod] = strawberry_django.field(description="The shipping methods, in the shop's order.")
 
-    @strawberry_django.field(description="ISO 3166-1 alpha-2 codes; empty: wherever the shop sells.")
+    @strawberry_django.field(description="ISO 3166-1 alpha-2 codes; empty for all countries that the shop ships to.")
     def countries(self: Any) -> list[str]:
         return list(self.countries)
 
@@ -66,32 +69,42 @@ class ShippingZone(ids.Versioned):
 # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-@strawberry.input(description="A zone. What is left out stays as it was; a new one needs `name`.")
+@strawberry.input(description="A zone. Omitted fields stay unchanged. A new zone needs `name`.")
 class SaveShippingZoneInput(crud.SaveInput):
-    name: str | None = strawberry.field(default=strawberry.UNSET, description="Unique.")
+    name: str | None = strawberry.field(default=strawberry.UNSET, description="A name for staff; unique.")
     countries: list[str] | None = strawberry.field(
-        default=strawberry.UNSET, description="Of `shop.countries`; empty: all of them."
+        default=strawberry.UNSET, description="Some of `shop.countries`; empty for all of them."
     )
 
 
 @strawberry.input(description="A price up to a weight.")
 class WeightBandInput:
-    up_to_grams: int = strawberry.field(description="From 1 on.")
-    price: Decimal = strawberry.field(description="In the shop's currency.")
+    up_to_grams: int = strawberry.field(description="The maximum weight, included; at least 1.")
+    price: Decimal = strawberry.field(description="Price in the shop's currency.")
 
 
-@strawberry.input(description="A method. What is left out stays; a new one needs `name`, `zoneId` and `price`.")
+@strawberry.input(
+    description="A shipping method. Omitted fields stay unchanged. A new method needs `name`, `zoneId` and `price`."
+)
 class SaveShippingMethodInput(crud.SaveInput):
     zone_id: strawberry.ID | None = strawberry.field(default=strawberry.UNSET, description="`ShippingZone.id`.")
-    name: str | None = strawberry.field(default=strawberry.UNSET, description="What the buyer reads.")
-    price: Decimal | None = strawberry.field(default=strawberry.UNSET, description="In the shop's currency.")
-    free_from: Decimal | None = strawberry.field(default=strawberry.UNSET, description="Null: never free.")
-    estimate: str | None = strawberry.field(default=strawberry.UNSET, description='"2-3 days".')
-    tax_class_id: strawberry.ID | None = strawberry.field(default=strawberry.UNSET, description="Null: standard.")
-    position: int | None = strawberry.field(default=strawberry.UNSET, description="From 0 on.")
-    is_active: bool | None = strawberry.field(default=strawberry.UNSET, description="Whether it is offered.")
+    name: str | None = strawberry.field(default=strawberry.UNSET, description="The name that buyers see.")
+    price: Decimal | None = strawberry.field(default=strawberry.UNSET, description="Price in the shop's currency.")
+    free_from: Decimal | None = strawberry.field(
+        default=strawberry.UNSET, description="The subtotal from which shipping is free; null for never."
+    )
+    estimate: str | None = strawberry.field(
+        default=strawberry.UNSET, description='Delivery time, for people: "2-3 days".'
+    )
+    tax_class_id: strawberry.ID | None = strawberry.field(
+        default=strawberry.UNSET, description="`TaxClass.id`; null for the standard class."
+    )
+    position: int | None = strawberry.field(
+        default=strawberry.UNSET, description="Position in the list, lowest first; at least 0."
+    )
+    is_active: bool | None = strawberry.field(default=strawberry.UNSET, description="Whether buyers can choose it.")
     bands: list[WeightBandInput] | None = strawberry.field(
-        default=strawberry.UNSET, description="All that it shall have; empty: none."
+        default=strawberry.UNSET, description="All prices by weight. They replace the earlier ones; empty for none."
     )
 
 
@@ -100,7 +113,9 @@ class SaveShippingMethodInput(crud.SaveInput):
 
 @strawberry.type
 class ShippingQuery:
-    @strawberry.field(graphql_type=list[ShippingZone], description="For staff who may view zones and methods.")
+    @strawberry.field(
+        graphql_type=list[ShippingZone], description="For staff who may view zones and methods: all shipping zones."
+    )
     def shipping_zones(self, info: Info) -> "QuerySet[models.ShippingZone]":
         info.context.allow("view_shippingzone", "view_shippingmethod")
         return load(models.ShippingZone.objects.all(), info)
@@ -108,20 +123,20 @@ class ShippingQuery:
 
 @strawberry.type
 class ShippingMutation:
-    @strawberry.mutation(description="For staff: makes a zone, or changes one. Errors: INVALID, NOT_FOUND.")
+    @strawberry.mutation(description="For staff: creates or changes a shipping zone. Errors: INVALID, NOT_FOUND.")
     def save_shipping_zone(self, info: Info, input: SaveShippingZoneInput) -> crud.SavePayload[ShippingZone]:
         return crud.save(info, models.ShippingZone, input)
 
-    @strawberry.mutation(description="For staff: deletes a zone that has no methods. Errors: NOT_FOUND, IN_USE.")
+    @strawberry.mutation(description="For staff: deletes a zone without shipping methods. Errors: NOT_FOUND, IN_USE.")
     def delete_shipping_zone(self, info: Info, input: crud.DeleteInput) -> crud.DeletePayload:
         return crud.delete(info, models.ShippingZone, input)
 
-    @strawberry.mutation(description="For staff: makes a method, or changes one. Errors: INVALID, NOT_FOUND.")
+    @strawberry.mutation(description="For staff: creates or changes a shipping method. Errors: INVALID, NOT_FOUND.")
     def save_shipping_method(self, info: Info, input: SaveShippingMethodInput) -> crud.SavePayload[ShippingMethod]:
         return crud.save(info, models.ShippingMethod, input, parts=("bands",))
 
     @strawberry.mutation(
-        description="For staff: deletes a method; carts that chose it have to choose again. Errors: NOT_FOUND."
+        description="For staff: deletes a shipping method. Buyers who chose it have to choose again. Errors: NOT_FOUND."
     )
     def delete_shipping_method(self, info: Info, input: crud.DeleteInput) -> crud.DeletePayload:
         return crud.delete(info, models.ShippingMethod, input)

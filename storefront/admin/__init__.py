@@ -6,5 +6,5 @@ from storefront.admin import accounts, background, catalog, changes, imports, or
 
 __all__ = ["accounts", "background", "catalog", "changes", "imports", "orders", "terms"]
 
-admin.site.index_title = "Today"
+admin.site.index_title = "Dashboard"
 admin.site.index_template = "admin/front_page.html"

@@ -36,15 +36,15 @@ class SavedAddressInline(ReadOnlyInline):
 @admin.register(models.User)
 class UserAdmin(BaseUserAdmin[models.User], ModelAdmin[models.User]):
     form, add_form, change_password_form = UserChangeForm, UserCreationForm, AdminPasswordChangeForm
-    list_display = ["__str__", "name", "proven", "is_staff", "is_active", "joined_at"]
+    list_display = ["__str__", "name", "is_verified", "is_staff", "is_active", "joined_at"]
     ordering = ["-joined_at"]
     search_fields = ["email", "claimed_email", "name"]
     list_filter = ["is_staff", "is_active"]
-    readonly_fields = ["claimed_email", "joined_at", "last_login"]
+    readonly_fields = ["unverified_email", "joined_at", "last_login"]
     fieldsets = (
-        (None, {"fields": ("email", "claimed_email", "name", "password")}),
-        ("What they may do", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
-        ("When", {"fields": ("joined_at", "last_login")}),
+        (None, {"fields": ("email", "unverified_email", "name", "password")}),
+        ("Permissions", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        ("Dates", {"fields": ("joined_at", "last_login")}),
     )
     add_fieldsets = ((None, {"fields": ("email", "name", "password1", "password2")}),)
     actions = ["forget"]
@@ -59,12 +59,16 @@ class UserAdmin(BaseUserAdmin[models.User], ModelAdmin[models.User]):
     def has_forget_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("storefront.delete_user")
 
-    @admin.display(description="e-mail proven", boolean=True)
-    def proven(self, user: models.User) -> bool:
+    @admin.display(description="e-mail verified", boolean=True)
+    def is_verified(self, user: models.User) -> bool:
         return user.email is not None
 
-    @admin.action(description="Forget the selected people; their orders stay", permissions=["forget"])
+    @admin.display(description="unverified e-mail")
+    def unverified_email(self, user: models.User) -> str:
+        return user.claimed_email or "–"
+
+    @admin.action(description="Anonymise the selected users (their orders are kept)", permissions=["forget"])
     def forget(self, request: HttpRequest, users: "QuerySet[models.User]") -> None:
         for user in users:
             if user != request.user:  # Whoever goes by mistake cannot come back to mend it.
-                accounts.forget(user=user)
+                accounts.anonymize(user=user)

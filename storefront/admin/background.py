@@ -1,5 +1,6 @@
-"""What is owed after an answer: the outbox, and webhooks."""
+"""Background jobs (the outbox) and webhooks."""
 
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -16,30 +17,46 @@ from unfold import widgets
 from domain.base import outbox, public_http, webhooks
 from storefront import models
 from storefront.admin.base import ModelAdmin
-from storefront.admin.read_only import ReadOnlyAdmin
+from storefront.admin.read_only import ReadOnlyAdmin, presence_filter
 
 
 @admin.register(models.OutboxMessage)
 class OutboxMessageAdmin(ReadOnlyAdmin):
-    """What is owed. Those that were given up are the dead letters: see to the cause, then have them tried again."""
+    """Background jobs. The shop no longer retries the failed ones: staff remove the cause, then retry them here."""
 
-    list_display = ["kind", "created_at", "attempts", "due_at", "delivered_at", "given_up_at", "error"]
-    list_filter = [("given_up_at", admin.EmptyFieldListFilter), ("delivered_at", admin.EmptyFieldListFilter), "kind"]
+    list_display = ["kind", "created_at", "attempts", "next_attempt", "done_at", "failed_at", "error"]
+    list_filter = [
+        ("given_up_at", presence_filter("failed", present="Failed", absent="Not failed")),
+        ("delivered_at", presence_filter("done", present="Done", absent="Not done")),
+        "kind",
+    ]
     actions = ["requeue"]
 
     def has_requeue_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("storefront.change_outboxmessage")
 
-    @admin.action(description="Try the selected dead letters again", permissions=["requeue"])
+    @admin.display(description="next attempt", ordering="due_at")
+    def next_attempt(self, message: models.OutboxMessage) -> datetime | None:
+        return None if message.delivered_at or message.given_up_at else message.due_at
+
+    @admin.display(description="done at", ordering="delivered_at")
+    def done_at(self, message: models.OutboxMessage) -> datetime | None:
+        return message.delivered_at
+
+    @admin.display(description="failed at", ordering="given_up_at")
+    def failed_at(self, message: models.OutboxMessage) -> datetime | None:
+        return message.given_up_at
+
+    @admin.action(description="Retry the selected failed jobs", permissions=["requeue"])
     def requeue(self, request: HttpRequest, messages: "QuerySet[models.OutboxMessage]") -> None:
         requeued = outbox.requeue(messages=list(messages.values_list("pk", flat=True)), now=timezone.now())
-        self.message_user(request, f"{requeued} will be tried again.")
+        self.message_user(request, f"{requeued} failed {'job' if requeued == 1 else 'jobs'} will be retried.")
 
 
 class WebhookEndpointForm(forms.ModelForm[models.WebhookEndpoint]):
     url = forms.URLField(label="URL", max_length=500, assume_scheme="https", widget=widgets.UnfoldAdminURLInputWidget)
     topics = forms.MultipleChoiceField(
-        label="Wants to know that",
+        label="Events",
         choices=[choice for choice in models.WebhookTopic.choices if choice[0] != models.WebhookTopic.TEST],
         widget=widgets.UnfoldAdminCheckboxSelectMultipleWidget,
     )
@@ -55,7 +72,7 @@ class WebhookEndpointForm(forms.ModelForm[models.WebhookEndpoint]):
 
 @admin.register(models.WebhookEndpoint)
 class WebhookEndpointAdmin(ModelAdmin[models.WebhookEndpoint]):
-    """Systems that are told what happens: docs/webhooks.md says how they check that it was us."""
+    """Systems that receive the shop's events: docs/webhooks.md."""
 
     form = WebhookEndpointForm
     list_display = ["__str__", "topics", "is_active"]
@@ -68,11 +85,11 @@ class WebhookEndpointAdmin(ModelAdmin[models.WebhookEndpoint]):
     def get_readonly_fields(self, request: HttpRequest, obj: models.WebhookEndpoint | None = None) -> list[str]:
         return ["signing_secret", "log"] if obj else []
 
-    @admin.display(description="secret to check signatures with")
+    @admin.display(description="signing secret")
     def signing_secret(self, endpoint: models.WebhookEndpoint) -> str:
         return endpoint.secret
 
-    @admin.display(description="what was sent")
+    @admin.display(description="delivery log")
     def log(self, endpoint: models.WebhookEndpoint) -> str:
         page = reverse("admin:storefront_webhookdelivery_changelist")
         number = endpoint.deliveries.count()
@@ -87,17 +104,21 @@ class WebhookEndpointAdmin(ModelAdmin[models.WebhookEndpoint]):
     def has_view_permission(self, request: HttpRequest, obj: models.WebhookEndpoint | None = None) -> bool:
         return self.has_change_permission(request, obj)  # Who sees the secret can speak in the shop's name.
 
-    @admin.action(description="Send the selected endpoints a test", permissions=["change"])
+    @admin.action(description="Send a test event to the selected endpoints", permissions=["change"])
     def send_test(self, request: HttpRequest, endpoints: "QuerySet[models.WebhookEndpoint]") -> None:
         for endpoint in endpoints:
-            transaction.on_commit(partial(webhooks.test, endpoint=endpoint, now=timezone.now()))
-        self.message_user(request, "A test is on its way: what was sent shows how it was taken.")
+            transaction.on_commit(partial(webhooks.queue_test, endpoint=endpoint, now=timezone.now()))
+        self.message_user(request, "The test event will be sent now. The delivery log shows the result.")
 
 
 @admin.register(models.WebhookDelivery)
 class WebhookDeliveryAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "topic", "endpoint", "attempts", "status", "answer", "delivered_at"]
-    list_filter = ["endpoint", "topic", ("delivered_at", admin.EmptyFieldListFilter)]
+    list_filter = [
+        "endpoint",
+        "topic",
+        ("delivered_at", presence_filter("delivered", present="Delivered", absent="Not delivered")),
+    ]
     list_select_related = ["endpoint"]
     actions = ["send_again"]
 
@@ -106,5 +127,5 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Send the selected events again", permissions=["send"])
     def send_again(self, request: HttpRequest, deliveries: "QuerySet[models.WebhookDelivery]") -> None:
-        webhooks.send_again(deliveries=list(deliveries.values_list("pk", flat=True)), now=timezone.now())
-        self.message_user(request, "They will be sent again, with the ids they had.")
+        webhooks.resend(deliveries=list(deliveries.values_list("pk", flat=True)), now=timezone.now())
+        self.message_user(request, "The selected events will be sent again, with the same ids.")

@@ -69,13 +69,13 @@ def _told(row: Any, request: HttpRequest) -> Iterator[None]:
         yield
         return
     key, was = row.pk, type(row)._default_manager.filter(pk=row.pk).first()
-    before = change_log.columns(row=was) if was else {}
+    before = change_log.column_values(row=was) if was else {}
     yield
-    after = {} if row.pk is None else change_log.columns(row=row)
+    after = {} if row.pk is None else change_log.column_values(row=row)
     action = ChangeAction.DELETED if not after else ChangeAction.UPDATED if was else ChangeAction.CREATED
-    if fields := change_log.between(before=before, after=after):
+    if fields := change_log.differences(before=before, after=after):
         row.pk = row.pk or key
-        change_log.change(
+        change_log.entry(
             row=row, action=action, fields=fields, actor=cast("User", request.user), now=timezone.now()
         ).save()
 

@@ -12,7 +12,7 @@ from django.utils.html import format_html
 
 from domain.base import locks
 from domain.catalog import images, products, search
-from domain.catalog.drafts import Revision
+from domain.catalog.drafts import BulkUpdate
 from domain.catalog.renditions import ImageSize
 from domain.reporting import dashboard
 from storefront import models
@@ -41,20 +41,23 @@ class CategoryAdmin(NamesProducts):
 
 class VariantForm(forms.ModelForm[models.ProductVariant]):
     class Meta:
-        labels = {"compare_at_price": "Price before", "weight_grams": "Weight (g)"}
+        labels = {"compare_at_price": "Compare-at price", "weight_grams": "Weight (g)"}
 
 
 class ProductForm(forms.ModelForm[models.Product]):
     class Meta:
         labels = {
-            "slug": "Address in the shop",
-            "published_at": "In the shop from",
+            "slug": "Slug (part of the URL)",
+            "published_at": "Published from",
             "description_html": "Description (HTML)",
-            "option1_name": "First option",
-            "option2_name": "Second option",
-            "option3_name": "Third option",
+            "option1_name": "Option 1",
+            "option2_name": "Option 2",
+            "option3_name": "Option 3",
         }
-        help_texts = {"published_at": "Empty: a draft, or withdrawn.", "option1_name": "Such as Size."}
+        help_texts = {
+            "published_at": "Leave empty for a draft. Empty it to unpublish the product.",
+            "option1_name": "For example Size.",
+        }
 
 
 class VariantInline(TabularInline[models.ProductVariant, models.Product]):
@@ -96,11 +99,11 @@ class ImageInline(ReadOnlyInline):
 
 
 class PublicationFilter(admin.SimpleListFilter):
-    title = "where it is"
+    title = "status"
     parameter_name = "published"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "In the shop"), ("later", "Scheduled"), ("no", "Draft"), ("archived", "Archived")]
+        return [("yes", "Published"), ("later", "Scheduled"), ("no", "Draft"), ("archived", "Archived")]
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[models.Product]") -> "QuerySet[models.Product]":
         now = timezone.now()
@@ -120,7 +123,7 @@ class PublicationFilter(admin.SimpleListFilter):
 class ProductAdmin(ModelAdmin[models.Product]):
     form = ProductForm
     list_per_page = 50
-    list_display = ["picture", "title", "prices", "stock", "where_it_is", "vendor", "product_type"]
+    list_display = ["picture", "title", "prices", "stock", "status", "vendor", "product_type"]
     list_display_links = ["picture", "title"]
     list_filter = [PublicationFilter, "vendor", "product_type", ("categories", admin.RelatedOnlyFieldListFilter)]
     search_fields = ["title", "slug", "variants__sku"]
@@ -129,7 +132,7 @@ class ProductAdmin(ModelAdmin[models.Product]):
     actions = ["publish", "withdraw"]
     fieldsets = (
         (None, {"fields": ("title", "slug", "published_at", "description_html")}),
-        ("Where it is found", {"fields": ("categories", "tags", "vendor", "product_type")}),
+        ("Organisation", {"fields": ("categories", "tags", "vendor", "product_type")}),
         ("Options and tax", {"fields": ("option1_name", "option2_name", "option3_name", "tax_class")}),
     )
 
@@ -158,7 +161,7 @@ class ProductAdmin(ModelAdmin[models.Product]):
         super().save_related(request, form, formsets, change)
         if not form.has_changed() and any(formset.has_changed() for formset in formsets):
             form.instance.save()  # Its variants are a part of it: this is another version.
-        products.refresh(product=form.instance)
+        products.refresh_derived(product=form.instance)
 
     @admin.display(description="picture")
     def picture(self, product: models.Product) -> str:
@@ -172,33 +175,33 @@ class ProductAdmin(ModelAdmin[models.Product]):
     @admin.display(description="stock", ordering="left")
     def stock(self, product: Any) -> str:
         if product.left is None:
-            return "not counted"
-        return display.badge("none left", "bad") if product.left <= 0 else f"{product.left:,}"
+            return "not tracked"
+        return display.badge("out of stock", "bad") if product.left <= 0 else f"{product.left:,}"
 
-    @admin.display(description="where it is", ordering="published_at")
-    def where_it_is(self, product: models.Product) -> str:
+    @admin.display(description="status", ordering="published_at")
+    def status(self, product: models.Product) -> str:
         if product.published_at is None:
             return display.badge("archived" if product.archived_at else "draft", "over")
         is_out = product.published_at <= timezone.now()
-        return display.badge("in the shop", "good") if is_out else display.badge("scheduled", "waiting")
+        return display.badge("published", "good") if is_out else display.badge("scheduled", "waiting")
 
     @admin.action(description="Publish the selected products", permissions=["change"])
     def publish(self, request: HttpRequest, chosen: "QuerySet[models.Product]") -> None:
-        number = _revise(request, chosen.filter(published_at=None), Revision(is_published=True))
-        self.message_user(request, f"{number} now in the shop." if number else "They were in the shop already.")
+        number = _revise(request, chosen.filter(published_at=None), BulkUpdate(is_published=True))
+        self.message_user(request, f"Published: {number}." if number else "They are already published.")
 
-    @admin.action(description="Withdraw the selected products", permissions=["change"])
+    @admin.action(description="Unpublish the selected products", permissions=["change"])
     def withdraw(self, request: HttpRequest, chosen: "QuerySet[models.Product]") -> None:
-        number = _revise(request, chosen.exclude(published_at=None), Revision(is_published=False))
-        self.message_user(request, f"{number} withdrawn." if number else "They were withdrawn already.")
+        number = _revise(request, chosen.exclude(published_at=None), BulkUpdate(is_published=False))
+        self.message_user(request, f"Unpublished: {number}." if number else "None of them is published.")
 
 
-def _revise(request: HttpRequest, chosen: "QuerySet[models.Product]", revision: Revision) -> int:
+def _revise(request: HttpRequest, chosen: "QuerySet[models.Product]", revision: BulkUpdate) -> int:
     keys = list(chosen.order_by("pk").values_list("pk", flat=True))
     for first in range(0, len(keys), products.MAX_AT_ONCE):
         some = keys[first : first + products.MAX_AT_ONCE]
         products.update_many(
-            product_ids=some, revision=revision, actor=cast("models.User", request.user), now=timezone.now()
+            product_ids=some, changes=revision, actor=cast("models.User", request.user), now=timezone.now()
         )
     return len(keys)
 
@@ -220,17 +223,17 @@ class VariantPriceAdmin(ModelAdmin[models.VariantPrice]):
     def costs(self, row: models.VariantPrice) -> str:
         return display.money(row.price, row.currency.code)
 
-    @admin.display(description="price before", ordering="compare_at_price")
+    @admin.display(description="compare-at price", ordering="compare_at_price")
     def before(self, row: models.VariantPrice) -> str:
         return "–" if row.compare_at_price is None else display.money(row.compare_at_price, row.currency.code)
 
 
 class LeftFilter(admin.SimpleListFilter):
-    title = "what is left"
+    title = "availability"
     parameter_name = "left"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("low", "Little or none")]
+        return [("low", "Low or out of stock")]
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[models.Stock]") -> "QuerySet[models.Stock]":
         low = dashboard.running_low().order_by().values("pk")
@@ -249,10 +252,10 @@ class StockAdmin(ReadOnlyAdmin):
         stock: QuerySet[models.Stock] = super().get_queryset(request)
         return stock.annotate(free=F("on_hand") - F("reserved"))
 
-    @admin.display(description="goods", ordering="variant__product__title")
+    @admin.display(description="product", ordering="variant__product__title")
     def goods(self, stock: models.Stock) -> str:
         return f"{stock.variant.product.title} {stock.variant.title}".strip()
 
-    @admin.display(description="left", ordering="free")
+    @admin.display(description="available", ordering="free")
     def left(self, stock: models.Stock) -> str:
         return display.units(stock)

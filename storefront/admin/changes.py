@@ -23,15 +23,15 @@ class ChangeAdmin(ReadOnlyAdmin):
     fields = ()
     change_form_template = "admin/change.html"
 
-    @admin.display(description="what", ordering="label")
+    @admin.display(description="object", ordering="label")
     def called(self, change: models.Change) -> str:
         return change.label
 
-    @admin.display(description="of", ordering="kind")
+    @admin.display(description="type", ordering="kind")
     def what(self, change: models.Change) -> str:
         return camel_case_to_spaces(change.kind)
 
-    @admin.display(description="was", ordering="action")
+    @admin.display(description="action", ordering="action")
     def done(self, change: models.Change) -> str:
         return display.change_action(change)
 
@@ -39,11 +39,11 @@ class ChangeAdmin(ReadOnlyAdmin):
     def names(self, change: models.Change) -> str:
         return ", ".join(_called(name) for name in sorted(change.fields))
 
-    @admin.display(description="by", ordering="actor")
+    @admin.display(description="user", ordering="actor")
     def who(self, change: models.Change) -> str:
-        return str(change.actor or "the shop itself")
+        return str(change.actor or "system")
 
-    @admin.display(description="when", ordering="at")
+    @admin.display(description="time", ordering="at")
     def when(self, change: models.Change) -> str:
         return display.moment(change.at)
 

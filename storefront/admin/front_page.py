@@ -80,10 +80,10 @@ def _sales(days: list[dashboard.Day]) -> dict[str, Any]:
     ]
     orders, takings = sum(day.orders for day in days), sum((day.takings for day in days), Decimal(0))
     figures = {
-        "Taken": display.money(takings, settings.SHOP_CURRENCY),
+        "Revenue": display.money(takings, settings.SHOP_CURRENCY),
         "Orders": f"{orders:,}",
-        "An order brings": display.money(takings / orders, settings.SHOP_CURRENCY) if orders else "–",
-        "Today": display.money(days[-1].takings, settings.SHOP_CURRENCY),
+        "Average order value": display.money(takings / orders, settings.SHOP_CURRENCY) if orders else "–",
+        "Revenue today": display.money(days[-1].takings, settings.SHOP_CURRENCY),
     }
     dates = [days[0].date, days[len(days) // 2].date, days[-1].date]
     return {"figures": figures, "bars": bars, "bar_width": 100 / len(days) * 0.7, "dates": dates, "most": most}
@@ -108,7 +108,7 @@ def _to_ship() -> Card:
             _order_page(order),
         ),
         page=list_page(models.Order, "state__exact=PAID"),
-        nothing="Every paid order is on its way.",
+        nothing="No orders to ship.",
     )
 
 
@@ -117,13 +117,13 @@ def _payments(now: Any) -> Card:
     kinds: list[tuple[QuerySet[Any], Any]] = [
         (
             dashboard.orders_owed_a_refund(),
-            lambda order: Row(order.number, "money has to be given back", _order_page(order)),
+            lambda order: Row(order.number, "refund due", _order_page(order)),
         ),
         (
             dashboard.unanswered_payments(now=now),
             lambda payment: Row(
                 payment.order.number,
-                f"{payment.get_provider_display()} has not answered since {display.moment(payment.asked_at)}",
+                f"no answer from {payment.get_provider_display()} since {display.moment(payment.asked_at)}",
                 _order_page(payment.order),
             ),
         ),
@@ -131,7 +131,7 @@ def _payments(now: Any) -> Card:
             dashboard.unanswered_refunds(now=now),
             lambda refund: Row(
                 refund.payment.order.number,
-                f"a refund is not answered since {display.moment(refund.created_at)}",
+                f"refund without an answer since {display.moment(refund.created_at)}",
                 _order_page(refund.payment.order),
             ),
         ),
@@ -139,19 +139,19 @@ def _payments(now: Any) -> Card:
             dashboard.events_about_nothing(now=now),
             lambda event: Row(
                 str(event),
-                f"about no payment of ours, {display.moment(event.received_at)}",
+                f"unknown payment, {display.moment(event.received_at)}",
                 reverse("admin:storefront_gatewayevent_change", args=[event.pk]),
             ),
         ),
     ]
     rows = [row(found) for rows, row in kinds for found in rows[:_SHOWN]]
     return Card(
-        "Payments to look at",
+        "Payments to check",
         "account_balance",
         sum(found.count() for found, _ in kinds),
         rows[:_SHOWN],
         list_page(models.Order, "events__kind__exact=REFUND_DUE"),
-        "All money is where it belongs.",
+        "No problems with payments.",
     )
 
 
@@ -166,7 +166,7 @@ def _low() -> Card:
             reverse("admin:storefront_product_change", args=[stock.variant.product_id]),
         ),
         page=list_page(models.Stock, "left=low"),
-        nothing="Everything is there in good number.",
+        nothing="No product is low on stock.",
     )
 
 
@@ -174,14 +174,14 @@ def _background() -> Card:
     dead, clocks = dashboard.dead_letters(), dashboard.failing_clocks()
     page = list_page(models.OutboxMessage, "given_up_at__isempty=0")
     rows: Iterable[Row] = [
-        *(Row(f"{run.clock} fails", run.error, page) for run in clocks[:_SHOWN]),
+        *(Row(f"Scheduled job {run.clock}", run.error, page) for run in clocks[:_SHOWN]),
         *(Row(str(letter), letter.error, page) for letter in dead[:_SHOWN]),
     ]
     return Card(
-        "Failed background work",
+        "Failed jobs",
         "mail_off",
         clocks.count() + dead.count(),
         list(rows)[:_SHOWN],
         page,
-        "Every mail and webhook went out.",
+        "No failed jobs.",
     )

@@ -1,4 +1,4 @@
-"""Files of staff's on their way into the shop: sent, looked at, taken."""
+"""Imports of files: uploaded, checked, imported."""
 
 from typing import Any, cast
 
@@ -26,14 +26,14 @@ from storefront.templatetags import display
 
 
 class ImportForm(forms.Form):
-    kind = forms.ChoiceField(label="What it holds", widget=widgets.UnfoldAdminSelectWidget)
+    kind = forms.ChoiceField(label="Content", widget=widgets.UnfoldAdminSelectWidget)
     file = forms.FileField(widget=widgets.UnfoldAdminFileFieldWidget({"accept": ".csv,text/csv"}))
     dry_run = forms.BooleanField(
-        label="Only look at it",
+        label="Check only",
         initial=True,
         required=False,
         widget=widgets.UnfoldBooleanSwitchWidget,
-        help_text="Nothing is changed before you say so.",
+        help_text="Shows what would change. You can import the file afterwards.",
     )
 
     def __init__(self, request: HttpRequest, *arguments: Any) -> None:
@@ -42,18 +42,18 @@ class ImportForm(forms.Form):
         kind = cast("forms.ChoiceField", self.fields["kind"])
         kind.choices = [choice for choice in models.ImportKind.choices if choice[0] in allowed]
         kind.initial = request.GET.get("kind")
-        self.fields["file"].help_text = f"A CSV in UTF-8, of {filesizeformat(settings.IMPORT_MAX_BYTES)} at most."
+        self.fields["file"].help_text = f"A CSV file in UTF-8, at most {filesizeformat(settings.IMPORT_MAX_BYTES)}."
 
 
 def _kinds(request: HttpRequest) -> list[str]:
-    return imports.kinds(user=request.user) if isinstance(request.user, models.User) else []
+    return imports.allowed_kinds(user=request.user) if isinstance(request.user, models.User) else []
 
 
 def _figures(row: models.Import) -> dict[str, str]:
-    """How far it is, and what became of what is in the file; while it is only looked at, what would."""
-    counts = {"New": row.created, "Changed": row.updated, "As they were": row.unchanged, "Lines failed": row.failed}
-    counts |= {"Pictures left out": row.pictures_left} if row.pictures_left else {}
-    return {"Lines done": _progress(row)} | {name: f"{count:,}" for name, count in counts.items()}
+    """The progress and the results so far; while the file is only checked, what the results would be."""
+    counts = {"Created": row.created, "Updated": row.updated, "Unchanged": row.unchanged, "Failed lines": row.failed}
+    counts |= {"Images left out": row.pictures_left} if row.pictures_left else {}
+    return {"Lines processed": _progress(row)} | {name: f"{count:,}" for name, count in counts.items()}
 
 
 def _progress(row: models.Import) -> str:
@@ -62,7 +62,7 @@ def _progress(row: models.Import) -> str:
 
 @admin.register(models.Import)
 class ImportAdmin(ReadOnlyAdmin):
-    list_display = ["file", "holds", "how_it_stands", "progress", "created", "updated", "lines_failed", "sent", "by"]
+    list_display = ["file", "content", "status", "progress", "created", "updated", "lines_failed", "uploaded", "by"]
     list_filter = ["kind", "state"]
     list_select_related = ["actor"]
     search_fields = ["file_name"]
@@ -88,29 +88,29 @@ class ImportAdmin(ReadOnlyAdmin):
 
     @admin.display(description="file", ordering="file_name")
     def file(self, row: models.Import) -> str:
-        return row.file_name or "a file"
+        return row.file_name or "file"
 
-    @admin.display(description="holds", ordering="kind")
-    def holds(self, row: models.Import) -> str:
-        return row.kind.lower()
+    @admin.display(description="content", ordering="kind")
+    def content(self, row: models.Import) -> str:
+        return row.get_kind_display()
 
-    @admin.display(description="state", ordering="state")
-    def how_it_stands(self, row: models.Import) -> str:
+    @admin.display(description="status", ordering="state")
+    def status(self, row: models.Import) -> str:
         return display.import_state(row)
 
-    @admin.display(description="failed", ordering="failed")
+    @admin.display(description="failed lines", ordering="failed")
     def lines_failed(self, row: models.Import) -> str:
-        return display.badge(f"{row.failed:,} failed", "bad") if row.failed else "none failed"
+        return display.badge(f"{row.failed:,}", "bad") if row.failed else "none"
 
-    @admin.display(description="by", ordering="actor")
+    @admin.display(description="user", ordering="actor")
     def by(self, row: models.Import) -> str:
-        return str(row.actor or "nobody any more")
+        return str(row.actor or "deleted user")
 
-    @admin.display(description="sent", ordering="created_at")
-    def sent(self, row: models.Import) -> str:
+    @admin.display(description="uploaded", ordering="created_at")
+    def uploaded(self, row: models.Import) -> str:
         return display.moment(row.created_at)
 
-    @admin.display(description="lines done")
+    @admin.display(description="lines processed")
     def progress(self, row: models.Import) -> str:
         return _progress(row)
 
@@ -120,7 +120,7 @@ class ImportAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         if int(request.META.get("CONTENT_LENGTH") or 0) > settings.IMPORT_MAX_BYTES:
             limit = filesizeformat(settings.IMPORT_MAX_BYTES)
-            messages.error(request, f"The file is longer than {limit}: part it, and import one part after the other.")
+            messages.error(request, f"The file is larger than {limit}. Split it, and import one part after the other.")
             return self._page(request, ImportForm(request), status=413)
         request.upload_handlers = [TemporaryFileUploadHandler(request)]
         return self._upload(request)

@@ -22,17 +22,17 @@ _GROUPS: dict[str, list[tuple[Any, str, str, str]]] = {
         (models.Category, "Categories", "account_tree", ""),
         (models.Tag, "Tags", "label", ""),
         (models.VariantPrice, "Prices in other currencies", "currency_exchange", ""),
-        (models.Import, "Files in and out", "swap_vert", ""),
+        (models.Import, "Import and export", "swap_vert", ""),
     ],
     "Stock": [
         (models.Stock, "Low stock", "production_quantity_limits", "left=low"),
         (models.Stock, "All stock", "inventory_2", ""),
     ],
-    "Customers": [
-        (models.User, "People", "person", ""),
+    "Customers and staff": [
+        (models.User, "Users", "person", ""),
         (Group, "Groups", "groups", ""),
     ],
-    "Terms": [
+    "Settings": [
         (models.Discount, "Discount codes", "percent", ""),
         (models.ShippingMethod, "Shipping methods", "local_shipping", ""),
         (models.ShippingZone, "Shipping zones", "public", ""),
@@ -41,11 +41,11 @@ _GROUPS: dict[str, list[tuple[Any, str, str, str]]] = {
         (models.Currency, "Currencies", "euro", ""),
     ],
     "System": [
-        (models.Change, "What was changed", "manage_history", ""),
-        (models.OutboxMessage, "Dead letters", "mail_off", "given_up_at__isempty=0"),
-        (models.OutboxMessage, "Background work", "pending_actions", ""),
+        (models.Change, "Activity log", "manage_history", ""),
+        (models.OutboxMessage, "Failed jobs", "mail_off", "given_up_at__isempty=0"),
+        (models.OutboxMessage, "Background jobs", "pending_actions", ""),
         (models.WebhookEndpoint, "Webhooks", "webhook", ""),
-        (models.WebhookDelivery, "Webhook log", "history", ""),
+        (models.WebhookDelivery, "Webhook deliveries", "history", ""),
     ],
 }
 
@@ -58,7 +58,7 @@ def list_page(model: Any, narrowed_to: str = "") -> str:
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """What unfold shows at the side."""
-    first = {"title": "Today", "icon": "dashboard", "link": reverse("admin:index")}
+    first = {"title": "Dashboard", "icon": "dashboard", "link": reverse("admin:index")}
     groups: list[dict[str, Any]] = [{"title": "", "items": [first]}]
     for title, pages in _GROUPS.items():
         items = [

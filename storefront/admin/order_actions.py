@@ -69,7 +69,7 @@ def _each(group: BaseExceptionGroup[DomainError]) -> Iterable[DomainError]:
 
 class Ship(OrderAction):
     name, title, icon = "ship", "Ship", "local_shipping"
-    explanation = "A parcel has left: the buyer is told, with the address to follow it by."
+    explanation = "Records a parcel that has left. The buyer gets a mail with the tracking number."
 
     carrier = forms.CharField(max_length=100, widget=widgets.UnfoldAdminTextInputWidget)
     tracking_number = forms.CharField(max_length=100, widget=widgets.UnfoldAdminTextInputWidget)
@@ -79,7 +79,7 @@ class Ship(OrderAction):
         required=False,
         assume_scheme="https",
         widget=widgets.UnfoldAdminURLInputWidget,
-        help_text="The carrier's page about the parcel, if there is one.",
+        help_text="The carrier's tracking page for this parcel, if there is one.",
     )
 
     @staticmethod
@@ -88,12 +88,12 @@ class Ship(OrderAction):
 
     def perform(self, *, actor: models.User, now: datetime) -> str:
         fulfilment.ship(order_id=self.order.pk, **self.cleaned_data, actor=actor, now=now)
-        return f"{self.cleaned_data['carrier']} {self.cleaned_data['tracking_number']} is on its way."
+        return f"The parcel {self.cleaned_data['carrier']} {self.cleaned_data['tracking_number']} is recorded."
 
 
 class Deliver(OrderAction):
     name, title, icon = "deliver", "Mark as delivered", "where_to_vote"
-    explanation = "The order has arrived at the buyer's."
+    explanation = "Records that the buyer has received the order."
 
     @staticmethod
     def is_offered(order: models.Order) -> bool:
@@ -101,38 +101,38 @@ class Deliver(OrderAction):
 
     def perform(self, *, actor: models.User, now: datetime) -> str:
         fulfilment.mark_delivered(order_id=self.order.pk, actor=actor, now=now)
-        return "The order is delivered."
+        return "The order is marked as delivered."
 
 
 class Refund(OrderAction):
     name, title, icon = "refund", "Refund", "undo"
-    explanation = "Money goes back the way it came. When none is left, the order is over."
+    explanation = "Refunds a payment by the method it was made with. A full refund closes the order."
     permission = "storefront.add_refund"
     is_dangerous = True
 
     # Written into the page: whoever clicks twice, or sends the page once more, gives once.
     request_id = forms.CharField(max_length=100, widget=forms.HiddenInput)
-    payment_id = forms.TypedChoiceField(label="Of", coerce=UUID, widget=widgets.UnfoldAdminSelectWidget)
+    payment_id = forms.TypedChoiceField(label="Payment", coerce=UUID, widget=widgets.UnfoldAdminSelectWidget)
     amount = forms.DecimalField(
         max_digits=14,
         decimal_places=3,
         min_value=0,
         required=False,
         widget=widgets.UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal"}),
-        help_text="Empty: all that is left of it.",
+        help_text="Leave empty to refund all that is left of the payment.",
     )
     reason = forms.CharField(
         max_length=2000,
         required=False,
         widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 3}),
-        help_text="The order's history keeps it.",
+        help_text="Saved in the order's history.",
     )
     restock = forms.BooleanField(
-        label="The goods are for sale again",
+        label="Restock the items",
         required=False,
         initial=True,
         widget=widgets.UnfoldBooleanSwitchWidget,
-        help_text="If all money goes back. Off: they are written off.",
+        help_text="Only for a full refund. If this is off, the items are written off.",
     )
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -141,7 +141,7 @@ class Refund(OrderAction):
         self.fields["payment_id"].choices = [  # type: ignore[attr-defined]
             (
                 str(payment.pk),
-                f"{money(payment.amount - payment.refunded, payment.currency)} left, {payment.get_provider_display()}",
+                f"{money(payment.amount - payment.refunded, payment.currency)} left ({payment.get_provider_display()})",
             )
             for payment in taken
         ]
@@ -156,14 +156,16 @@ class Refund(OrderAction):
             refund = refunds.refund(**self.cleaned_data, actor=actor, now=now)
         except RequestIdReused:
             self._renew()
-            raise DomainError("By this page, another amount went back already. Once more, and so does this.") from None
+            raise DomainError(
+                "This page has already refunded another amount. Click Refund again to refund this amount too."
+            ) from None
         given = money(refund.amount, self.order.currency)
         if refund.state == models.PaymentState.FAILED:
             self._renew()
-            raise DomainError(f"{given} could not be given back: {refund.failure}")
+            raise DomainError(f"{given} could not be refunded: {refund.failure}")
         if refund.state == models.PaymentState.SUCCEEDED:
-            return f"{given} went back."
-        return f"{given} will go back: the gateway has not answered yet, and is asked again by itself."
+            return f"{given} refunded."
+        return f"The refund of {given} is pending: the gateway has not answered yet. The shop will try again."
 
     def _renew(self) -> None:
         """Makes the next click another refund: by its id, the last one would only be answered again."""
@@ -175,15 +177,15 @@ def _taken(order: models.Order) -> list[models.Payment]:
 
 
 class Cancel(OrderAction):
-    name, title, icon = "cancel", "Cancel", "cancel"
-    explanation = "The order is given up, its goods are for sale again, and the buyer is told."
+    name, title, icon = "cancel", "Cancel order", "cancel"
+    explanation = "Cancels the order and releases its reserved stock. The buyer gets a mail."
     is_dangerous = True
 
     reason = forms.CharField(
         max_length=2000,
         required=False,
         widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 3}),
-        help_text="The order's history keeps it.",
+        help_text="Saved in the order's history.",
     )
 
     @staticmethod
@@ -192,7 +194,7 @@ class Cancel(OrderAction):
 
     def perform(self, *, actor: models.User, now: datetime) -> str:
         orders.cancel(order_id=self.order.pk, viewer=actor, reason=self.cleaned_data["reason"], now=now)
-        return "The order is cancelled."
+        return "The order has been cancelled."
 
 
 # The first that is offered is the one to expect.

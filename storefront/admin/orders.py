@@ -10,16 +10,20 @@ from django.urls import URLPattern, path
 from domain.sales import orders
 from storefront import models
 from storefront.admin import order_actions
-from storefront.admin.read_only import ReadOnlyAdmin
+from storefront.admin.read_only import ReadOnlyAdmin, presence_filter
 from storefront.templatetags import display
 
 
 @admin.register(models.GatewayEvent)
 class GatewayEventAdmin(ReadOnlyAdmin):
-    """What gateways told us. Those without a payment are about money that we know nothing of."""
+    """Events that payment gateways sent. Those without a payment are about a payment that the shop does not know."""
 
     list_display = ["received_at", "provider", "kind", "reference", "payment", "processed_at"]
-    list_filter = ["provider", ("payment", admin.EmptyFieldListFilter), ("processed_at", admin.EmptyFieldListFilter)]
+    list_filter = [
+        "provider",
+        ("payment", presence_filter("payment", present="Known", absent="Unknown")),
+        ("processed_at", presence_filter("processed", present="Processed", absent="Not processed")),
+    ]
     list_select_related = ["payment"]
     search_fields = ["reference", "event_id"]
 
@@ -49,7 +53,7 @@ class EventFilter(admin.ChoicesFieldListFilter):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.title = "what happened"
+        self.title = "event"
 
 
 @admin.register(models.Order)

@@ -1,7 +1,9 @@
 """What is shown here and changed by the domain."""
 
+from collections.abc import Iterator
 from typing import Any
 
+from django.contrib import admin
 from django.http import HttpRequest
 
 from storefront.admin.base import ModelAdmin, TabularInline
@@ -28,3 +30,18 @@ class ReadOnlyAdmin(ModelAdmin[Any]):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+def presence_filter(title: str, *, present: str, absent: str) -> type[admin.EmptyFieldListFilter]:
+    """A filter on whether a field has a value, with words for both cases."""
+
+    class PresenceFilter(admin.EmptyFieldListFilter):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.title = title
+
+        def choices(self, changelist: Any) -> Iterator[Any]:
+            for choice, word in zip(super().choices(changelist), ("All", absent, present), strict=True):
+                yield {**choice, "display": word}
+
+    return PresenceFilter

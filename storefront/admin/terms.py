@@ -47,7 +47,7 @@ class ShippingZoneForm(forms.ModelForm[models.ShippingZone]):
         choices=countries,
         required=False,
         widget=FilteredSelectMultiple("countries", is_stacked=False),
-        help_text="None chosen: wherever the shop sells.",
+        help_text="Leave empty for all countries that the shop sells to.",
     )
 
 
@@ -60,7 +60,7 @@ class ShippingZoneAdmin(ModelAdmin[models.ShippingZone]):
 
     @admin.display(description="countries")
     def where(self, zone: models.ShippingZone) -> str:
-        return ", ".join(zone.countries) or "wherever the shop sells"
+        return ", ".join(zone.countries) or "all countries of the shop"
 
 
 class WeightBandInline(TabularInline[models.WeightBand, models.ShippingMethod]):
@@ -107,15 +107,15 @@ class DiscountAdmin(ModelAdmin[models.Discount]):
     autocomplete_fields = ["products", "categories"]
     fieldsets = (
         (None, {"fields": ("code", "kind", "value", "is_active")}),
-        ("For which goods", {"fields": ("minimum_total", "products", "categories")}),
-        ("When and how often", {"fields": ("starts_at", "ends_at", "max_uses", "max_uses_per_customer")}),
+        ("Conditions", {"fields": ("minimum_total", "products", "categories")}),
+        ("Validity and limits", {"fields": ("starts_at", "ends_at", "max_uses", "max_uses_per_customer")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[models.Discount]":
         counting = Count("uses", filter=Q(uses__given_back_at=None))
         return super().get_queryset(request).annotate(times_used=counting)
 
-    @admin.display(description="takes off", ordering="kind")
+    @admin.display(description="discount", ordering="kind")
     def takes_off(self, discount: models.Discount) -> str:
         match discount.kind:
             case models.DiscountKind.PERCENTAGE:
@@ -124,7 +124,7 @@ class DiscountAdmin(ModelAdmin[models.Discount]):
                 return display.money(discount.value, settings.SHOP_CURRENCY)
         return discount.get_kind_display()
 
-    @admin.display(description="used", ordering="times_used")
+    @admin.display(description="uses", ordering="times_used")
     def used(self, discount: Any) -> int:
         return int(discount.times_used)
 
@@ -133,9 +133,9 @@ class DiscountAdmin(ModelAdmin[models.Discount]):
 class CurrencyAdmin(ModelAdmin[models.Currency]):
     list_display = ["code", "one_buys", "is_active"]
 
-    @admin.display(description="rate", ordering="rate")
+    @admin.display(description="exchange rate", ordering="rate")
     def one_buys(self, currency: models.Currency) -> str:
-        return f"1 {settings.SHOP_CURRENCY} is {currency.rate.normalize():f} {currency.code}"
+        return f"1 {settings.SHOP_CURRENCY} = {currency.rate.normalize():f} {currency.code}"
 
     def get_readonly_fields(self, request: HttpRequest, obj: models.Currency | None = None) -> list[str]:
         return ["code"] if obj else []

@@ -1,4 +1,4 @@
-"""The shop's rows. Rules that a database can hold are held here, as constraints."""
+"""The shop's models. Rules that a database can enforce are constraints here."""
 
 from storefront.models.accounts import Attempts, RefreshToken, SavedAddress, Session, User
 from storefront.models.cart import Cart, CartLine, CartState

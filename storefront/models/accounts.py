@@ -15,20 +15,20 @@ from django.utils.encoding import punycode
 from storefront.models.fields import AddressField
 
 
-def normal_email(email: str) -> str:
-    """The one spelling of an e-mail address: lower case, its domain in ASCII (RFC 3490). Raises UnicodeError.
+def normalize_email(email: str) -> str:
+    """The normalised e-mail address: lower case, with the domain in ASCII (RFC 3490). Raises UnicodeError.
 
-    What precedes the @ has to be ASCII already, so no letter of another script can pass for one of ours there.
+    The part before the @ must be ASCII, so that letters of other scripts cannot imitate ASCII letters.
     """
     local, at, domain = email.strip().rpartition("@")
-    local.encode("ascii")  # Before it is lowered: K, the sign for Kelvin, would become a k.
+    local.encode("ascii")  # Before lower(), which turns the Kelvin sign (K) into a k.
     return f"{local}{at}{punycode(domain)}".lower()
 
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """Creates a person who logs in by e-mail; `password=None` makes an account without one."""
-        user = self.model(email=normal_email(email), **fields)
+        """Creates an account that logs in by e-mail; without a usable password if `password` is None."""
+        user = self.model(email=normalize_email(email), **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
@@ -38,7 +38,7 @@ class UserManager(BaseUserManager["User"]):
 
     def get_by_natural_key(self, username: str | None) -> "User":
         try:
-            return self.get(email=normal_email(username or ""))
+            return self.get(email=normalize_email(username or ""))
         except UnicodeError:
             raise User.DoesNotExist from None
 
@@ -48,19 +48,19 @@ def new_token_version() -> str:
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """A customer or a member of staff. The e-mail is the login and is kept in lower case.
+    """A customer or a staff member. The e-mail is the login, in lower case.
 
-    Whoever registers has only *claimed* an e-mail; it becomes theirs when they prove that they read its mail.
-    Any number may claim one, so a stranger's claim keeps nobody out (docs/adr/0009).
+    Registration only *claims* an e-mail. It becomes the account's own when the user opens a link mailed to it. Several
+    accounts may claim the same e-mail, so that a stranger's claim cannot lock the owner out (docs/adr/0009).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     email = models.EmailField(unique=True, null=True, blank=True)
     claimed_email = models.EmailField(
-        blank=True, db_default="", help_text="Given when registering, and not proven yet."
+        blank=True, db_default="", help_text="The address given at registration, not verified yet."
     )
     name = models.CharField(max_length=200, blank=True)
-    is_staff = models.BooleanField("may enter the admin", default=False)
+    is_staff = models.BooleanField("may use the admin", default=False)
     is_active = models.BooleanField("may log in", default=True)
     joined_at = models.DateTimeField(default=timezone.now)
     token_version = models.CharField(
@@ -68,7 +68,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         default=new_token_version,
         db_default="",
         editable=False,
-        help_text="In every token and session of the account: a new one ends them all.",
+        help_text="Part of every token and session of the account. Changing it ends them all.",
     )
 
     USERNAME_FIELD = "email"
@@ -93,7 +93,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @property
     def address(self) -> str:
-        """The e-mail to write to and to show, proven or not; empty once the account is deleted."""
+        """The e-mail to write to and to show, verified or claimed; empty for a deleted account."""
         return self.email or self.claimed_email
 
     def get_full_name(self) -> str:
@@ -102,16 +102,16 @@ class User(AbstractBaseUser, PermissionsMixin):
     def clean(self) -> None:
         super().clean()
         try:
-            self.email = normal_email(self.email) if self.email else None
+            self.email = normalize_email(self.email) if self.email else None
         except UnicodeError:
             raise ValidationError({"email": "This is not an e-mail address."}) from None
         if self.email:
             self.claimed_email = ""
         if self.is_active and not self.address:
-            raise ValidationError({"email": "Whoever may log in has an e-mail."})
+            raise ValidationError({"email": "An account that may log in needs an e-mail."})
 
     def set_password(self, raw_password: str | None) -> None:
-        """However a password is changed (here, in the admin, by a command), it ends what the old one opened."""
+        """Ends all sessions and tokens, however the password is changed (API, admin, command)."""
         super().set_password(raw_password)
         self.token_version = new_token_version()
 
@@ -120,7 +120,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         self.token_version = new_token_version()
 
     def check_password(self, raw_password: str | None) -> bool:
-        """Makes a stronger hash where that is due, which ends nothing, unless the password has just been changed."""
+        """Upgrades a weak hash, without ending sessions, unless the password was changed concurrently."""
         matches, is_weakly_hashed = verify_password(raw_password, self.password)
         if matches and is_weakly_hashed:
             weak, self.password = self.password, make_password(raw_password)
@@ -128,28 +128,28 @@ class User(AbstractBaseUser, PermissionsMixin):
         return bool(matches)
 
     def _get_session_auth_hash(self, secret: str | bytes | None = None) -> str:
-        """Django's own sessions (the admin's) end with the version as well."""
+        """Includes the token version, so that a new version ends Django's own sessions (the admin's) too."""
         text = self.password + self.token_version
         return salted_hmac("commercia.session", text, secret=secret, algorithm="sha256").hexdigest()
 
 
 class Session(models.Model):
-    """A login on one device: a family of refresh tokens, of which the newest is good. Ended, it is deleted."""
+    """A login on one device: a series of refresh tokens, of which only the newest is valid. Ending deletes it."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
-    token_version = models.CharField(max_length=16, help_text="The user's, when it began.")
+    token_version = models.CharField(max_length=16, help_text="The user's token version when the session began.")
     user_agent = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField()
     last_used_at = models.DateTimeField()
-    expires_at = models.DateTimeField(help_text="However often it is refreshed.")
+    expires_at = models.DateTimeField(help_text="The end of the session, however often it is refreshed.")
 
     def __str__(self) -> str:
         return f"{self.user} on {self.user_agent or 'an unnamed device'}"
 
 
 class RefreshToken(models.Model):
-    """A token of a session, by its SHA-256 only. Used once, it is replaced; used again later, it was stolen."""
+    """A session's refresh token, as its SHA-256 digest. It is replaced when used; a later reuse means theft."""
 
     session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="tokens")
     digest = models.CharField(max_length=64, unique=True)
@@ -176,7 +176,7 @@ class SavedAddress(models.Model):
 
 
 class Attempts(models.Model):
-    """How often something was tried by somebody within a stretch of time, where no cache counts it."""
+    """A rate limit counter for one subject and time window, used if Redis does not count."""
 
     key = models.CharField(max_length=64, primary_key=True)
     count = models.PositiveIntegerField()

@@ -14,24 +14,24 @@ from storefront.models.promotions import Discount
 
 class CartState(models.TextChoices):
     ACTIVE = "ACTIVE", "active"
-    MERGED = "MERGED", "merged into another"
-    CONVERTED = "CONVERTED", "became an order"
+    MERGED = "MERGED", "merged into another cart"
+    CONVERTED = "CONVERTED", "converted to an order"
     ABANDONED = "ABANDONED", "abandoned"
 
 
 def new_cart_code() -> str:
-    """192 random bits: whoever knows a guest cart's code holds the cart."""
+    """A code of 192 random bits. Anyone who knows a guest cart's code can use the cart."""
     return secrets.token_urlsafe(24)
 
 
 class Cart(models.Model):
-    """What somebody means to buy. A guest's cart is held by its code, an account's by its user."""
+    """A cart. A guest's cart is identified by its code, an account's by its user."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     code = models.CharField(max_length=64, unique=True, default=new_cart_code, editable=False)
     user = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="carts")
     state = models.CharField(max_length=10, choices=CartState, default=CartState.ACTIVE)
-    # None: the shop's own. PROTECT: a currency that carts are in is withdrawn, never deleted.
+    # None: the shop's own currency. PROTECT: a currency that carts use is deactivated, not deleted.
     currency = models.ForeignKey(Currency, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     discounts = models.ManyToManyField(Discount, blank=True, related_name="carts")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -55,7 +55,7 @@ class CartLine(models.Model):
     cart = models.ForeignKey(Cart, on_delete=models.CASCADE, related_name="lines")
     variant = models.ForeignKey(ProductVariant, on_delete=models.PROTECT, related_name="+")
     quantity = models.PositiveIntegerField(validators=[MinValueValidator(1), MaxValueValidator(MAX_QUANTITY)])
-    # In the cart's currency, when the buyer last put some in; None: nothing to compare with.
+    # The unit price in the cart's currency when the buyer last added units; None: unknown.
     seen_price = amount_field(null=True, blank=True)
     position = models.PositiveIntegerField(help_text="Lines keep the order in which they were added.")
 

@@ -10,7 +10,7 @@ from storefront.models.tax import TaxClass
 
 
 class Category(Versioned):
-    """A node of the category tree; a product may hang on several."""
+    """A node of the category tree. A product may be in several categories."""
 
     parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="children")
     slug = models.SlugField(max_length=100, unique=True, allow_unicode=True)
@@ -29,7 +29,7 @@ class Category(Versioned):
         above = self.parent
         while above is not None:
             if above.pk == self.pk:
-                raise ValidationError({"parent": "A category cannot hang below itself."})
+                raise ValidationError({"parent": "A category cannot be below itself."})
             above = above.parent
 
 
@@ -45,12 +45,12 @@ class Tag(models.Model):
 
 class ProductQuerySet(models.QuerySet["Product"]):
     def published(self, *, now: datetime) -> Self:
-        """What buyers may see: drafts (no date) and scheduled products (a later date) are left out."""
+        """The products that buyers see, without drafts (no date) and scheduled products (a later date)."""
         return self.filter(published_at__lte=now)
 
 
 class Product(Versioned):
-    """What the shop sells. Up to three options (Size, Colour …) tell its variants apart."""
+    """A product. Its variants differ in up to three options (Size, Colour …)."""
 
     slug = models.SlugField(max_length=200, unique=True, allow_unicode=True)
     title = models.CharField(max_length=300)
@@ -63,11 +63,18 @@ class Product(Versioned):
     categories = models.ManyToManyField(Category, related_name="products", blank=True)
     tags = models.ManyToManyField(Tag, related_name="products", blank=True)
     tax_class = models.ForeignKey(
-        TaxClass, on_delete=models.PROTECT, null=True, blank=True, related_name="products", help_text="Empty: standard."
+        TaxClass,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="products",
+        help_text="Leave empty for the standard rate.",
     )
     published_at = models.DateTimeField(null=True, blank=True)
-    archived_at = models.DateTimeField(null=True, blank=True, help_text="Withdrawn for good, and out of staff's way.")
-    # The variants' prices in brief, written by domain.catalog.products with them: a list sorts and filters by an index.
+    archived_at = models.DateTimeField(
+        null=True, blank=True, help_text="Hidden from buyers and from the staff's lists."
+    )
+    # The range of the variants' prices, so that lists can sort and filter by an index. Kept by domain.catalog.products.
     min_price = amount_field(default=0, editable=False)
     max_price = amount_field(default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -105,36 +112,41 @@ class Product(Versioned):
 
 
 class ImageUpload(models.Model):
-    """A place for an original in the private storage, and for what is made of it in the public one.
+    """The key of an original in the private storage and of its renditions in the public storage.
 
-    It is there before any file is, and goes when the files have gone: `domain.catalog.images` finds by it what no
-    picture refers to (any more), however that came about.
+    The row is created before the files and deleted after them, so that `domain.catalog.images` finds all files that no
+    image refers to.
     """
 
     key = models.CharField(max_length=32, primary_key=True)
-    filename = models.CharField(max_length=255, blank=True, help_text="As whoever put it in calls it: no path.")
+    filename = models.CharField(max_length=255, blank=True, help_text="The original file name. Never used as a path.")
     created_at = models.DateTimeField()
-    discarded_at = models.DateTimeField(null=True, blank=True, help_text="Since then nothing can become of it.")
+    discarded_at = models.DateTimeField(null=True, blank=True, help_text="From then on it cannot be attached.")
 
     def __str__(self) -> str:
         return self.filename or self.key
 
 
 class Image(models.Model):
-    """A picture of a product. `width` and `height` are those of the original, turned upright."""
+    """A product image. `width` and `height` are the original's, after rotation by its EXIF data."""
 
     product = models.ForeignKey(Product, on_delete=models.CASCADE, related_name="images")
     upload = models.OneToOneField(
-        ImageUpload, on_delete=models.PROTECT, null=True, blank=True, related_name="image", help_text="Its original."
+        ImageUpload,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="image",
+        help_text="The upload with the original file.",
     )
-    # What everyone sees, whatever size they ask for, until every size is there.
+    # The file for all sizes, until each size is rendered.
     file = models.FileField(upload_to="products/", max_length=300)
     rendered_at = models.DateTimeField(null=True, blank=True)
     alt = models.CharField(max_length=500, blank=True)
     width = models.PositiveIntegerField()
     height = models.PositiveIntegerField()
     position = models.PositiveIntegerField(default=0)
-    source = models.CharField(max_length=1000, blank=True, help_text="Where an import took it from.")
+    source = models.CharField(max_length=1000, blank=True, help_text="The address in the imported file.")
 
     class Meta:
         ordering = ["position", "id"]
@@ -149,7 +161,7 @@ class Image(models.Model):
 
 
 class ProductVariant(models.Model):
-    """What is put in a cart: one choice of the product's options, with its SKU and price."""
+    """A variant: one combination of the product's options, with its SKU and price. Carts contain variants."""
 
     product = models.ForeignKey(Product, on_delete=models.CASCADE, related_name="variants")
     sku = models.CharField("SKU", max_length=100, unique=True)
@@ -163,7 +175,7 @@ class ProductVariant(models.Model):
     image = models.ForeignKey(Image, on_delete=models.SET_NULL, null=True, blank=True, related_name="variants")
     position = models.PositiveIntegerField(default=0)
     is_withdrawn = models.BooleanField(
-        "withdrawn", default=False, db_default=False, help_text="No longer shown, nor sold."
+        "withdrawn", default=False, db_default=False, help_text="Not shown and not sold."
     )
 
     class Meta:
@@ -187,14 +199,19 @@ class ProductVariant(models.Model):
 
     @property
     def title(self) -> str:
-        """The options chosen, as a buyer reads them: "M / Sand"; empty for a product without options."""
+        """The options as a buyer reads them: "M / Sand"; empty for a product without options."""
         return " / ".join(self.option_values)
+
+    @property
+    def full_title(self) -> str:
+        """The product's title and the options: "T-shirt, M / Sand"."""
+        return ", ".join(filter(None, (self.product.title, self.title)))
 
 
 class SearchDocument(models.Model):
-    """The words that a product is found by, most telling first; `domain.catalog.search` writes and reads them.
+    """The words that a product is found by, in three columns by weight. Used by `domain.catalog.search`.
 
-    Each database derives its own full-text index from these columns (migrations 0002 and 0020).
+    Each database derives its own full-text index from these columns (migration 0002).
     """
 
     product = models.OneToOneField(Product, on_delete=models.CASCADE, primary_key=True, related_name="search_document")
@@ -207,11 +224,11 @@ class SearchDocument(models.Model):
 
 
 class CatalogueVersion(models.Model):
-    """Counts the transactions that have changed what the public is shown: the sum of all rows, which only grows.
+    """Counts the transactions that changed the public catalogue. The count is the sum of all rows, and only grows.
 
-    A transaction counts in a row that no other is counting in, and makes one if there is none, so that writers never
-    wait for each other: docs/adr/0023. Each database counts by itself, by triggers on the catalogue's tables
-    (migration 0018); what becomes of stock is counted by `domain.catalog.stock`.
+    A transaction increments a row that no other transaction has locked, or adds a row, so that writers never wait for
+    each other (docs/adr/0023). Triggers on the catalogue's tables do this (`domain.catalog.version_triggers`), and
+    `domain.catalog.stock` does it for changes of availability.
     """
 
     changes = models.PositiveBigIntegerField(default=1)

@@ -13,19 +13,21 @@ class ChangeAction(models.TextChoices):
 
 
 class Change(models.Model):
-    """Who changed what of the shop, and how it was before. Written with the change, and never changed itself."""
+    """An entry of the change log: who changed what, with the values before and after. It is never changed itself."""
 
     at = models.DateTimeField()
     actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     action = models.CharField(max_length=10, choices=ChangeAction)
-    kind = models.CharField(max_length=50, help_text="Of what: the model's name.")
+    kind = models.CharField(max_length=50, help_text="The name of the model.")
     key = models.CharField(max_length=50)
-    label = models.CharField(max_length=300, help_text="What it was called then.")
+    label = models.CharField(max_length=300, help_text="The name of the object at that time.")
     fields: "models.JSONField[Any, Any]" = models.JSONField(
-        encoder=DjangoJSONEncoder, help_text="By name, what it was before and after."
+        encoder=DjangoJSONEncoder, help_text="The values before and after, by field name."
     )
 
     class Meta:
+        verbose_name = "activity"
+        verbose_name_plural = "activity log"
         ordering = ["-id"]
         indexes = [models.Index(fields=["kind", "key", "-id"], name="change_of")]
 

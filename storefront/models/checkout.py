@@ -6,7 +6,7 @@ from storefront.models.shipping import ShippingMethod
 
 
 class Checkout(models.Model):
-    """What a cart still needs to become an order: who, where to, and how."""
+    """A cart's checkout data: e-mail, addresses and shipping method."""
 
     cart = models.OneToOneField(Cart, on_delete=models.CASCADE, primary_key=True, related_name="checkout")
     email = models.EmailField(blank=True)

@@ -11,7 +11,7 @@ from storefront.models.fields import Versioned, amount_field, non_negative
 
 
 class Currency(Versioned):
-    """A further currency to buy in. What has no price of its own in it (`VariantPrice`) is converted at `rate`."""
+    """Another currency that the shop sells in. Prices are converted at `rate`, except those of `VariantPrice`."""
 
     code = models.CharField(
         primary_key=True, max_length=3, validators=[RegexValidator(r"^[A-Z]{3}$", "An ISO 4217 code, such as USD.")]
@@ -20,9 +20,9 @@ class Currency(Versioned):
         max_digits=18,
         decimal_places=8,
         validators=[MinValueValidator(Decimal("0.00000001"))],
-        help_text="What one unit of the shop's currency is in this one.",
+        help_text="How much one unit of the shop's currency is worth in this currency.",
     )
-    is_active = models.BooleanField("offered", default=True)
+    is_active = models.BooleanField("active", default=True)
 
     class Meta:
         ordering = ["code"]
@@ -38,7 +38,7 @@ class Currency(Versioned):
 
 
 class VariantPrice(Versioned):
-    """A variant's price in a further currency, where the shop does not want the converted one."""
+    """A variant's list price in another currency, instead of the converted price."""
 
     variant = models.ForeignKey(ProductVariant, on_delete=models.CASCADE, related_name="prices")
     currency = models.ForeignKey(Currency, on_delete=models.CASCADE, related_name="prices")

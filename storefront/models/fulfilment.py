@@ -6,7 +6,7 @@ from storefront.models.orders import Order
 
 
 class Shipment(models.Model):
-    """A parcel that left: what the buyer follows it by."""
+    """A parcel that was sent, with its tracking data."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="shipments")

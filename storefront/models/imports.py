@@ -7,22 +7,22 @@ from storefront.models.accounts import User
 
 
 class ImportKind(models.TextChoices):
-    PRODUCTS = "PRODUCTS", "products, as Shopify exports them"
-    STOCK = "STOCK", "stock that was counted"
+    PRODUCTS = "PRODUCTS", "products (Shopify CSV)"
+    STOCK = "STOCK", "stock count"
 
 
 class ImportState(models.TextChoices):
-    CHECKING = "CHECKING", "it is being looked at, and nothing is changed"
-    CHECKED = "CHECKED", "it was looked at: the report says what would change"
-    RUNNING = "RUNNING", "it is being taken"
-    DONE = "DONE", "it was taken"
+    CHECKING = "CHECKING", "checking"
+    CHECKED = "CHECKED", "checked"
+    RUNNING = "RUNNING", "importing"
+    DONE = "DONE", "imported"
 
 
 class Import(models.Model):
-    """A file of staff's on its way into the shop, a slice at a time; `domain.importing.imports` moves it on.
+    """A file that staff import, processed in slices by `domain.importing.imports`.
 
-    `done` of its `total` lines are behind, of which the first `header_lines` name the columns. The counts are of
-    products, or of variants counted, and of lines that failed; they begin anew when the file is taken for real.
+    `done` of its `total` lines are processed; the first `header_lines` are the header. The counts are of products (or
+    of variants in a stock count) and of failed lines. They restart when the import follows the check.
     """
 
     kind = models.CharField(max_length=10, choices=ImportKind)
@@ -40,12 +40,12 @@ class Import(models.Model):
     actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
-    # Whoever works on it has it until then.
+    # A worker has claimed the import until then.
     claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         ordering = ["-id"]
-        default_permissions = ()  # Whoever may write what is in the file: `domain.importing.imports.NEEDED`.
+        default_permissions = ()  # See `domain.importing.imports.REQUIRED_PERMISSIONS`.
         constraints = [
             models.CheckConstraint(condition=Q(done__lte=F("total")), name="import_is_done_at_its_end"),
         ]
@@ -55,7 +55,7 @@ class Import(models.Model):
 
 
 class ImportPart(models.Model):
-    """Some lines of an import's file, as they came; gone when the file is taken."""
+    """Some lines of an import's file, unchanged. Deleted after the import."""
 
     parent = models.ForeignKey(Import, on_delete=models.CASCADE, related_name="parts")
     first_line = models.PositiveIntegerField()

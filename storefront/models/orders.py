@@ -23,22 +23,22 @@ class OrderState(models.TextChoices):
 
 class OrderQuerySet(models.QuerySet["Order"]):
     def visible_to(self, viewer: User | None) -> Self:
-        """Staff who may view orders see all, a customer sees their own, a guest none (a receipt shows one)."""
+        """The orders that the viewer may see: staff with the permission all, customers their own, guests none."""
         return self._allowed(viewer, "storefront.view_order")
 
     def changeable_by(self, viewer: User | None) -> Self:
-        """Staff who may change orders, and the customer whose order it is."""
+        """The orders that the viewer may change: staff with the permission all, customers their own, guests none."""
         return self._allowed(viewer, "storefront.change_order")
 
     def _allowed(self, viewer: User | None, permission: str) -> Self:
         if viewer is None:
             return self.none()
-        # Asking a customer's permissions would cost statements for nothing.
+        # Checks `is_staff` first, because `has_perm` runs SQL.
         return self if viewer.is_staff and viewer.has_perm(permission) else self.filter(user=viewer)
 
 
 class Order(models.Model):
-    """A sale, as it was agreed: prices, names and addresses are copies and never change."""
+    """A placed order. Prices, names and addresses are copies and never change."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     number = models.CharField(max_length=20, unique=True, editable=False)
@@ -47,7 +47,7 @@ class Order(models.Model):
     user = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="orders")
     email = models.EmailField()
     currency = models.CharField(max_length=3)
-    # What one unit of the shop's currency was in this one.
+    # The value of one unit of the shop's currency in the order's currency.
     exchange_rate: "models.DecimalField[Decimal, Decimal]" = models.DecimalField(
         max_digits=18, decimal_places=8, default=Decimal(1)
     )
@@ -59,7 +59,7 @@ class Order(models.Model):
     tax = amount_field(default=0)
     total = amount_field()
     price_trace: models.JSONField[Any, Any] = models.JSONField(
-        default=list, help_text="How the total came about (`domain.sales.pricing.Step`)."
+        default=list, help_text="How the total was calculated (`domain.sales.pricing.Step`)."
     )
     shipping_address = AddressField()
     billing_address = AddressField()
@@ -91,7 +91,7 @@ class Order(models.Model):
 class OrderLine(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="lines")
-    # PROTECT: a variant that was sold is withdrawn from sale (its product unpublished), never deleted.
+    # PROTECT: a variant that was sold is withdrawn from sale, not deleted.
     variant = models.ForeignKey(ProductVariant, on_delete=models.PROTECT, related_name="order_lines")
     sku = models.CharField("SKU", max_length=100)
     title = models.CharField(max_length=300)
@@ -127,12 +127,12 @@ class OrderEventKind(models.TextChoices):
     DELIVERED = "DELIVERED", "delivered"
     CANCELLED = "CANCELLED", "cancelled"
     EXPIRED = "EXPIRED", "expired"
-    REFUND_DUE = "REFUND_DUE", "money came that has to be given back"
+    REFUND_DUE = "REFUND_DUE", "refund due"
     REFUNDED = "REFUNDED", "refunded"
 
 
 class OrderEvent(models.Model):
-    """One step of an order's history, in the order they happened."""
+    """An event of an order's history."""
 
     order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="events")
     kind = models.CharField(max_length=20, choices=OrderEventKind)

@@ -5,23 +5,30 @@ from django.db.models import Q
 
 
 class OutboxMessage(models.Model):
-    """What the shop owes after an answer (a mail, a webhook): written in the transaction that causes it.
+    """A side effect (a mail, a webhook), stored in the transaction that causes it.
 
-    `domain.base.outbox` delivers it, at least once; `kind` names the handler, and `payload` holds no secret.
+    `domain.base.outbox` delivers it at least once. `kind` names the handler. `payload` must not contain secrets.
     """
 
     kind = models.CharField(max_length=50)
     payload: models.JSONField[Any, Any] = models.JSONField(default=dict)
-    priority = models.PositiveSmallIntegerField(default=0, help_text="The lower, the sooner, of those that are due.")
-    request_id = models.CharField(max_length=64, blank=True, help_text="Of the request that caused it, as in the log.")
+    priority = models.PositiveSmallIntegerField(
+        default=0, help_text="Due messages with a lower number are delivered first."
+    )
+    request_id = models.CharField(
+        max_length=64, blank=True, help_text="The id of the request that caused it, as in the log."
+    )
     created_at = models.DateTimeField()
-    due_at = models.DateTimeField(help_text="When it is tried next; moved on while somebody tries.")
+    due_at = models.DateTimeField(help_text="When it is tried next. Moved ahead while a worker tries.")
     attempts = models.PositiveIntegerField(default=0)
     delivered_at = models.DateTimeField(null=True, blank=True)
-    given_up_at = models.DateTimeField(null=True, blank=True, help_text="After so many failures: a dead letter.")
-    error = models.TextField(blank=True, help_text="Of the last attempt.")
+    given_up_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it failed for good, after the last attempt."
+    )
+    error = models.TextField(blank=True, help_text="The error of the last attempt.")
 
     class Meta:
+        verbose_name = "background job"
         ordering = ["-id"]
         indexes = [
             models.Index(

@@ -16,8 +16,8 @@ class PaymentProvider(models.TextChoices):
 
 
 class PaymentState(models.TextChoices):
-    PENDING = "PENDING", "asked, no answer yet"
-    REQUIRES_ACTION = "REQUIRES_ACTION", "the buyer has to confirm"
+    PENDING = "PENDING", "pending"
+    REQUIRES_ACTION = "REQUIRES_ACTION", "action required"
     SUCCEEDED = "SUCCEEDED", "succeeded"
     FAILED = "FAILED", "failed"
     CANCELLED = "CANCELLED", "cancelled"
@@ -27,23 +27,23 @@ OPEN_PAYMENT = Q(state__in=[PaymentState.PENDING, PaymentState.REQUIRES_ACTION])
 
 
 class Payment(models.Model):
-    """One attempt to take an order's money. Its id is the gateway's idempotency key."""
+    """An attempt to charge an order's total. Its id is the idempotency key for the gateway."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="payments")
     provider = models.CharField(max_length=20, choices=PaymentProvider)
     state = models.CharField(max_length=20, choices=PaymentState, default=PaymentState.PENDING)
     amount = amount_field()
-    refunded = amount_field(default=0, help_text="Given back, or being given back.")
+    refunded = amount_field(default=0, help_text="Refunded, or being refunded.")
     currency = models.CharField(max_length=3)
-    reference = models.CharField(max_length=200, blank=True, help_text="The gateway's own id.")
+    reference = models.CharField(max_length=200, blank=True, help_text="The gateway's id.")
     client_secret = models.CharField(max_length=500, blank=True)
     redirect_url = models.URLField(max_length=2000, blank=True)
     failure = models.TextField(blank=True)
     created_at = models.DateTimeField()
-    asked_at = models.DateTimeField(help_text="When the gateway was last asked for the money.")
+    asked_at = models.DateTimeField(help_text="When the gateway was last asked to charge.")
     check_at = models.DateTimeField(
-        null=True, blank=True, help_text="When it is asked next how that ended; empty: no more."
+        null=True, blank=True, help_text="When the payment is looked up next. Empty: never."
     )
 
     class Meta:
@@ -68,16 +68,16 @@ class Payment(models.Model):
 
 
 class Refund(models.Model):
-    """Money of a payment that is given back. Its id is the gateway's idempotency key."""
+    """A refund of a payment or of a part of it. Its id is the idempotency key for the gateway."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
-    request_id = models.CharField(max_length=100, help_text="By which a retry is known.")
+    request_id = models.CharField(max_length=100, help_text="Identifies retries.")
     amount = amount_field()
     state = models.CharField(max_length=20, choices=PaymentState, default=PaymentState.PENDING)
     reason = models.TextField(blank=True)
-    restock = models.BooleanField(help_text="Whether the goods are on the shelf again.")
-    reference = models.CharField(max_length=200, blank=True, help_text="The gateway's own id.")
+    restock = models.BooleanField(help_text="Whether the items are restocked.")
+    reference = models.CharField(max_length=200, blank=True, help_text="The gateway's id.")
     failure = models.TextField(blank=True)
     actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField()
@@ -98,7 +98,7 @@ class Refund(models.Model):
 
 
 class GatewayEvent(models.Model):
-    """That a gateway told us something, once for each of its events. What happened is asked of it."""
+    """A gateway's webhook event, stored once. It does not say what happened: we look that up at the gateway."""
 
     provider = models.CharField(max_length=20, choices=PaymentProvider)
     event_id = models.CharField(max_length=200)
@@ -117,7 +117,7 @@ class GatewayEvent(models.Model):
 
 
 class TestCharge(models.Model):
-    """The books of the offline gateway, as it keeps them for itself: what it took."""
+    """The test gateway's own books: its charges."""
 
     __test__ = False
 
@@ -138,7 +138,7 @@ class TestCharge(models.Model):
 
 
 class TestRefund(models.Model):
-    """The books of the offline gateway: what it gave back."""
+    """The test gateway's own books: its refunds."""
 
     __test__ = False
 

@@ -18,40 +18,48 @@ class DiscountKind(models.TextChoices):
     FREE_SHIPPING = "FREE_SHIPPING", "free shipping"
 
 
-def normal_code(given: str) -> str:
-    """The one spelling of a discount code: people type them in any case, with spaces around."""
+def normalize_code(given: str) -> str:
+    """The normalised discount code: buyers type codes in any case, with spaces around."""
     return given.strip().upper()
 
 
 class Discount(Versioned):
-    """What a code takes off, for whom, when and of what. Amounts are in the shop's currency."""
+    """A discount code: its effect, limits and covered goods. Amounts are in the shop's currency."""
 
     code = models.CharField(
         max_length=40,
         unique=True,
         validators=[RegexValidator(r"^[0-9A-Z_-]+$", "Letters, digits, - and _ only.")],
-        help_text="What buyers type, in any case.",
+        help_text="The code that buyers type, in upper or lower case.",
     )
     kind = models.CharField(max_length=20, choices=DiscountKind)
     value: "models.DecimalField[Decimal, Decimal]" = models.DecimalField(
-        max_digits=14, decimal_places=3, default=Decimal(0), help_text="Percent, or an amount; 0 for free shipping."
+        max_digits=14,
+        decimal_places=3,
+        default=Decimal(0),
+        help_text="A percentage or an amount, depending on the kind. 0 for free shipping.",
     )
     minimum_total = amount_field(
-        null=True, blank=True, help_text="The goods of the cart have to cost as much, before discounts."
+        null=True, blank=True, help_text="The goods in the cart must cost at least this much before discounts."
     )
     starts_at = models.DateTimeField(null=True, blank=True)
-    ends_at = models.DateTimeField(null=True, blank=True, help_text="From then on it is over.")
+    ends_at = models.DateTimeField(null=True, blank=True, help_text="The code is not valid from this time on.")
     products = models.ManyToManyField(
-        Product, blank=True, related_name="discounts", help_text="What it covers; nothing here and below: all goods."
+        Product,
+        blank=True,
+        related_name="discounts",
+        help_text="Leave products and categories empty to discount all goods.",
     )
     categories = models.ManyToManyField(
-        Category, blank=True, related_name="discounts", help_text="What it covers, those below them too."
+        Category, blank=True, related_name="discounts", help_text="Includes their subcategories."
     )
-    max_uses = models.PositiveIntegerField(null=True, blank=True, help_text="Orders in all; empty: any number.")
+    max_uses = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Number of orders in all. Leave empty for no limit."
+    )
     max_uses_per_customer = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Orders of one account or e-mail; empty: any number."
+        null=True, blank=True, help_text="Number of orders per account or e-mail address. Leave empty for no limit."
     )
-    is_active = models.BooleanField("offered", default=True)
+    is_active = models.BooleanField("active", default=True)
 
     class Meta:
         ordering = ["code"]
@@ -80,17 +88,17 @@ class Discount(Versioned):
     def clean(self) -> None:
         for name in ("starts_at", "ends_at"):
             moment = getattr(self, name)
-            # The years at both ends do not exist in every time zone.
+            # Not the first and last year, because converting them to another time zone may overflow.
             if moment and (is_naive(moment) or not MINYEAR < moment.year < MAXYEAR):
-                raise ValidationError({name: "A moment with its time zone, such as 2030-06-01T00:00:00+02:00."})
+                raise ValidationError({name: "Use a time with its time zone, such as 2030-06-01T00:00:00+02:00."})
 
     def clean_fields(self, exclude: object = None) -> None:
-        self.code = normal_code(self.code or "")
+        self.code = normalize_code(self.code or "")
         super().clean_fields(exclude)  # type: ignore[arg-type]
 
 
 class DiscountUse(models.Model):
-    """That an order took a discount. It counts against the limits until it is given back."""
+    """An order's use of a discount. It counts towards the limits until it is released (`given_back_at`)."""
 
     discount = models.ForeignKey(Discount, on_delete=models.PROTECT, related_name="uses")
     order = models.ForeignKey("storefront.Order", on_delete=models.CASCADE, related_name="discount_uses")

@@ -10,13 +10,13 @@ from storefront.models.tax import TaxClass
 
 
 class ShippingZone(Versioned):
-    """Countries that cost the same to send to. A country in several zones has the methods of each."""
+    """Countries with the same shipping methods. A country in several zones has the methods of each."""
 
     name = models.CharField(max_length=100, unique=True)
     countries: models.JSONField[Any, Any] = models.JSONField(
         default=list,
         blank=True,
-        help_text='ISO 3166-1 alpha-2 codes, such as ["DE", "AT"]; empty: wherever the shop sells.',
+        help_text='ISO 3166-1 alpha-2 codes, for example ["DE", "AT"]. Leave empty for all countries of the shop.',
     )
 
     class Meta:
@@ -34,23 +34,30 @@ class ShippingZone(Versioned):
 
 
 class ShippingMethod(Versioned):
-    """A way to send a parcel to a zone, at one price, or at one that depends on the weight (`WeightBand`).
+    """A shipping method of a zone, with one price or with prices by weight (`WeightBand`).
 
-    Prices are in the shop's currency, with or without tax as all its prices.
+    Prices are in the shop's currency, and include tax or not like all of its prices.
     """
 
     zone = models.ForeignKey(ShippingZone, on_delete=models.PROTECT, related_name="methods")
     name = models.CharField(max_length=100)
-    price = amount_field(help_text="For a parcel of any weight; weight bands, where there are some, come before it.")
+    price = amount_field(help_text="For parcels of any weight. If there are weight bands, their prices apply instead.")
     free_from = amount_field(
-        null=True, blank=True, help_text="It costs nothing from this total of goods on, after discounts."
+        null=True, blank=True, help_text="Shipping is free if the goods cost at least this much after discounts."
     )
-    estimate = models.CharField(max_length=100, blank=True, help_text='What the buyer reads: "2-3 days".')
+    estimate = models.CharField(
+        max_length=100, blank=True, help_text='Delivery time shown to buyers, for example "2-3 days".'
+    )
     tax_class = models.ForeignKey(
-        TaxClass, on_delete=models.PROTECT, null=True, blank=True, related_name="+", help_text="Empty: standard."
+        TaxClass,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Leave empty for the standard rate.",
     )
     position = models.PositiveIntegerField(default=0)
-    is_active = models.BooleanField("offered", default=True)
+    is_active = models.BooleanField("active", default=True)
 
     class Meta:
         ordering = ["position", "id"]
@@ -66,7 +73,7 @@ class ShippingMethod(Versioned):
 
 
 class WeightBand(models.Model):
-    """What a method costs up to a weight. A parcel above its method's heaviest band cannot be sent by it."""
+    """A method's price up to a weight. The method does not take parcels above its heaviest band."""
 
     method = models.ForeignKey(ShippingMethod, on_delete=models.CASCADE, related_name="bands")
     up_to_grams = models.PositiveIntegerField(validators=[MinValueValidator(1)])

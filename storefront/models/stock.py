@@ -9,13 +9,13 @@ from storefront.models.orders import Order
 
 
 class StockPolicy(models.TextChoices):
-    DENY = "DENY", "sell what is there"
-    BACKORDER = "BACKORDER", "sell on when none is left"
-    UNTRACKED = "UNTRACKED", "not counted (a voucher, a service)"
+    DENY = "DENY", "stop selling when out of stock"
+    BACKORDER = "BACKORDER", "keep selling when out of stock"
+    UNTRACKED = "UNTRACKED", "not tracked (a voucher, a service)"
 
 
 class Stock(models.Model):
-    """How many units of a variant there are: `on_hand` in the warehouse, `reserved` of them by orders."""
+    """A variant's stock: `on_hand` units in the warehouse, of which `reserved` are reserved by orders."""
 
     variant = models.OneToOneField(ProductVariant, on_delete=models.CASCADE, primary_key=True, related_name="stock")
     policy = models.CharField(max_length=10, choices=StockPolicy, default=StockPolicy.DENY)
@@ -37,24 +37,24 @@ class Stock(models.Model):
 
     @property
     def available(self) -> int:
-        """Units that can still be promised, never below zero."""
+        """The units that can still be sold, at least 0."""
         return max(self.on_hand - self.reserved, 0)
 
 
 class MovementReason(models.TextChoices):
     COUNTED = "COUNTED", "counted"
     RESERVED = "RESERVED", "reserved by an order"
-    RELEASED = "RELEASED", "given back by an order"
-    SHIPPED = "SHIPPED", "left with an order"
-    RETURNED = "RETURNED", "came back from an order"
+    RELEASED = "RELEASED", "released by an order"
+    SHIPPED = "SHIPPED", "shipped"
+    RETURNED = "RETURNED", "returned"
     ADJUSTED = "ADJUSTED", "adjusted by staff"
 
 
 class StockAdjustment(models.Model):
-    """What staff adjusted by one request, by whose id a retry is known."""
+    """A stock adjustment by staff. `request_id` identifies retries."""
 
     request_id = models.CharField(max_length=100, unique=True)
-    asked: "models.JSONField[Any, Any]" = models.JSONField(help_text="What a retry has to ask for as well.")
+    asked: "models.JSONField[Any, Any]" = models.JSONField(help_text="What a retry must ask for too.")
     actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     at = models.DateTimeField()
 
@@ -63,7 +63,7 @@ class StockAdjustment(models.Model):
 
 
 class StockMovement(models.Model):
-    """One move of a variant's stock. The sums over a variant's movements are its stock."""
+    """A change of a variant's stock. A variant's movements add up to its stock."""
 
     variant = models.ForeignKey(ProductVariant, on_delete=models.PROTECT, related_name="stock_movements")
     on_hand_change = models.IntegerField(default=0)
@@ -74,7 +74,7 @@ class StockMovement(models.Model):
         StockAdjustment, on_delete=models.PROTECT, null=True, blank=True, related_name="movements"
     )
     note = models.CharField(
-        max_length=200, blank=True, db_default="", help_text="Why, in the words of whoever adjusted it."
+        max_length=200, blank=True, db_default="", help_text="The reason, in the words of the user."
     )
     actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     at = models.DateTimeField()

@@ -9,7 +9,7 @@ from storefront.models.fields import Versioned, check_countries, check_region
 
 
 class TaxClass(Versioned):
-    """Goods that are taxed in another way than the standard one: books, food. Without one, a good is standard."""
+    """Goods with other tax rates than the standard ones, such as books or food. No class means standard."""
 
     name = models.CharField(max_length=100, unique=True)
 
@@ -22,12 +22,16 @@ class TaxClass(Versioned):
 
 
 class TaxRate(Versioned):
-    """What a country, or a region of it, takes of goods that are sent there. `domain.sales.tax` says which holds."""
+    """A tax rate for goods sent to a country or region. `domain.sales.tax` selects the rate."""
 
-    name = models.CharField(max_length=100, default="VAT", help_text='What the buyer reads: "VAT", "MwSt.".')
-    country_code = models.CharField("country", max_length=2, help_text="ISO 3166-1 alpha-2, such as DE.")
+    name = models.CharField(
+        max_length=100, default="VAT", help_text='The name shown to buyers, for example "VAT" or "MwSt.".'
+    )
+    country_code = models.CharField("country", max_length=2, help_text="ISO 3166-1 alpha-2 code, for example DE.")
     region = models.CharField(
-        max_length=50, blank=True, help_text="The code of a state or province, such as CA; empty: the whole country."
+        max_length=50,
+        blank=True,
+        help_text="The code of a state or province, for example CA. Leave empty for the whole country.",
     )
     tax_class = models.ForeignKey(
         TaxClass,
@@ -35,7 +39,7 @@ class TaxRate(Versioned):
         null=True,
         blank=True,
         related_name="rates",
-        help_text="Empty: for standard goods, and for those whose class has no rate there.",
+        help_text="Leave empty for standard goods, and for goods whose tax class has no rate of its own there.",
     )
     percent: "models.DecimalField[Decimal, Decimal]" = models.DecimalField(
         max_digits=7, decimal_places=4, validators=[MinValueValidator(0), MaxValueValidator(100)]

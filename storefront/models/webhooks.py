@@ -7,24 +7,24 @@ from django.db import models
 
 
 class WebhookTopic(models.TextChoices):
-    ORDER_PLACED = "order.placed", "an order was placed"
-    ORDER_PAID = "order.paid", "an order was paid"
-    ORDER_SHIPPED = "order.shipped", "an order left"
-    ORDER_DELIVERED = "order.delivered", "an order arrived"
-    ORDER_CANCELLED = "order.cancelled", "an order was cancelled"
-    ORDER_EXPIRED = "order.expired", "an order was not paid in time"
-    ORDER_REFUNDED = "order.refunded", "an order's money was given back"
-    STOCK_LOW = "stock.low", "little is left of a variant"
-    TEST = "test", "a test by staff"
+    ORDER_PLACED = "order.placed", "order placed"
+    ORDER_PAID = "order.paid", "order paid"
+    ORDER_SHIPPED = "order.shipped", "order shipped"
+    ORDER_DELIVERED = "order.delivered", "order delivered"
+    ORDER_CANCELLED = "order.cancelled", "order cancelled"
+    ORDER_EXPIRED = "order.expired", "order expired"
+    ORDER_REFUNDED = "order.refunded", "order refunded"
+    STOCK_LOW = "stock.low", "low stock"
+    TEST = "test", "test event"
 
 
 def new_secret() -> str:
-    """As https://www.standardwebhooks.com has it: 32 random bytes."""
+    """A secret of 32 random bytes, in the form of https://www.standardwebhooks.com."""
     return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
 
 class WebhookEndpoint(models.Model):
-    """A system of the shop's owner that is told what happens."""
+    """A system of the shop's owner that receives webhooks."""
 
     url = models.URLField("URL", max_length=500)
     topics: models.JSONField[Any, Any] = models.JSONField(default=list)
@@ -40,7 +40,7 @@ class WebhookEndpoint(models.Model):
 
 
 class WebhookDelivery(models.Model):
-    """One event for one endpoint, and how sending it went. Its id is what the receiver knows it by."""
+    """An event for an endpoint, and the result of sending it. Receivers identify the event by its id."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     endpoint = models.ForeignKey(WebhookEndpoint, on_delete=models.CASCADE, related_name="deliveries")
@@ -48,9 +48,9 @@ class WebhookDelivery(models.Model):
     body = models.TextField()
     created_at = models.DateTimeField()
     attempts = models.PositiveIntegerField(default=0)
-    status = models.PositiveIntegerField(null=True, blank=True, help_text="Of the last answer's HTTP.")
+    status = models.PositiveIntegerField(null=True, blank=True, help_text="HTTP status of the last answer.")
     answer = models.CharField(
-        max_length=500, blank=True, help_text="How the last answer begins, or why there was none."
+        max_length=500, blank=True, help_text="The beginning of the last answer, or why there was none."
     )
     delivered_at = models.DateTimeField(null=True, blank=True)
 

@@ -76,18 +76,22 @@ def icon(event: models.OrderEvent) -> str:
     return _ICONS[event.kind]
 
 
-# In a word, where the choice's name is a sentence.
-_IMPORTS = {
-    models.ImportState.CHECKING: ("being looked at", "waiting"),
-    models.ImportState.CHECKED: ("looked at", "todo"),
-    models.ImportState.RUNNING: ("being taken", "waiting"),
-    models.ImportState.DONE: ("taken", "good"),
+_IMPORTS: dict[str, tuple[str, str]] = {
+    models.ImportState.CHECKING: ("waiting", "Checking the file. Nothing is changed."),
+    models.ImportState.CHECKED: ("todo", "Checked. The import would make these changes."),
+    models.ImportState.RUNNING: ("waiting", "Importing."),
+    models.ImportState.DONE: ("good", "Imported."),
 }
 
 
 @register.filter
 def import_state(row: models.Import) -> str:
-    return badge(*_IMPORTS[models.ImportState(row.state)])
+    return badge(row.get_state_display(), _IMPORTS[row.state][0])
+
+
+@register.filter
+def import_heading(row: models.Import) -> str:
+    return _IMPORTS[row.state][1]
 
 
 _ACTIONS: dict[str, str] = {
@@ -135,6 +139,6 @@ _LEFT = {
 def units(held: models.Stock) -> str:
     """How many can still be promised, in colour where that is few."""
     if held.policy == models.StockPolicy.UNTRACKED:
-        return "not counted"
+        return "not tracked"
     tone = _LEFT.get(stock.availability(stock=held))
     return badge(f"{held.available} left", tone) if tone else f"{held.available:,}"

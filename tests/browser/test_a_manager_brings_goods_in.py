@@ -28,17 +28,17 @@ def test_a_manager_brings_goods_in_from_a_file(page, manager, delivered, tmp_pat
     # Above the list of products is how to get more of them in. Mo has a look first.
     page.follow("/import/add/")
     page.browser.find_element(By.NAME, "file").send_keys(str(file))
-    page.button("Send").click()
-    page.reads("It is being looked at, and nothing is changed")
+    page.button("Upload").click()
+    page.reads("Checking the file. Nothing is changed.")
     delivered()
 
     # The page looks again by itself, and tells of a price that is none. The rest is taken.
     page.reads("Variant Price: 'much' is not a number.")
     assert not models.Product.objects.exists()
     page.find(By.CSS_SELECTOR, "form[action$='/run/'] button").click()
-    page.reads("It is being taken")
+    page.reads("Importing.")
     delivered()
-    page.reads("It was taken")
+    page.reads("Imported.")
     assert models.Product.objects.filter(slug="mug").exists()
 
     # What came of it is told, on a phone too.

@@ -78,7 +78,7 @@ def test_what_is_there_stays(post, handed_out):
 def test_a_form_is_good_for_its_key_and_its_length_and_for_an_hour(post, handed_out, monkeypatch):
     upload, form = handed_out(size=50)
     other, others = handed_out()
-    assert post(form.fields, b"x" * 51) == (400, "file: From 1 to 50 bytes.")
+    assert post(form.fields, b"x" * 51) == (400, "file: The file may have from 1 to 50 bytes.")
     assert post(form.fields, b"")[0] == 400
     assert post(form.fields | {"key": other.key}, b"x")[0] == 400
     assert post(form.fields | {"key": "../x"}, b"x")[0] == 400
@@ -87,16 +87,16 @@ def test_a_form_is_good_for_its_key_and_its_length_and_for_an_hour(post, handed_
     assert post(form.fields | {"policy": signing.dumps([upload.key, 50, 1e12], salt="another")}, b"x")[0] == 400
     assert post(form.fields) == (400, "`file` is missing.")
     assert post({"key": "a\0b", "policy": "\0"}, b"x")[0] == 400
-    later = timezone.now() + media.GOOD_FOR
+    later = timezone.now() + media.UPLOAD_VALID_FOR
     monkeypatch.setattr("commercia.uploads.timezone.now", lambda: later)
-    assert post(others.fields, b"x") == (400, "policy: This has expired: ask for another.")
+    assert post(others.fields, b"x") == (400, "policy: This form has expired. Request a new one.")
     assert Files().originals == []
 
 
 def test_an_upload_that_was_pruned_takes_nothing(post, handed_out):
     _, form = handed_out()
     ImageUpload.objects.all().delete()
-    assert post(form.fields, drawn()) == (400, "key: There is no such upload any more.")
+    assert post(form.fields, drawn()) == (400, "key: This upload no longer exists.")
 
 
 def test_100_megabytes_are_refused_before_they_are_read(address):

@@ -43,7 +43,7 @@ def test_a_machine_without_a_usable_python_gets_a_clear_sentence(tmp_path):
         ({"JWT_KEY": "short"}, "Set JWT_KEY"),
         ({"JWT_KEY": "x" * 50}, "another one than SECRET_KEY"),
         ({"STOREFRONT_URL": ""}, "Set STOREFRONT_URL"),
-        ({"PAYMENT_PROVIDERS": "TEST, BARTER"}, "PAYMENT_PROVIDERS names what is not there: BARTER"),
+        ({"PAYMENT_PROVIDERS": "TEST, BARTER"}, "PAYMENT_PROVIDERS has unknown names: BARTER"),
         ({"SHOP_CURRENCY": "euro"}, "SHOP_CURRENCY is an ISO 4217 code"),
     ],
 )

@@ -11,7 +11,7 @@ from django.db import connection
 from graphql import OperationDefinitionNode, parse
 
 from domain.accounts import throttle
-from domain.catalog import products, stock
+from domain.catalog import catalog_version, products, stock
 from domain.sales import cart as carts
 from domain.sales import rates_cache
 from schema.base import ids
@@ -49,6 +49,12 @@ VARIABLES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def mechanisms(settings):
+    """Budgets are those of the default settings."""
+    settings.COMPILED_READS = settings.PREPARED_QUERIES = True
+
+
 def budget(name):
     """A number, or one for each database where they differ."""
     allowed = BUDGETS["operations"][name]
@@ -81,8 +87,10 @@ def shop():
         ShippingMethodFactory.create_batch(size)
         CurrencyFactory(code="USD")
         DiscountFactory(code=VARIABLES["code"])
-        products.refresh(product=first)
-        rates_cache.of(cart=models.Cart())  # Known, as they are in a shop that somebody has visited before.
+        products.refresh_derived(product=first)
+        rates_cache.rates(
+            changes=catalog_version.changes()
+        )  # Known, as they are in a shop that somebody has visited before.
         return list(models.ProductVariant.objects.filter(option1="0"))
 
     return fill

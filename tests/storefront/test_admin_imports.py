@@ -40,7 +40,7 @@ def clerk(*permissions):
 
 
 def test_a_file_is_sent_looked_at_and_taken(client, owner, send, delivered):
-    assert "A CSV in UTF-8, of 47.7" in client.get(ADD).text
+    assert "A CSV file in UTF-8, at most 47.7" in client.get(ADD).text
     response = send()
     row = models.Import.objects.get()
     address = reverse("admin:storefront_import_change", args=[row.pk])
@@ -48,7 +48,7 @@ def test_a_file_is_sent_looked_at_and_taken(client, owner, send, delivered):
     waiting = client.get(address).text
     assert 'http-equiv="refresh"' in waiting
     assert '<progress max="3" value="1">' in waiting
-    assert "Take it for real" not in waiting
+    assert "/run/" not in waiting
 
     delivered()
     checked = client.get(address).text
@@ -63,7 +63,7 @@ def test_a_file_is_sent_looked_at_and_taken(client, owner, send, delivered):
     delivered()
     done = client.get(address).text
     assert models.Product.objects.count() == 2
-    assert "Take it for real" not in done
+    assert run not in done
     row.refresh_from_db()
     assert (row.state, row.actor) == ("DONE", owner)
 
@@ -77,7 +77,7 @@ def test_without_the_tick_a_file_is_taken_at_once(owner, send, delivered):
 def test_a_run_that_comes_too_early_is_told(client, owner, send):
     send()
     run = reverse("admin:storefront_import_run", args=[models.Import.objects.get().pk])
-    assert "It is still being looked at." in client.post(run, follow=True).text
+    assert "This import is still being checked." in client.post(run, follow=True).text
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_file_beyond_the_limit_is_not_read(owner, send, unread, settings):
     settings.IMPORT_MAX_BYTES = 200_000
     response = send(b"x" * 200_000)
     assert response.status_code == 413
-    assert "The file is longer than 195.3" in response.text
+    assert "The file is larger than 195.3" in response.text
 
 
 def test_another_site_cannot_send_a_file(owner):
@@ -146,7 +146,7 @@ def test_clerks_who_may_count_see_and_send_counts_alone(client, owner, send):
     send()
     products = models.Import.objects.get()
     client.force_login(clerk("change_stock"))
-    assert "products, as Shopify exports them" not in client.get(ADD).text
+    assert "products (Shopify CSV)" not in client.get(ADD).text
     assert "Select a valid choice" in send().text
     assert send(b"SKU,Counted\nMUG,1\n", "STOCK").status_code == 302
     assert client.get(LIST).context["cl"].result_count == 1

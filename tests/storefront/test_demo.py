@@ -90,3 +90,9 @@ def test_the_demos_owner_and_customer_can_log_in(demo_shop, client):
     for email, is_staff in ((STAFF, True), (CUSTOMER, False)):
         assert client.login(username=email, password=PASSWORD)
         assert models.User.objects.get(email=email).is_staff is is_staff
+
+
+def test_the_books_of_the_demo_balance(demo_shop, capsys):
+    capsys.readouterr()
+    call_command("audit", "--gateway-days", "100000")
+    assert capsys.readouterr().out == "The books balance.\n"

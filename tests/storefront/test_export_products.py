@@ -12,7 +12,7 @@ from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
 from PIL import Image as Picture
 
-from domain.catalog.products import Saved
+from domain.catalog.products import SaveResult
 from domain.importing import shopify_export
 from domain.importing.sheets import Note
 from domain.importing.shopify_csv import import_products
@@ -39,7 +39,7 @@ def taken(text, images=None):
     outcomes = list(import_products(lines=lines, images=images, dry_run=False, actor=None, now=NOW))
     assert [outcome for outcome in outcomes if isinstance(outcome, Note)] == []
     counts = Counter(outcomes)
-    return counts[Saved.CREATED], counts[Saved.UPDATED], counts[Saved.UNCHANGED]
+    return counts[SaveResult.CREATED], counts[SaveResult.UPDATED], counts[SaveResult.UNCHANGED]
 
 
 def everything():

@@ -12,7 +12,7 @@ from tests.factories import NOW, UserFactory, VariantFactory
 
 pytestmark = pytest.mark.django_db
 
-CARDS = ["Orders to ship", "Payments to look at", "Low stock", "Failed background work"]
+CARDS = ["Orders to ship", "Payments to check", "Low stock", "Failed jobs"]
 
 
 @pytest.fixture
@@ -42,13 +42,13 @@ def test_what_waits_is_shown_and_leads_to_where_it_is_done(client, owner, paid_o
     variant = VariantFactory(product__title="Linen Shirt", stock__on_hand=2)
     order = paid_order({variant: 1})
     models.Order.objects.update(placed_at=timezone.now())
-    orders.tell(order=order, kind=models.OrderEventKind.REFUND_DUE, now=NOW)
+    orders.add_event(order=order, kind=models.OrderEventKind.REFUND_DUE, now=NOW)
     models.OutboxMessage.objects.update(given_up_at=NOW, error="No route to host")
     models.ClockRun.objects.create(clock="prune", failed_at=NOW, error="OperationalError: no disk")
     text = front(client)
     assert "check_circle" not in text
     assert text.count(f'<a href="/admin/storefront/order/{order.pk}/change/">') == 2
-    for said in ("money has to be given back", "Linen Shirt", "1 left", "No route to host", "prune fails", "24.80 EUR"):
+    for said in ("refund due", "Linen Shirt", "1 left", "No route to host", "Scheduled job prune", "24.80 EUR"):
         assert said in text
 
 
@@ -63,9 +63,9 @@ def test_a_day_of_more_refunds_than_sales_has_no_bar_below_the_ground(client, ow
     ("permission", "seen"),
     [
         ("view_order", ["Orders to ship"]),
-        ("view_gatewayevent", ["Payments to look at"]),
+        ("view_gatewayevent", ["Payments to check"]),
         ("view_stock", ["Low stock"]),
-        ("view_outboxmessage", ["Failed background work"]),
+        ("view_outboxmessage", ["Failed jobs"]),
         ("view_product", []),
     ],
 )
@@ -75,12 +75,12 @@ def test_each_sees_what_they_may(client, permission, seen):
     client.force_login(user)
     text = front(client)
     assert cards(text) == seen
-    assert ("The last 30 days" in text) is (permission == "view_order")
+    assert ("Last 30 days" in text) is (permission == "view_order")
 
 
 def test_whoever_may_nothing_is_told_so(client):
     client.force_login(UserFactory(is_staff=True))
-    assert "has not given you a part of it yet" in front(client)
+    assert "You do not have any permissions yet." in front(client)
 
 
 def test_the_way_around_shows_what_may_be_opened_and_where_one_is(client, owner):

@@ -14,7 +14,7 @@ from django.core.files.storage import storages
 from django.core.management import CommandError, call_command
 from PIL import Image as Picture
 
-from domain.catalog.products import Saved
+from domain.catalog.products import SaveResult
 from domain.importing import shopify_csv
 from storefront import models
 from tests.factories import NOW, VariantFactory
@@ -334,7 +334,7 @@ def test_without_a_count_what_is_on_hand_stays(take):
 def test_without_a_count_a_variant_may_be_sold_in_another_way_unless_it_is_oversold(take):
     take(MUG | {"Variant Inventory Policy": "continue"})
     models.Stock.objects.update(reserved=7)
-    assert "The product was refused." in take(MUG | {"Variant Inventory Qty": ""}).notes[0]
+    assert "The product was not imported." in take(MUG | {"Variant Inventory Qty": ""}).notes[0]
     assert (variant().stock.policy, variant().stock.on_hand) == ("BACKORDER", 5)
     models.Stock.objects.update(reserved=3)
     take(MUG | {"Variant Inventory Qty": ""})
@@ -343,7 +343,7 @@ def test_without_a_count_a_variant_may_be_sold_in_another_way_unless_it_is_overs
 
 def test_a_stock_below_zero_is_none_and_told(take):
     (note,) = take(MUG | {"Variant Inventory Qty": "-3"}).notes
-    assert "note: A stock of -3 is taken as 0." in note
+    assert "note: A stock of -3 becomes 0." in note
     assert variant().stock.on_hand == 0
 
 
@@ -492,7 +492,7 @@ def test_a_nul_fails_its_line_and_the_others_are_taken(take):
 def test_a_row_without_a_handle_fails(take):
     told = take(MUG | {"Handle": ""}, SHIRT)
     assert (told.counts, told.code) == ((1, 0, 0, 1), 1)
-    assert "There is no handle." in told.failed[0]
+    assert "The handle is missing." in told.failed[0]
 
 
 def test_a_line_longer_than_csv_allows_fails_and_the_others_are_taken(take):
@@ -516,7 +516,7 @@ def test_a_sku_of_another_product_is_replaced_and_told(take):
     VariantFactory(sku="MUG")
     told = take(MUG)
     assert (told.counts, told.code) == ((1, 0, 0, 0), 0)
-    assert "The SKU 'MUG' is taken; it becomes 'mug-b27a4c50'." in told.notes[0]
+    assert "The SKU 'MUG' is taken. The variant gets 'mug-b27a4c50'." in told.notes[0]
     assert variant("mug-b27a4c50").product.slug == "mug"
     assert take(MUG).counts == (0, 0, 1, 0)
 
@@ -635,7 +635,7 @@ def pictures(tmp_path):
 
 def test_without_a_folder_pictures_are_counted(take):
     told = take(MUG | {"Image Src": "https://example.com/red.png", "Variant Image": "https://example.com/blue.png"})
-    assert told.out.splitlines()[1] == "Pictures left out: 2. Give their folder by --images."
+    assert told.out.splitlines()[1] == "Images left out: 2. Use --images to give their folder."
     assert told.code == 0
 
 
@@ -663,7 +663,7 @@ def test_pictures_are_taken_once(take, pictures, settings):
     rows = [MUG | {"Image Src": "red.png", "Variant Image": "red.png"}]
     assert take(*rows, images=pictures).counts == (1, 0, 0, 0)
     assert take(*rows, images=pictures).counts == (0, 0, 1, 0)
-    assert take(*rows).out.count("Pictures left out") == 0
+    assert take(*rows).out.count("Images left out") == 0
     assert models.Image.objects.count() == len(list(settings.MEDIA_ROOT.rglob("*.webp"))) == 1
 
 
@@ -697,14 +697,14 @@ def test_pictures_can_come_later(take, pictures):
 def test_a_picture_that_is_not_there_is_told_and_the_product_is_taken(take, pictures):
     told = take(MUG | {"Image Src": "https://example.com/none.png"}, images=pictures)
     assert (told.counts, told.code) == ((1, 0, 0, 0), 0)
-    assert told.notes == ["line 2 (mug): note: No picture 'none.png' in the folder."]
+    assert told.notes == ["line 2 (mug): note: The image 'none.png' is not in the folder."]
 
 
 @pytest.mark.parametrize("name", ["page.png", "empty.png", "cut.png", "drawing.svg"])
 def test_what_is_no_picture_is_told_and_not_kept(take, pictures, settings, name):
     told = take(MUG | {"Image Src": name}, images=pictures)
     assert (told.counts, told.code) == ((1, 0, 0, 0), 0)
-    assert f"The picture {name!r} was refused." in told.notes[0]
+    assert f"The image {name!r} was not imported." in told.notes[0]
     assert not models.Image.objects.exists()
     assert not settings.MEDIA_ROOT.exists()
 
@@ -768,11 +768,11 @@ def _lines(products):
 def _peak(products, monkeypatch):
     """The most memory that was taken at once, the database left out."""
     monkeypatch.setattr(
-        shopify_csv.products, "save", lambda draft, **given: (models.Product(slug=draft.slug), Saved.CREATED)
+        shopify_csv.products, "save", lambda draft, **given: (models.Product(slug=draft.slug), SaveResult.CREATED)
     )
     tracemalloc.start()
     outcomes = shopify_csv.import_products(lines=_lines(products), images=None, dry_run=True, actor=None, now=NOW)
-    assert sum(outcome is Saved.CREATED for outcome in outcomes) == products
+    assert sum(outcome is SaveResult.CREATED for outcome in outcomes) == products
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak

@@ -75,4 +75,4 @@ def test_a_failure_stops_nothing(worker, mailoutbox, monkeypatch, caplog):
     worker.start()
     owe()
     wait_until(lambda: len(mailoutbox) == 1)
-    assert caplog.text.count("The worker failed, and goes on.") == 2
+    assert caplog.text.count("The worker failed and continues.") == 2

@@ -1,4 +1,4 @@
-"""Payment gateways: the few verbs that `domain.payments.payments` needs, and who speaks them."""
+"""The payment gateways. `protocol.Gateway` is their interface."""
 
 import logging
 from collections import Counter
@@ -11,7 +11,15 @@ from django.conf import settings
 from domain.base.money import quantize
 from domain.payments.gateways.flutterwave import FlutterwaveGateway
 from domain.payments.gateways.paypal import PayPalGateway
-from domain.payments.gateways.protocol import BadSignature, Charge, Event, Gateway, GatewayUnavailable, Outcome, Return
+from domain.payments.gateways.protocol import (
+    BadSignature,
+    Charge,
+    Event,
+    Gateway,
+    GatewayUnavailable,
+    Outcome,
+    RefundRequest,
+)
 from domain.payments.gateways.stripe import StripeGateway
 from domain.payments.gateways.test import EVENT as TEST_EVENT
 from domain.payments.gateways.test import TestGateway
@@ -25,18 +33,18 @@ __all__ = [
     "Gateway",
     "GatewayUnavailable",
     "Outcome",
-    "Return",
-    "ask_each",
-    "by_provider",
+    "RefundRequest",
     "charge_of",
+    "check_each",
     "enabled",
-    "next_look",
+    "gateway_for",
+    "next_check",
 ]
 
 logger = logging.getLogger(__name__)
 
 Row = TypeVar("Row")
-_AWAY_AFTER = 3
+_MAX_FAILURES = 3
 
 _GATEWAYS: dict[PaymentProvider, Gateway] = {
     PaymentProvider.TEST: TestGateway(),
@@ -47,16 +55,16 @@ _GATEWAYS: dict[PaymentProvider, Gateway] = {
 
 
 def enabled() -> list[PaymentProvider]:
-    """The providers that the shop takes money by, in the order of the setting."""
+    """The providers of the setting PAYMENT_PROVIDERS, in its order."""
     return [PaymentProvider(name) for name in settings.PAYMENT_PROVIDERS]
 
 
-def by_provider(*, provider: PaymentProvider) -> Gateway:
+def gateway_for(*, provider: PaymentProvider) -> Gateway:
     return _GATEWAYS[provider]
 
 
 def charge_of(*, payment: Payment) -> Charge:
-    """What a gateway was, or is to be, asked for by a payment."""
+    """The gateway's charge for a payment."""
     amount = quantize(amount=payment.amount, currency=payment.currency)
     return Charge(
         key=payment.pk,
@@ -68,25 +76,25 @@ def charge_of(*, payment: Payment) -> Charge:
     )
 
 
-def next_look(*, since: datetime, now: datetime) -> datetime:
-    """When to ask next for the answer to what was asked `since` then: in two minutes, and twice as long each time."""
+def next_check(*, since: datetime, now: datetime) -> datetime:
+    """When to check a request next that was first made at `since`: in two minutes, then after doubling intervals."""
     return now + max(now - since, timedelta(minutes=2))
 
 
-def ask_each(*, rows: Iterable[tuple[str, Row]], ask: Callable[[Row], bool]) -> int:
-    """How many of these, each with its provider, have ended when asked about, one after the other.
+def check_each(*, rows: Iterable[tuple[str, Row]], check: Callable[[Row], bool]) -> int:
+    """Calls `check` for each row, given with its provider, one by one. Returns how many have ended (`check` is true).
 
-    A gateway that is away costs the time of three questions, no more, and those of the others are still asked.
+    After three failures of a gateway its other rows are skipped, so that it cannot delay those of other gateways.
     """
     ended, away = 0, Counter[str]()
     for provider, row in rows:
-        if away[provider] == _AWAY_AFTER:
+        if away[provider] == _MAX_FAILURES:
             continue
         try:
-            ended += ask(row)
+            ended += check(row)
         except GatewayUnavailable:
             away[provider] += 1
-        except Exception:  # An answer that makes no sense keeps nobody else from theirs.
-            logger.exception("What %s answered was not understood.", provider)
+        except Exception:  # An unexpected answer must not block the other rows.
+            logger.exception("Handling an answer of %s failed.", provider)
             away[provider] += 1
     return ended

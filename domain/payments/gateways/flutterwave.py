@@ -1,7 +1,7 @@
-"""Flutterwave v3: its hosted page. https://developer.flutterwave.com/v3.0/docs/flutterwave-standard-1
+"""Flutterwave v3: its hosted payment page. https://developer.flutterwave.com/v3.0/docs/flutterwave-standard-1
 
-Every answer is asked for by our own reference (`tx_ref`), amount and currency included. Flutterwave knows no
-idempotency keys: a refund is found again by its comment.
+Payments are looked up by our own reference (`tx_ref`). Flutterwave has no idempotency keys: a refund is found by its
+comment, which is our id.
 """
 
 import base64
@@ -22,7 +22,7 @@ from domain.payments.gateways.protocol import (
     Event,
     GatewayUnavailable,
     Outcome,
-    Return,
+    RefundRequest,
     uuid_or_none,
 )
 from storefront.models import PaymentState
@@ -33,7 +33,7 @@ _MAX_PAGES = 5
 
 class FlutterwaveGateway:
     def charge(self, charge: Charge) -> Outcome:
-        """Has the buyer sent to Flutterwave's page, always the same one while the payment is open."""
+        """Sends the buyer to Flutterwave's page, the same one as long as the payment is open."""
         talk = _Talk()
         known = talk.outcome(charge)
         if known is not None:
@@ -54,26 +54,26 @@ class FlutterwaveGateway:
     def look_up(self, charge: Charge) -> Outcome | None:
         return _Talk().outcome(charge)
 
-    def refund(self, wanted: Return) -> Outcome:
+    def refund(self, wanted: RefundRequest) -> Outcome:
         given = {"amount": float(wanted.amount), "comments": str(wanted.key)}
         answer = _Talk().ask("POST", f"/v3/transactions/{wanted.charge.reference}/refund", json=given)
         if not answer.is_good:
             return Outcome(state=PaymentState.FAILED, reference="", failure=_reason(answer))
         return _refund_outcome(_data(answer))
 
-    def look_up_refund(self, wanted: Return) -> Outcome | None:
+    def look_up_refund(self, wanted: RefundRequest) -> Outcome | None:
         ours = (it for it in _Talk().refunds(wanted.charge) if it.get("comments") == str(wanted.key))
         found = next(ours, None)
         return _refund_outcome(found) if found else None
 
-    def given_back(self, charge: Charge) -> Decimal:
+    def refunded_total(self, charge: Charge) -> Decimal:
         stand = (it for it in _Talk().refunds(charge) if _refund_outcome(it).state != PaymentState.FAILED)
         return sum((Decimal(it["amount_refunded"]) for it in stand), Decimal(0))
 
     def read_event(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Event:  # noqa: ARG002
-        """By the secret itself or by a signature with it, as the dashboard is set.
+        """Verifies the secret itself or a signature with it, as set in Flutterwave's dashboard.
 
-        https://developer.flutterwave.com/v3.0/docs/webhooks. Its events have no ids: what says the same is the same.
+        https://developer.flutterwave.com/v3.0/docs/webhooks. Events have no ids, so equal content means the same event.
         """
         secret = settings.FLUTTERWAVE_WEBHOOK_SECRET.encode()
         shown, wanted = headers.get("verif-hash", ""), secret
@@ -97,7 +97,7 @@ class FlutterwaveGateway:
 
 
 class _Talk:
-    """What one call of the gateway asks Flutterwave."""
+    """The requests to Flutterwave that one method of the gateway makes."""
 
     def __init__(self) -> None:
         self._talk = Conversation("Flutterwave", settings.FLUTTERWAVE_API_BASE)
@@ -107,7 +107,7 @@ class _Talk:
         return self._talk.ask(method, path, headers=headers, **given)
 
     def outcome(self, charge: Charge) -> Outcome | None:
-        """How the buyer's attempt stands; where there was none yet, that of a page that awaits it, if it was made."""
+        """The outcome of the buyer's attempt. Before one: the payment page, if it was created; else None."""
         known = _data(self._transaction(charge))
         if known.get("tx_ref") != str(charge.key):
             return _waiting(charge.redirect_url) if charge.redirect_url else None
@@ -124,7 +124,7 @@ class _Talk:
         """https://developer.flutterwave.com/v3.0/reference/get-multiple-refunds"""
         flw_ref = _data(self._transaction(charge)).get("flw_ref")
         if flw_ref is None:
-            raise GatewayUnavailable  # It knew the payment once: this is another account's key, say.
+            raise GatewayUnavailable  # It knew the payment before, so perhaps the secret key is of another account.
         for page in range(1, _MAX_PAGES + 1):
             answer = self.ask("GET", "/v3/refunds", params={"flw_ref": flw_ref, "page": page})
             if not answer.is_good:
@@ -148,7 +148,7 @@ def _waiting(link: str) -> Outcome:
 
 
 def _refund_outcome(refund: Mapping[str, Any]) -> Outcome:
-    """Its states tell the way too: `completed-bank-transfer`, `pending-momo`."""
+    """The status may have the method as a suffix: `completed-bank-transfer`, `pending-momo`."""
     status, state = str(refund.get("status", "")), PaymentState.PENDING
     if status.startswith("completed"):
         state = PaymentState.SUCCEEDED

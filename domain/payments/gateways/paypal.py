@@ -22,7 +22,7 @@ from domain.payments.gateways.protocol import (
     Event,
     GatewayUnavailable,
     Outcome,
-    Return,
+    RefundRequest,
     uuid_or_none,
 )
 from storefront.models import PaymentState
@@ -81,7 +81,7 @@ class PayPalGateway:
         answer = _Talk().order(charge.reference) if charge.reference else None
         return _outcome(answer.body) if answer and answer.is_good else None
 
-    def refund(self, wanted: Return) -> Outcome:
+    def refund(self, wanted: RefundRequest) -> Outcome:
         talk = _Talk()
         captures = _payments(talk.order(wanted.charge.reference).body, "captures")
         if not captures:
@@ -96,13 +96,13 @@ class PayPalGateway:
             return Outcome(state=PaymentState.FAILED, reference="", failure=_reason(answer))
         return _refund_outcome(answer.body)
 
-    def look_up_refund(self, wanted: Return) -> Outcome | None:
+    def look_up_refund(self, wanted: RefundRequest) -> Outcome | None:
         order = _Talk().order(wanted.charge.reference).body
         ours = (it for it in _payments(order, "refunds") if it.get("invoice_id") == str(wanted.key))
         found = next(ours, None)
         return _refund_outcome(found) if found else None
 
-    def given_back(self, charge: Charge) -> Decimal:
+    def refunded_total(self, charge: Charge) -> Decimal:
         refunds = _payments(_Talk().order(charge.reference).body, "refunds")
         stand = [it for it in refunds if _REFUND_STATES.get(it["status"]) != PaymentState.FAILED]
         return sum((Decimal(it["amount"]["value"]) for it in stand), Decimal(0))

@@ -10,12 +10,12 @@ from storefront.models import PaymentState
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What a gateway is asked to take. `key` is its idempotency key: asked twice, it takes once.
+    """A request for money. `key` is the idempotency key: charging twice with it takes the money once.
 
-    `amount` is in `currency`'s main unit. `method` is a token that the gateway's own client library made out
-    of a card or a wallet; `return_url` is where the buyer goes on after confirming elsewhere. `reference` is what
-    the gateway calls it and `redirect_url` where it has the buyer confirm, if it has answered before. `number` and
-    `email` are the order's, for what the buyer reads there; `asked_at` is when it is asked.
+    `amount` is in the major unit of `currency`. `method` is a token that the gateway's client library made from a
+    card or wallet. `return_url` is where the buyer returns after confirming at the gateway. From earlier answers:
+    `reference` is the gateway's id, `redirect_url` is where the buyer confirms. `number` and `email` are the order's,
+    for the buyer to read. `asked_at` is the time of the request.
     """
 
     key: UUID
@@ -32,10 +32,10 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a gateway answered. `reference` is its own id of the payment.
+    """A gateway's answer. `reference` is its own id of the payment or refund.
 
-    `amount` in `currency` is what it took, where it says so. `is_approved`: the buyer has agreed, and it is for us to
-    take the money by asking for the charge again.
+    `amount` in `currency` is what it took, if it says so. `is_approved`: the buyer has approved the payment, and we
+    take the money by charging again.
     """
 
     state: PaymentState
@@ -49,8 +49,8 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Return:
-    """What a gateway is asked to give back of a charge. `key` is its idempotency key: asked twice, it gives once."""
+class RefundRequest:
+    """A request to refund `amount` of a charge. `key` is the idempotency key: sending it twice refunds once."""
 
     key: UUID
     charge: Charge
@@ -59,9 +59,9 @@ class Return:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """That something happened to a payment: by its own id, where the gateway was told that, and by `reference`.
+    """A webhook event about a payment, identified by our id (`payment`), if the event has it, or by `reference`.
 
-    What happened is asked of the gateway: events come twice, late and in any order.
+    It does not say what happened: we look that up at the gateway, since events arrive late, twice and in any order.
     """
 
     id: str
@@ -71,7 +71,7 @@ class Event:
 
 
 def uuid_or_none(*, text: object) -> UUID | None:
-    """Our own id, if that is what a gateway gives back to us."""
+    """The text as a UUID (our own id, sent back by a gateway); None if it is none."""
     try:
         return UUID(str(text))
     except ValueError:
@@ -79,36 +79,36 @@ def uuid_or_none(*, text: object) -> UUID | None:
 
 
 class BadSignature(Exception):
-    """This was not sent by the gateway, or too long ago."""
+    """The event was not sent by the gateway, or is too old."""
 
 
 class GatewayUnavailable(Exception):
-    """The gateway gave no answer: the money may or may not have moved, and asking again tells."""
+    """The gateway did not answer. The money may have moved or not; calling again tells."""
 
 
 class Gateway(Protocol):
-    """Every method may raise GatewayUnavailable, within ten seconds."""
+    """The interface of a gateway. Every method returns, or raises GatewayUnavailable, within ten seconds."""
 
     def charge(self, charge: Charge) -> Outcome:
-        """Takes the money, or goes on with a charge that was begun."""
+        """Takes the money, or continues a charge that was started."""
         ...
 
     def look_up(self, charge: Charge) -> Outcome | None:
-        """How a charge stands, without taking anything; None when the gateway has never heard of it."""
+        """The state of a charge, without taking money. None if the gateway does not know it."""
         ...
 
-    def refund(self, wanted: Return) -> Outcome:
-        """Gives money back: PENDING, SUCCEEDED or FAILED. Asked by one at a time, after `look_up_refund`."""
+    def refund(self, wanted: RefundRequest) -> Outcome:
+        """Refunds money: PENDING, SUCCEEDED or FAILED. Only one caller at a time, after `look_up_refund`."""
         ...
 
-    def look_up_refund(self, wanted: Return) -> Outcome | None:
-        """How a refund stands, without giving anything; None when the gateway has never heard of it."""
+    def look_up_refund(self, wanted: RefundRequest) -> Outcome | None:
+        """The state of a refund, without refunding. None if the gateway does not know it."""
         ...
 
-    def given_back(self, charge: Charge) -> Decimal:
-        """What the gateway's own books say was given back of a charge, in its currency."""
+    def refunded_total(self, charge: Charge) -> Decimal:
+        """The refunded amount of a charge by the gateway's own books, in the charge's currency."""
         ...
 
     def read_event(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Event:
-        """What the gateway sent to us. Raises BadSignature."""
+        """Verifies and parses a webhook request. Raises BadSignature."""
         ...

@@ -1,7 +1,7 @@
-"""Stripe: PaymentIntents, through its own library. https://docs.stripe.com/payments/paymentintents/lifecycle
+"""Stripe: PaymentIntents, with Stripe's library. https://docs.stripe.com/payments/paymentintents/lifecycle
 
-The buyer's card goes from the browser to Stripe. An intent is made without a payment method, so that making it, also
-again and by whoever looks for it, takes no money; only confirming does.
+Card data goes from the browser to Stripe. Creating an intent, also repeatedly, takes no money, because it has no
+payment method yet; only confirming it does.
 """
 
 import logging
@@ -23,7 +23,7 @@ from domain.payments.gateways.protocol import (
     Event,
     GatewayUnavailable,
     Outcome,
-    Return,
+    RefundRequest,
     uuid_or_none,
 )
 from storefront.models import PaymentState
@@ -51,9 +51,9 @@ _REFUND_STATES = {
 
 class StripeGateway:
     def charge(self, charge: Charge) -> Outcome:
-        """Without a `method`, the buyer confirms in the browser, by the client secret."""
+        """Without a `method`, the buyer confirms in the browser, with the client secret."""
         if not _can_be_charged(charge.amount, charge.currency):
-            failure = f"Stripe does not take {charge.amount} {charge.currency}, which is not round enough."
+            failure = f"Stripe cannot charge {charge.amount} {charge.currency}: the amount has too many decimals."
             return Outcome(state=PaymentState.FAILED, reference="", failure=failure)
         try:
             intent = self._intent(charge)
@@ -70,23 +70,23 @@ class StripeGateway:
         except (stripe.CardError, stripe.InvalidRequestError) as error:
             intent = self._intent(replace(charge, reference=intent.id))
             if intent.status in {"succeeded", "processing", "canceled"}:
-                return _outcome(intent)  # A twin of this request was first.
-            # Another try is another payment: nobody shall confirm this one in a window that was left open.
+                return _outcome(intent)  # A concurrent request has confirmed it.
+            # A retry is a new payment. Cancel this one, so that it cannot be confirmed in another browser window.
             _asked(lambda: _client().v1.payment_intents.cancel(intent.id))
             return Outcome(state=PaymentState.FAILED, reference=intent.id, failure=error.user_message or "Declined.")
         return _outcome(confirmed)
 
     def look_up(self, charge: Charge) -> Outcome | None:
         try:
-            # Of an intent that is made again, Stripe answers how it was when it was made.
+            # For a repeated creation, Stripe returns the intent's original state, so retrieve it.
             made = charge.reference or self._intent(charge).id
             return _outcome(self._intent(replace(charge, reference=made)))
         except stripe.InvalidRequestError:
-            if charge.reference:  # It knew it once: this is another account's key, say, and tells nothing.
+            if charge.reference:  # Stripe knew it before, so perhaps the secret key is of another account.
                 raise GatewayUnavailable from None
             return None
 
-    def refund(self, wanted: Return) -> Outcome:
+    def refund(self, wanted: RefundRequest) -> Outcome:
         given = {
             "payment_intent": wanted.charge.reference,
             "amount": _minor(wanted.amount, wanted.charge.currency),
@@ -98,8 +98,8 @@ class StripeGateway:
             return Outcome(state=PaymentState.FAILED, reference="", failure=error.user_message or "Refused.")
         return _refund_outcome(made)
 
-    def look_up_refund(self, wanted: Return) -> Outcome | None:
-        """Found by our id: idempotency keys are forgotten after a day, and answer as it was at first."""
+    def look_up_refund(self, wanted: RefundRequest) -> Outcome | None:
+        """Finds it by our id: idempotency keys expire after a day, and return the refund's original state."""
         ours = (
             it
             for it in _refunds(wanted.charge)
@@ -108,7 +108,7 @@ class StripeGateway:
         found = next(ours, None)
         return _refund_outcome(found) if found else None
 
-    def given_back(self, charge: Charge) -> Decimal:
+    def refunded_total(self, charge: Charge) -> Decimal:
         gone = (it.amount for it in _refunds(charge) if _REFUND_STATES.get(it.status or "") != PaymentState.FAILED)
         return Decimal(sum(gone)).scaleb(-_exponent(charge.currency))
 
@@ -160,7 +160,7 @@ def _client() -> Any:
 
 @lru_cache(maxsize=1)
 def _client_of(secret_key: str, address: str) -> Any:
-    # Each attempt may take so long, and there is one: who asks has an answer within ten seconds.
+    # One attempt with these timeouts, so that the caller has an answer within ten seconds.
     return stripe.StripeClient(
         secret_key,
         base_addresses={"api": address},
@@ -170,14 +170,14 @@ def _client_of(secret_key: str, address: str) -> Any:
 
 
 def _asked(call: Callable[[], Any]) -> Any:
-    """What Stripe answered. Raises GatewayUnavailable where that says nothing of the money."""
+    """Calls Stripe. Raises GatewayUnavailable for answers that do not tell whether the money moved."""
     try:
         with outside.waiting():
             return call()
     except (stripe.CardError, stripe.InvalidRequestError):
         raise
     except stripe.StripeError as error:
-        logger.warning("Stripe gave no answer: %s %s", type(error).__name__, error.code)
+        logger.warning("Stripe did not answer: %s %s", type(error).__name__, error.code)
         raise GatewayUnavailable from None
 
 
@@ -203,7 +203,7 @@ def _exponent(currency: str) -> int:
 
 
 def _can_be_charged(amount: Decimal, currency: str) -> bool:
-    """Stripe has three decimals for some currencies, of which the last one is nought."""
+    """Whether Stripe accepts the amount: for currencies with three decimals, the last one has to be 0."""
     return amount == quantize(amount=amount, currency=currency) and not amount.scaleb(min(_exponent(currency), 2)) % 1
 
 

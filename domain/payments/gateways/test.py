@@ -1,6 +1,6 @@
-"""The offline gateway: no money moves, but its books (`TestCharge`, `TestRefund`) are kept as a real one keeps them.
+"""The offline test gateway. No money moves, but it keeps books like a real gateway (`TestCharge`, `TestRefund`).
 
-The token, or else the amount, says how it answers.
+The payment method token, or else the amount, determines its answer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,12 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from domain.base import outbox
+from domain.base.money import ExactAmount
 from domain.base.prepared_queries import insert
-from domain.payments.gateways.protocol import BadSignature, Charge, Event, GatewayUnavailable, Outcome, Return
+from domain.payments.gateways.protocol import BadSignature, Charge, Event, GatewayUnavailable, Outcome, RefundRequest
 from storefront.models import PaymentState, TestCharge, TestRefund
 
-# Amounts by their last two digits, for clients that pass no token.
+# The token by the amount's last two digits, for clients that send no token.
 _BY_AMOUNT = {"02": "decline", "03": "action"}
 _STATES = {
     "ok": PaymentState.SUCCEEDED,
@@ -26,10 +27,8 @@ _STATES = {
     "webhook_disordered": PaymentState.SUCCEEDED,
     "action": PaymentState.REQUIRES_ACTION,
 }
-
-
-# What is told of a charge, in which order, once or again.
-_TELLS = {
+# The events of a charge, in their order.
+_EVENTS = {
     "webhook": ["charge.succeeded"],
     "webhook_twice": ["charge.succeeded", "charge.succeeded"],
     "webhook_disordered": ["charge.refunded", "charge.succeeded"],
@@ -38,10 +37,10 @@ EVENT = "test_event"
 
 
 class TestGateway:
-    """Tokens: `ok` succeeds, `decline` fails, `action` asks the buyer to confirm, `confirm` is their answer,
-    `timeout` takes nothing and gives no answer, `late` takes the money and gives no answer, and never tells.
-    `webhook`, `webhook_twice` and `webhook_disordered` take the money and tell by events alone. Without a token, an
-    amount that ends in 02 declines, in 03 asks for action.
+    """Tokens: `ok` succeeds, `decline` fails, `action` asks the buyer to confirm, and `confirm` confirms.
+    `timeout` takes no money and does not answer; `late` takes the money and does not answer. `webhook`,
+    `webhook_twice` and `webhook_disordered` take the money and report it only by events. Without a token, an amount
+    that ends in 02 declines, and one that ends in 03 asks for action.
     """
 
     __test__ = False
@@ -60,14 +59,14 @@ class TestGateway:
         try:
             with transaction.atomic():
                 insert(booked)
-        except IntegrityError:  # It was asked before.
+        except IntegrityError:  # It was charged before.
             waiting = TestCharge.objects.filter(key=charge.key, state=PaymentState.REQUIRES_ACTION)
             waiting.update(state=state, failure=failure)
             booked.refresh_from_db()
         if wish == "late":
             raise GatewayUnavailable
-        if wish in _TELLS and charge.asked_at:
-            _tell(booked, _TELLS[wish], now=charge.asked_at)
+        if wish in _EVENTS and charge.asked_at:
+            _queue_events(booked, _EVENTS[wish], now=charge.asked_at)
             return Outcome(state=PaymentState.PENDING, reference=_outcome(booked, charge).reference)
         return _outcome(booked, charge)
 
@@ -75,25 +74,27 @@ class TestGateway:
         booked = TestCharge.objects.filter(key=charge.key).first()
         return _outcome(booked, charge) if booked else None
 
-    def refund(self, wanted: Return) -> Outcome:
+    def refund(self, wanted: RefundRequest) -> Outcome:
         try:
             with transaction.atomic():
                 booked, is_new = TestRefund.objects.get_or_create(
                     key=wanted.key, defaults={"charge_id": wanted.charge.key, "amount": wanted.amount}
                 )
-                if is_new:  # Its books refuse to give back more than was taken.
+                if is_new:  # A constraint refuses to refund more than was taken.
                     charge = TestCharge.objects.filter(key=booked.charge_id, state=PaymentState.SUCCEEDED)
-                    charge.update(refunded=F("refunded") + wanted.amount)
+                    charge.update(refunded=ExactAmount(F("refunded") + wanted.amount))
         except IntegrityError:
-            return Outcome(state=PaymentState.FAILED, reference=_reference(wanted), failure="More than was taken.")
+            return Outcome(
+                state=PaymentState.FAILED, reference=_reference(wanted), failure="This is more than was taken."
+            )
         return Outcome(state=PaymentState.SUCCEEDED, reference=_reference(wanted))
 
-    def look_up_refund(self, wanted: Return) -> Outcome | None:
+    def look_up_refund(self, wanted: RefundRequest) -> Outcome | None:
         if not TestRefund.objects.filter(key=wanted.key).exists():
             return None
         return Outcome(state=PaymentState.SUCCEEDED, reference=_reference(wanted))
 
-    def given_back(self, charge: Charge) -> Decimal:
+    def refunded_total(self, charge: Charge) -> Decimal:
         return TestCharge.objects.get(key=charge.key).refunded
 
     def read_event(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Event:  # noqa: ARG002 (its own come by the outbox)
@@ -101,14 +102,14 @@ class TestGateway:
 
 
 @transaction.atomic(durable=True)
-def _tell(booked: TestCharge, kinds: Sequence[str], *, now: datetime) -> None:
+def _queue_events(booked: TestCharge, kinds: Sequence[str], *, now: datetime) -> None:
     for kind in kinds:
         outbox.put(
             kind=EVENT, payload={"id": f"{booked.key}-{kind}", "kind": kind, "payment": str(booked.key)}, now=now
         )
 
 
-def _reference(wanted: Return) -> str:
+def _reference(wanted: RefundRequest) -> str:
     return f"test_refund_{wanted.key.hex}"
 
 

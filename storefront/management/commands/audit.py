@@ -9,10 +9,10 @@ from domain.payments import check_books
 
 
 class Command(BaseCommand):
-    help = "Proves that stock, orders, payments, refunds and discounts balance; names each row that does not."
+    help = "Checks that stock, orders, payments, refunds and discounts add up. Lists each row that does not."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        text = "ask the gateways about each payment of so many days too"
+        text = "also compare the payments of the last DAYS days with the gateways"
         parser.add_argument("--gateway-days", type=int, default=0, metavar="DAYS", help=text)
 
     def handle(self, *, gateway_days: int, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""The shop to try out: products with pictures that are drawn here, ways of shipping, people and orders."""
+"""The demo shop: products with generated images, shipping methods, users and orders."""
 
 import contextlib
 import csv
@@ -18,7 +18,7 @@ from domain.importing.sheets import Note
 from domain.importing.shopify_csv import import_products
 from domain.payments import payments
 from domain.sales import cart as carts
-from domain.sales import checkout, orders, priced_cart
+from domain.sales import checkout, orders
 from storefront import demo
 from storefront.demo.pictures import draw_all
 from storefront.models import (
@@ -56,7 +56,7 @@ _CODES: dict[str, dict[str, Any]] = {
     "FREESHIP": {"kind": DiscountKind.FREE_SHIPPING, "value": "0", "minimum_total": "50"},
 }
 _ADDRESS = Address(name="Ada Example", line1="Am Hafen 1", postal_code="20457", city="Hamburg", country_code="DE")
-# What was ordered, how many days ago, and the payment's token; without one, the order was cancelled.
+# What was ordered, how many days ago, and the payment tokens. Without a token, the order was cancelled.
 _ORDERS: list[tuple[dict[str, int], float, list[str]]] = [
     ({"HLS-SAND-M": 1, "MUG-ENAMEL": 2}, 12, ["ok"]),
     ({"MUG-ENAMEL": 4}, 9, []),
@@ -67,11 +67,11 @@ _ORDERS: list[tuple[dict[str, int], float, list[str]]] = [
 
 
 class Command(BaseCommand):
-    help = "Loads the demo shop. Run again, it adds what is missing and changes nothing else."
+    help = "Loads the demo shop. Running it again adds what is missing and changes nothing else."
 
     def handle(self, **options: Any) -> None:
         if not settings.DEBUG:
-            raise CommandError("The demo's passwords are public: it loads only where DEBUG is on.")
+            raise CommandError("The demo shop needs DEBUG=true, because its passwords are public.")
         now = timezone.now()
         _load_terms()
         self._load_products(now - timedelta(days=30))
@@ -83,12 +83,12 @@ class Command(BaseCommand):
         if not Order.objects.exists():
             for wanted, days_ago, tokens in _ORDERS:
                 _buy(customer, wanted, tokens, now=now - timedelta(days=days_ago))
-            # Nobody waits for the mails of orders that never were.
+            # The demo orders send no mails.
             OutboxMessage.objects.exclude(kind=images.RENDER).delete()
         self.stdout.write(
             f"Demo shop: {Product.objects.count()} products, {ProductVariant.objects.count()} variants, "
             f"{Order.objects.count()} orders.\n"
-            f"Log in at /admin/ as {STAFF} with the password {PASSWORD}. The orders are {CUSTOMER}'s."
+            f"Log in at /admin/ as {STAFF} with the password {PASSWORD}. The orders belong to {CUSTOMER}."
         )
 
     def _load_products(self, now: datetime) -> None:
@@ -111,7 +111,7 @@ class Command(BaseCommand):
 
 
 def _load_terms() -> None:
-    """Where the shop sends to at which price, its taxes, currencies and codes. What staff changed stays."""
+    """Shipping, taxes, currencies and discount codes. Changes that staff made are kept."""
     zones = {
         name: ShippingZone.objects.get_or_create(name=name, defaults={"countries": countries})[0]
         for name, countries in _ZONES.items()
@@ -135,18 +135,18 @@ def _load_terms() -> None:
 
 
 def _buy(customer: User, wanted: dict[str, int], tokens: list[str], *, now: datetime) -> None:
-    """A customer's whole way to an order, through the domain as any buyer's."""
+    """Places an order and pays it, through the same functions as any buyer."""
     ids = dict(ProductVariant.objects.filter(sku__in=wanted).values_list("sku", "pk"))
     key = carts.CartKey(user=customer)
     carts.add_lines(key=key, lines=[carts.NewLine(ids[sku], n) for sku, n in wanted.items()], now=now)
-    cart = checkout.update(
+    priced = checkout.update(
         key=key,
         email=customer.email,
         shipping_address=_ADDRESS,
         shipping_method_id=ShippingMethod.objects.get(name="Standard", zone__name="Everywhere").pk,
         now=now,
     )
-    total = priced_cart.quote(cart=priced_cart.load(cart=cart), now=now).totals.total
+    total = priced.quote.totals.total
     order = orders.place(key=key, expected_total=total, now=now).order
     if not tokens:
         orders.cancel(order_id=order.pk, viewer=customer, reason="Ordered by mistake.", now=now)

@@ -8,10 +8,10 @@ from domain.importing.shopify_export import export_products
 
 
 class Command(BaseCommand):
-    help = "Writes every product, drafts too, as a Shopify product export. `import_products` takes it again."
+    help = "Writes all products, including drafts, as a Shopify product export, which `import_products` can read."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", type=Path, help="the CSV to write, in UTF-8")
+        parser.add_argument("file", type=Path, help="the CSV file to write")
 
     def handle(self, *, file: Path, **options: Any) -> None:
         try:

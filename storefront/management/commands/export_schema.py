@@ -14,12 +14,12 @@ SDL = Path(settings.BASE_DIR, "schema", "schema.graphql")
 
 
 class Command(BaseCommand):
-    help = "Writes the schema to schema/schema.graphql, which front ends and reviewers read."
+    help = "Writes the GraphQL schema to schema/schema.graphql."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--check", action="store_true", help="fail if the file is stale; write nothing")
+        parser.add_argument("--check", action="store_true", help="fail if the file is out of date; write nothing")
         parser.add_argument(
-            "--since", type=Path, metavar="SDL", help="fail if the schema breaks clients of this earlier one"
+            "--since", type=Path, metavar="SDL", help="fail if the schema breaks clients of this earlier schema"
         )
 
     def handle(self, *, check: bool, since: Path | None, **options: Any) -> None:
@@ -29,10 +29,10 @@ class Command(BaseCommand):
         if not check:
             SDL.write_text(sdl)
         elif not SDL.exists() or SDL.read_text() != sdl:
-            raise CommandError(f"{SDL.name} is stale: run manage.py export_schema and review the difference.")
+            raise CommandError(f"{SDL.name} is out of date: run manage.py export_schema and review the changes.")
 
     def _compare(self, before: str, now: str) -> None:
-        """Removing what was marked @deprecated before is no break: its users have been told."""
+        """Removing a field that was marked @deprecated before is not a breaking change."""
         old = build_schema(before)
         deprecated = {
             f"{type_.name}.{name}"

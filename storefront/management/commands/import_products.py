@@ -9,23 +9,23 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from rich.console import Console
 
-from domain.catalog.products import Saved
+from domain.catalog.products import SaveResult
 from domain.importing.sheets import Note, PicturesLeft, WrongColumns
 from domain.importing.shopify_csv import import_products
 
 
 class Command(BaseCommand):
-    help = "Takes products out of a Shopify product export. Run again, it changes only what has changed."
+    help = "Imports products from a Shopify product export. Importing a file again changes only what has changed."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", type=Path, help="the CSV, in UTF-8")
-        parser.add_argument("--images", type=Path, metavar="DIR", help="where the pictures are, by their file names")
-        parser.add_argument("--dry-run", action="store_true", help="do it all, report it, and take it back")
+        parser.add_argument("file", type=Path, help="the CSV file, in UTF-8")
+        parser.add_argument("--images", type=Path, metavar="DIR", help="folder in which images are found by file name")
+        parser.add_argument("--dry-run", action="store_true", help="report what would change, and change nothing")
 
     def handle(self, *, file: Path, images: Path | None, dry_run: bool, **options: Any) -> None:
         if images is not None and not images.is_dir():
             raise CommandError(f"{images} is not a folder.")
-        counts: Counter[Saved] = Counter()
+        counts: Counter[SaveResult] = Counter()
         failed = pictures_left = 0
         console = Console(file=sys.stderr)
         try:
@@ -44,7 +44,7 @@ class Command(BaseCommand):
                     lines=lines, images=images, dry_run=dry_run, actor=None, now=timezone.now()
                 ):
                     match outcome:
-                        case Saved():
+                        case SaveResult():
                             counts[outcome] += 1
                         case PicturesLeft(count):
                             pictures_left += count
@@ -55,10 +55,10 @@ class Command(BaseCommand):
             raise CommandError(f"{file}: {error.strerror}.") from None
         except WrongColumns as error:
             raise CommandError(f"{file}: {error}") from None
-        told = ", ".join(f"{counts[saved]} {saved.value}" for saved in Saved)
-        self.stdout.write(f"Products: {told}. Lines that failed: {failed}." + " (Dry run.)" * dry_run)
+        told = ", ".join(f"{counts[saved]} {saved.value}" for saved in SaveResult)
+        self.stdout.write(f"Products: {told}. Failed lines: {failed}." + " (Dry run.)" * dry_run)
         if pictures_left:
-            self.stdout.write(f"Pictures left out: {pictures_left}. Give their folder by --images.")
+            self.stdout.write(f"Images left out: {pictures_left}. Use --images to give their folder.")
         if failed:
             sys.exit(1)
 

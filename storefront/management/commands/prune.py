@@ -1,4 +1,4 @@
-"""What is over and of no use to anybody: sessions past their end, counters of attempts, delivered messages."""
+"""Deletes expired sessions, expired attempt counters, delivered messages and old logs."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from domain.jobs.clocks import CLOCKS
 
 
 class Command(BaseCommand):
-    help = "Deletes what is over, as the workers do once a day."
+    help = "Deletes expired data, as the workers do once a day."
 
     def handle(self, **options: Any) -> None:
         self.stdout.write(f"Deleted {CLOCKS['prune'].run(timezone.now())} rows.")

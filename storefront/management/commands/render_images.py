@@ -1,4 +1,4 @@
-"""Every size of the pictures that have not got them: of those that an earlier version of the shop imported."""
+"""Makes all sizes of images that do not have them, such as those that an earlier version imported."""
 
 import sys
 from typing import Any
@@ -11,7 +11,7 @@ from domain.catalog import images
 
 
 class Command(BaseCommand):
-    help = "Renders every size of the pictures that have not got them, and takes their originals out of the public."
+    help = "Makes all sizes of images that do not have them, and removes their originals from the public storage."
 
     def handle(self, **options: Any) -> None:
         rendered = failed = 0

@@ -1,4 +1,4 @@
-"""What is owed, done without a broker: by the serving process itself, or by this command beside it."""
+"""Background jobs without a broker: in a thread of the web process, or by this command beside it."""
 
 import logging
 import signal
@@ -17,9 +17,9 @@ logger = logging.getLogger(__name__)
 
 
 class Worker(threading.Thread):
-    """Delivers what is due and runs the clocks, until `stop` is called. A failure is logged, and tried again."""
+    """Runs the jobs that are due and the scheduled jobs until `stop` is called. Failures are logged and retried."""
 
-    # Other processes write messages too: they are found so late at most.
+    # The longest delay, in seconds, until a message of another process is found.
     PAUSE = 1.0
 
     def __init__(self) -> None:
@@ -29,23 +29,23 @@ class Worker(threading.Thread):
 
     def stop(self) -> None:
         self._stopped = True
-        outbox.news.set()
+        outbox.new_messages.set()
 
     def run(self) -> None:
         while not self._stopped:
-            outbox.news.clear()
+            outbox.new_messages.clear()
             close_old_connections()
             try:
                 self.work()
             except Exception:
-                logger.exception("The worker failed, and goes on.")
+                logger.exception("The worker failed and continues.")
             finally:
                 close_old_connections()
-            outbox.news.wait(self.PAUSE)
+            outbox.new_messages.wait(self.PAUSE)
         connections.close_all()
 
     def work(self) -> None:
-        """Whatever is due now."""
+        """Runs everything that is due now."""
         for name, clock in clocks.CLOCKS.items():
             now = timezone.now()
             if self._due[name] <= now:
@@ -55,7 +55,7 @@ class Worker(threading.Thread):
 
 
 class Command(BaseCommand):
-    help = "Sends mails and runs the clocks without a broker. Several may run; Ctrl-C stops it."
+    help = "Sends mails and runs scheduled jobs without a broker. Several workers may run. Stop one with Ctrl-C."
 
     def handle(self, **options: Any) -> None:
         worker = Worker()
@@ -65,5 +65,5 @@ class Command(BaseCommand):
 
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
-        self.stdout.write("Working. Ctrl-C stops it.")
+        self.stdout.write("The worker is running. Stop it with Ctrl-C.")
         worker.run()

@@ -13,7 +13,7 @@ from django.db.models import Sum
 
 from domain.accounts import accounts, sessions, throttle
 from domain.accounts.accounts import Client, InvalidCredentials, LoggedIn
-from domain.accounts.sessions import Entry, TokenExpired, TokenReused
+from domain.accounts.sessions import ActiveSession, TokenExpired, TokenReused
 from domain.accounts.throttle import LIMITS, RateLimited
 from domain.base.errors import InvalidInput, NotFound
 from domain.sales import cart as carts
@@ -80,7 +80,7 @@ def units(**lines):
 
 def alive(entries):
     """Those of the sessions that still go on."""
-    return {entry.session for entry in entries} & set(sessions.alive(now=NOW))
+    return {entry.session for entry in entries} & set(sessions.active(now=NOW))
 
 
 # ── refreshing ───────────────────────────────────────────────────────────────────────────────────────
@@ -89,7 +89,7 @@ def alive(entries):
 def test_token_refreshed_fifty_times_at_once_has_one_successor():
     entry = begun(account())
     outcomes = together(*[refreshing(entry.refresh_token)] * 50)
-    assert kinds(outcomes) == {Entry: 50}
+    assert kinds(outcomes) == {ActiveSession: 50}
     (successor,) = {outcome.refresh_token for outcome in outcomes}
     assert successor != entry.refresh_token
     assert (RefreshToken.objects.count(), RefreshToken.objects.filter(replaced_at=None).count()) == (2, 1)
@@ -100,7 +100,7 @@ def test_without_a_grace_one_of_fifty_refreshes_succeeds_and_the_session_is_over
     monkeypatch.setattr(sessions, "GRACE", timedelta(seconds=-1))
     entry = begun(account())
     outcomes = together(*[refreshing(entry.refresh_token)] * 50)
-    assert kinds(outcomes) == {Entry: 1, TokenReused: 1, TokenExpired: 48}
+    assert kinds(outcomes) == {ActiveSession: 1, TokenReused: 1, TokenExpired: 48}
     assert not Session.objects.exists()
     assert not RefreshToken.objects.exists()
 
@@ -109,7 +109,7 @@ def test_chain_of_tokens_refreshed_at_once_ends_in_one_newest():
     first = begun(account()).refresh_token
     second = refreshing(first)().refresh_token
     outcomes = together(*[refreshing(first), refreshing(second)] * 10)
-    assert kinds(outcomes) == {Entry: 20}
+    assert kinds(outcomes) == {ActiveSession: 20}
     assert RefreshToken.objects.filter(replaced_at=None).count() == 1
     newest = RefreshToken.objects.get(replaced_at=None).digest
     assert {digest(outcome.refresh_token) for outcome in outcomes} <= {digest(second), newest}
@@ -128,9 +128,9 @@ def test_no_token_outlives_the_end_of_its_session(ended):
         }[ended]
         outcomes = together(*[refreshing(entry.refresh_token) for entry in entries * 3], *end)
         *refreshed, last = outcomes[: -len(end)], outcomes[-len(end) :]
-        assert set(kinds(refreshed[0])) <= {Entry, TokenExpired}
+        assert set(kinds(refreshed[0])) <= {ActiveSession, TokenExpired}
         assert not [outcome for outcome in last if isinstance(outcome, Exception)]
-        for entry in [*entries, *(outcome for outcome in refreshed[0] if isinstance(outcome, Entry))]:
+        for entry in [*entries, *(outcome for outcome in refreshed[0] if isinstance(outcome, ActiveSession))]:
             with pytest.raises(TokenExpired):
                 refreshing(entry.refresh_token)()
         assert user.sessions.count() == (1 if ended == "by password" else 0)
@@ -142,7 +142,7 @@ def test_sessions_deleted_for_new_ones_while_they_are_refreshed_leave_no_trace()
     logins = [logging_in(address=f"192.0.2.{number}") for number in range(20)]
     outcomes = together(*logins, *[refreshing(entry.refresh_token) for entry in entries[:20]])
     assert kinds(outcomes[:20]) == {LoggedIn: 20}
-    assert set(kinds(outcomes[20:])) <= {Entry, TokenExpired}
+    assert set(kinds(outcomes[20:])) <= {ActiveSession, TokenExpired}
     assert user.sessions.count() == sessions.MAX_SESSIONS
     assert len(alive(outcomes[:20])) == 20
     assert set(RefreshToken.objects.values_list("session", flat=True)) == set(
@@ -200,7 +200,7 @@ def test_browser_that_logs_in_to_many_accounts_at_once_leaves_its_session():
     ]
     *outcomes, refreshed = together(*calls, refreshing(before.refresh_token))
     assert kinds(outcomes) == {LoggedIn: 20}
-    assert type(refreshed) in {Entry, TokenExpired}
+    assert type(refreshed) in {ActiveSession, TokenExpired}
     assert set(Session.objects.all()) == {entered.session for entered in outcomes}
 
 
@@ -315,7 +315,7 @@ def test_no_session_that_the_old_password_opened_outlives_the_change():
         *entered, changed = together(*logins[:4], *logins[4:], changing(user))
         assert isinstance(changed, LoggedIn)
         assert set(kinds(entered)) <= {LoggedIn, InvalidCredentials}
-        assert set(sessions.alive(now=NOW).filter(user=user)) == {changed.session}
+        assert set(sessions.active(now=NOW).filter(user=user)) == {changed.session}
         for outcome in entered:
             if isinstance(outcome, LoggedIn):
                 with pytest.raises(TokenExpired):
@@ -331,7 +331,7 @@ def test_password_changed_many_times_at_once_is_changed_once():
         (changed,) = [outcome for outcome in outcomes if isinstance(outcome, LoggedIn)]
         user.refresh_from_db()
         assert [user.check_password(password) for password in passwords].count(True) == 1
-        assert set(sessions.alive(now=NOW).filter(user=user)) == {changed.session}
+        assert set(sessions.active(now=NOW).filter(user=user)) == {changed.session}
 
 
 def test_link_that_sets_a_password_works_once_however_many_follow_it_at_once(delivered):
@@ -406,7 +406,7 @@ def test_account_deleted_while_it_is_used_is_left_by_all_and_nobody_waits_for_an
         assert deleted is None
         entered, refreshed, *_updated, placed, _saved = outcomes
         assert type(entered) in {LoggedIn, InvalidCredentials}
-        assert type(refreshed) in {Entry, TokenExpired}
+        assert type(refreshed) in {ActiveSession, TokenExpired}
         assert set(kinds(outcomes[2:6])) <= {Cart, carts.CartLocked}
         assert isinstance(placed, orders.Placed | carts.CartLocked | orders.TotalChanged | checkout.EmailMissing)
         assert not user.sessions.exists()
@@ -456,7 +456,7 @@ def test_passwords_guessed_at_once_are_no_more_than_one_after_another(store):
 
 def test_attempts_counted_while_others_are_forgiven_do_not_fail(store):
     count = partial(throttle.count, action="login", account=ADA, now=NOW)
-    forgive = partial(throttle.forgive, action="login", account=ADA, now=NOW)
+    forgive = partial(throttle.reset, action="login", account=ADA, now=NOW)
     calls = [partial(call, address=f"192.0.2.{n % 5}") for n in range(60) for call in (count, forgive)]
     outcomes = together(*calls)
     assert set(kinds(outcomes)) <= {type(None), RateLimited}, kinds(outcomes)

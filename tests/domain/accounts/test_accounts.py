@@ -170,7 +170,7 @@ def test_proven_email_hinders_nobody_from_registering_and_its_owner_is_told(post
     assert User.objects.filter(pk=owner.pk).values().get() == before
     assert not owner.sessions.exists()
     assert (entered.user.email, entered.user.claimed_email) == (None, ADA)
-    assert (mail.to, mail.subject) == ([ADA], "You have an account already")
+    assert (mail.to, mail.subject) == ([ADA], "You already have an account")
     assert "token" not in mail.body
     assert "Eve" not in mail.body + mail.alternatives[0].content
 
@@ -745,12 +745,12 @@ def ask(email=ADA):
 @pytest.mark.parametrize(
     ("given", "act", "subject", "link"),
     [
-        ({}, register, "Confirm your e-mail", "/verify-email?token="),
-        ({"email": None, "claimed": ADA}, register, "Confirm your e-mail", "/verify-email?token="),
-        ({"password": OTHER}, register, "You have an account already", "/login"),
-        ({}, ask, "There is no account with this e-mail", "/register"),
-        ({"email": ADA}, ask, "Set a new password", "/reset-password?token="),
-        ({"email": None, "claimed": ADA}, ask, "Set a new password", "/reset-password?token="),
+        ({}, register, "Confirm your e-mail address", "/verify-email?token="),
+        ({"email": None, "claimed": ADA}, register, "Confirm your e-mail address", "/verify-email?token="),
+        ({"password": OTHER}, register, "You already have an account", "/login"),
+        ({}, ask, "No account with this e-mail address", "/register"),
+        ({"email": ADA}, ask, "Reset your password", "/reset-password?token="),
+        ({"email": None, "claimed": ADA}, ask, "Reset your password", "/reset-password?token="),
     ],
 )
 def test_mail_says_what_it_is_about_in_text_and_html(posted, settings, given, act, subject, link):
@@ -1030,7 +1030,7 @@ def test_email_of_a_deleted_account_is_free_for_a_new_one(posted):
     old = account()
     delete(old)
     entered, (mail,) = posted(register)
-    assert mail.subject == "Confirm your e-mail"
+    assert mail.subject == "Confirm your e-mail address"
     assert accounts.verify_email(token=token_in(mail)) == entered.user != old
 
 

@@ -59,7 +59,7 @@ def test_session_begins_now_and_lasts_for_its_days(begin, user):
     session.refresh_from_db()
     assert (session.user, session.user_agent) == (user, "Firefox")
     assert (session.created_at, session.last_used_at, session.expires_at) == (NOW, NOW, NOW + LIFE)
-    assert list(sessions.alive(now=NOW)) == [session]
+    assert list(sessions.active(now=NOW)) == [session]
 
 
 def test_each_refresh_brings_a_new_token(begin):
@@ -217,14 +217,14 @@ def test_session_ends_on_its_day_however_regularly_it_is_refreshed(begin):
         token = refresh(token, after(days=day)).refresh_token
     token = refresh(token, NOW + LIFE - MOMENT).refresh_token
     assert is_over(token, NOW + LIFE)
-    assert not sessions.alive(now=NOW + LIFE).exists()
+    assert not sessions.active(now=NOW + LIFE).exists()
 
 
 def test_session_of_somebody_who_may_not_log_in_any_more_is_over(begin):
     token = begin().refresh_token
     User.objects.update(is_active=False)
     assert is_over(token)
-    assert not sessions.alive(now=NOW).exists()
+    assert not sessions.active(now=NOW).exists()
     User.objects.update(is_active=True)
     assert not is_over(token)
 
@@ -233,7 +233,7 @@ def test_session_of_an_older_token_version_is_over(begin):
     token = begin().refresh_token
     User.objects.update(token_version="another")
     assert is_over(token)
-    assert not sessions.alive(now=NOW).exists()
+    assert not sessions.active(now=NOW).exists()
     assert not is_over(begin().refresh_token)
 
 

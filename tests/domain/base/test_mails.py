@@ -84,19 +84,19 @@ def test_a_payment_is_confirmed_and_a_failure_told_with_its_reason(order, delive
     with pytest.raises(payments.PaymentDeclined):
         pay(order, "decline")
     (failed,) = delivered()
-    assert failed.subject == f"Your payment of order {order.number} failed"
+    assert failed.subject == f"Payment failed for your order {order.number}"
     assert "The card was declined." in failed.body
     pay(order, "ok")
     pay(order, "ok")
     (paid,) = delivered()
-    assert paid.subject == f"Order {order.number} is paid"
+    assert paid.subject == f"Payment received for your order {order.number}"
 
 
 def test_a_cancelled_order_is_told_once(order, delivered):
     delivered()
     for _ in range(2):
         orders.cancel(order_id=order.pk, viewer=None, receipt=orders.receipt(order=order), now=NOW)
-    assert [mail.subject for mail in delivered()] == [f"Order {order.number} is cancelled"]
+    assert [mail.subject for mail in delivered()] == [f"Your order {order.number} has been cancelled"]
 
 
 def test_placing_again_sends_no_second_confirmation(order, delivered):
@@ -127,7 +127,7 @@ def test_an_order_that_nobody_pays_expires_and_gives_its_stock_back(order, deliv
     order.refresh_from_db()
     variant.stock.refresh_from_db()
     assert (order.state, variant.stock.reserved) == (OrderState.EXPIRED, 0)
-    assert [mail.subject for mail in delivered()] == [f"Order {order.number} has expired"]
+    assert [mail.subject for mail in delivered()] == [f"Your order {order.number} has expired"]
     assert run("expire_orders", NOW + timedelta(days=2)) == 0
 
 

@@ -68,11 +68,11 @@ def test_what_a_transaction_takes_back_is_not_owed(handler, clock):
 
 
 def test_a_worker_is_woken_by_what_is_owed_and_not_before(handler):
-    outbox.news.clear()
+    outbox.new_messages.clear()
     with transaction.atomic():
         owe()
-        assert not outbox.news.is_set()
-    assert outbox.news.is_set()
+        assert not outbox.new_messages.is_set()
+    assert outbox.new_messages.is_set()
 
 
 def test_a_failure_is_tried_again_later_and_later_with_the_same_key(handler, clock):
@@ -146,7 +146,10 @@ def test_a_message_that_kills_whoever_takes_it_is_a_dead_letter_in_the_end(clock
         clock.forward(outbox.lease())
     assert outbox.relay(handlers={"mail": die}, clock=clock) == 1
     message = OutboxMessage.objects.get()
-    assert (message.given_up_at, message.error) == (clock.now, "RuntimeError: Nobody who took it came back.")
+    assert (message.given_up_at, message.error) == (
+        clock.now,
+        "RuntimeError: Each worker that claimed this message has died.",
+    )
 
 
 def test_many_who_relay_at_once_deliver_each_message_once(handler, clock):

@@ -1,4 +1,4 @@
-"""Statements that are worked out once find what their querysets find."""
+"""Prepared queries find and write what ordinary queries do: every test runs with the mechanism on and off."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -10,20 +10,25 @@ from django.db import DatabaseError, connection, transaction
 from django.db import models as db
 
 from domain.base import locks
-from domain.base.prepared_queries import Statement, attach, insert, update
+from domain.base.prepared_queries import PreparedQuery, attach, insert, update, value_by_key
 from domain.sales import cart as carts
-from domain.sales import priced_cart
-from storefront.models import Cart, CartLine, MovementReason, Product, ProductVariant, StockMovement
-from tests.factories import ADDRESS, NOW, ProductFactory, VariantFactory
+from domain.sales.priced_cart import load_priced_cart
+from storefront.models import Cart, CartLine, MovementReason, Product, ProductVariant, Stock, StockMovement
+from tests.factories import ADDRESS, NOW, ProductFactory, UserFactory, VariantFactory
 
 pytestmark = pytest.mark.django_db
 
-VARIANTS = Statement(lambda keys: ProductVariant.objects.filter(pk__in=keys), keys=db.BigIntegerField())
-CARTS = Statement(
+VARIANTS = PreparedQuery(lambda keys: ProductVariant.objects.filter(pk__in=keys), keys=db.BigIntegerField())
+CARTS = PreparedQuery(
     lambda cart, since: Cart.objects.filter(pk=cart, updated_at__gte=since).select_related("user"),
     cart=db.UUIDField(),
     since=db.DateTimeField(),
 )
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["prepared", "plain"])
+def mechanism(request, settings):
+    settings.PREPARED_QUERIES = request.param
 
 
 @pytest.fixture
@@ -58,7 +63,7 @@ def test_values_are_those_of_each_time(cart):
 def test_rows_come_with_what_is_related(cart, statements):
     product = ProductFactory(title="A shirt")
     CartLine.objects.create(cart=cart, variant=VariantFactory(product=product), quantity=2, position=1)
-    loaded = priced_cart.load(cart=cart)
+    loaded = load_priced_cart(cart=cart, now=NOW).cart
     with statements() as counted:
         (line,) = loaded.lines.all()
         assert (line.variant.product.title, line.cart, list(loaded.discounts.all())) == ("A shirt", loaded, [])
@@ -67,7 +72,7 @@ def test_rows_come_with_what_is_related(cart, statements):
 
 def test_one_that_locks_runs_in_a_transaction_only(transactional_db, cart):
     assert not connection.in_atomic_block
-    for lock in (lambda: carts.lock(key=carts.CartKey(code=cart.code)), lambda: locks.order_of(key=uuid4())):
+    for lock in (lambda: carts.lock(key=carts.CartKey(code=cart.code)), lambda: locks.order_by_id(order_id=uuid4())):
         for _ in range(2):
             with pytest.raises(RuntimeError, match="transaction"):
                 lock()
@@ -101,7 +106,6 @@ def test_what_is_not_given_is_what_the_model_or_the_database_says():
     assert (found.code, found.state, found.created_at) == (begun.code, "ACTIVE", begun.created_at)
     moved = StockMovement(variant=VariantFactory(), on_hand_change=1, reason=MovementReason.COUNTED, at=NOW)
     insert(moved)
-    assert moved.pk is None
     assert StockMovement.objects.get(on_hand_change=1).note == ""
 
 
@@ -123,6 +127,14 @@ def test_values_that_a_field_stores_otherwise_are_written_so(placed_order):
     assert (found.price_trace, found.shipping_address.name, found.total) == ([{"a": "%s"}], "Bo", Decimal("1.500"))
 
 
+def test_a_foreign_key_is_written_by_its_own_name_or_its_columns(cart):
+    some, other = UserFactory.create_batch(2)
+    for name, owner in (("user", some), ("user_id", other)):
+        cart.user = owner
+        update(row=cart, fields=[name])
+        assert Cart.objects.get(pk=cart.pk).user == owner
+
+
 def test_a_row_that_is_gone_cannot_be_written(cart):
     Cart.objects.all().delete()
     with pytest.raises(DatabaseError, match="gone"):
@@ -130,10 +142,21 @@ def test_a_row_that_is_gone_cannot_be_written(cart):
 
 
 def test_a_value_is_never_part_of_the_text():
-    titled = Statement(lambda title: Product.objects.filter(title=title), title=db.CharField())
+    titled = PreparedQuery(lambda title: Product.objects.filter(title=title), title=db.CharField())
     odd = ProductFactory(title="'; DROP TABLE %s -- \\")
     ProductFactory(title="another")
     assert titled.all(title=odd.title) == [odd]
+
+
+def test_a_value_by_key_is_each_rows_own(statements):
+    few, many, none = VariantFactory.create_batch(3)
+    added = value_by_key(model=Stock, values={few.stock.pk: 1, many.stock.pk: 7}, output_field=db.IntegerField())
+    named = Stock.objects.filter(variant__in=[few, many])
+    with statements() as counted:
+        assert named.filter(on_hand__gte=added).update(on_hand=db.F("on_hand") - added) == 2
+    assert len(counted) == 1
+    left = [Stock.objects.get(variant=variant).on_hand for variant in (few, many, none)]
+    assert left == [few.stock.on_hand - 1, many.stock.on_hand - 7, none.stock.on_hand]
 
 
 def test_what_is_attached_can_still_be_asked_for_more(cart):

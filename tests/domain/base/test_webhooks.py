@@ -113,7 +113,7 @@ def test_signature_is_that_of_the_specification():
 
 
 def test_what_arrives_can_be_checked_with_the_secret(endpoint, receiver):
-    webhooks.test(endpoint=endpoint, now=NOW)
+    webhooks.queue_test(endpoint=endpoint, now=NOW)
     relay()
     ((headers, body),) = receiver.got
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.{body}".encode()
@@ -139,7 +139,7 @@ def test_only_what_an_endpoint_wants_is_told_and_nothing_while_it_is_off(receive
 
 def test_a_failure_is_sent_again_later_the_same_and_signed_anew(endpoint, receiver):
     receiver.status = 500
-    webhooks.test(endpoint=endpoint, now=NOW)
+    webhooks.queue_test(endpoint=endpoint, now=NOW)
     relay()
     delivery = WebhookDelivery.objects.get()
     assert (delivery.attempts, delivery.status, delivery.delivered_at) == (1, 500, None)
@@ -157,14 +157,14 @@ def test_a_failure_is_sent_again_later_the_same_and_signed_anew(endpoint, receiv
 
 def test_it_is_tried_for_hours_and_then_staff_can_send_it_again(endpoint, receiver):
     receiver.status = 410
-    webhooks.test(endpoint=endpoint, now=NOW)
+    webhooks.queue_test(endpoint=endpoint, now=NOW)
     now = NOW
     while (message := OutboxMessage.objects.get()).given_up_at is None:
         now = max(now, message.due_at)
         relay(now)
     assert now - NOW > timedelta(hours=8)
     receiver.status = 200
-    webhooks.send_again(deliveries=[WebhookDelivery.objects.get().pk], now=now)
+    webhooks.resend(deliveries=[WebhookDelivery.objects.get().pk], now=now)
     relay(now)
     assert WebhookDelivery.objects.get().delivered_at == now
 
@@ -178,7 +178,7 @@ def test_an_endpoint_that_hangs_is_left_alone_for_a_minute(endpoint, monkeypatch
 
     monkeypatch.setattr(public_http, "post", hang)
     for _ in range(3):
-        webhooks.test(endpoint=endpoint, now=NOW)
+        webhooks.queue_test(endpoint=endpoint, now=NOW)
     relay()
     assert len(tried) == 1
     relay(NOW + timedelta(minutes=2))
@@ -186,7 +186,7 @@ def test_an_endpoint_that_hangs_is_left_alone_for_a_minute(endpoint, monkeypatch
 
 
 def test_mails_go_before_webhooks(endpoint):
-    webhooks.test(endpoint=endpoint, now=NOW)
+    webhooks.queue_test(endpoint=endpoint, now=NOW)
     outbox.put(kind="mail", payload={}, now=NOW + timedelta(seconds=1))
     went = []
     handlers = {kind: lambda payload, key, now, kind=kind: went.append(kind) for kind in ("mail", webhooks.KIND)}
@@ -197,7 +197,7 @@ def test_mails_go_before_webhooks(endpoint):
 def test_a_target_that_is_private_is_never_reached(endpoint, receiver, settings):
     settings.WEBHOOK_PRIVATE_TARGETS = False
     WebhookEndpoint.objects.update(url=receiver.url.replace("http:", "https:"))
-    webhooks.test(endpoint=endpoint, now=NOW)
+    webhooks.queue_test(endpoint=endpoint, now=NOW)
     relay()
     assert receiver.got == []
     assert WebhookDelivery.objects.get().answer == "An address on the public Internet."
@@ -212,8 +212,8 @@ def test_little_stock_is_told_once_when_it_comes_to_be_little(endpoint, receiver
         placed_order({variant: quantity, many: 1, free: 1})
     relay()
     assert [body["data"] for body in receiver.bodies()] == [{"sku": "LAMP", "available": 3}]
-    stock.count(variants={variant: (StockPolicy.DENY, 50)}, actor=None, now=NOW)
-    stock.count(variants={variant: (StockPolicy.DENY, 5)}, actor=None, now=NOW)
+    stock.record_count(variants={variant: (StockPolicy.DENY, 50)}, actor=None, now=NOW)
+    stock.record_count(variants={variant: (StockPolicy.DENY, 5)}, actor=None, now=NOW)
     relay()
     assert [body["data"] for body in receiver.bodies()[1:]] == [{"sku": "LAMP", "available": 1}]
 
@@ -225,7 +225,7 @@ def test_nothing_is_told_of_what_was_rolled_back(endpoint, placed_order):
 
 
 def test_the_log_is_kept_for_a_fortnight(endpoint):
-    webhooks.test(endpoint=endpoint, now=NOW)
+    webhooks.queue_test(endpoint=endpoint, now=NOW)
     assert webhooks.prune(now=NOW + timedelta(days=13)) == 0
     assert webhooks.prune(now=NOW + timedelta(days=14)) == 1
     relay()  # Its message finds nothing, and is done.

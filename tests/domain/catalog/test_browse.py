@@ -17,8 +17,8 @@ pytestmark = pytest.mark.django_db
 
 
 def shown(question=None, **wanted):
-    asked = search.understand(text=question) if question else None
-    return set(browse.browse(filter=ProductFilter(**wanted), question=asked, now=NOW))
+    asked = search.parse_query(text=question) if question else None
+    return set(browse.browse(filter=ProductFilter(**wanted), query=asked, now=NOW))
 
 
 def product_with(*variants, **fields):
@@ -69,10 +69,10 @@ def test_tree_of_categories_is_walked_down_in_the_shops_order():
     leaf = CategoryFactory(parent=lower)
     tree = browse.CategoryTree()
     assert (tree.children(None), tree.children(first), tree.children(leaf)) == ([first, last], [upper, lower], [])
-    assert tree.with_all_below(first)[0] == first
-    assert set(tree.with_all_below(first)) == {first, upper, lower, leaf}
-    assert len(tree.with_all_below(first)) == 4
-    assert tree.with_all_below(leaf) == [leaf]
+    assert tree.with_descendants(first)[0] == first
+    assert set(tree.with_descendants(first)) == {first, upper, lower, leaf}
+    assert len(tree.with_descendants(first)) == 4
+    assert tree.with_descendants(leaf) == [leaf]
 
 
 def test_tree_of_categories_is_read_in_one_statement(statements):
@@ -80,7 +80,7 @@ def test_tree_of_categories_is_read_in_one_statement(statements):
     leaf = CategoryFactory(parent=CategoryFactory(parent=root))
     with statements() as counted:
         tree = browse.CategoryTree()
-        assert (len(tree.ancestors(leaf)), len(tree.with_all_below(root)), len(tree.children(None))) == (2, 3, 1)
+        assert (len(tree.ancestors(leaf)), len(tree.with_descendants(root)), len(tree.children(None))) == (2, 3, 1)
     assert len(counted) == 1
 
 
@@ -97,7 +97,7 @@ def test_product_with_several_of_the_tags_is_shown_once():
     both, one, _none = ProductFactory.create_batch(3)
     both.tags.set([linen, summer])
     one.tags.set([linen])
-    found = browse.browse(filter=ProductFilter(tags=("linen", "summer")), question=None, now=NOW)
+    found = browse.browse(filter=ProductFilter(tags=("linen", "summer")), query=None, now=NOW)
     assert sorted(found, key=lambda product: product.pk) == [both, one]
     assert shown(tags=("summer",)) == {both}
     assert shown(tags=("wool",)) == set()
@@ -168,8 +168,8 @@ def test_filters_narrow_what_a_question_finds():
 
 
 def counts(question=None, **wanted):
-    asked = search.understand(text=question) if question else None
-    found = facets.count(filter=ProductFilter(**wanted), question=asked, now=NOW)
+    asked = search.parse_query(text=question) if question else None
+    found = facets.count(filter=ProductFilter(**wanted), query=asked, now=NOW)
     return {facet.name: {value.value: value.count for value in facet.values} for facet in found}
 
 
@@ -211,7 +211,7 @@ def test_facets_count_what_a_question_finds():
 
 
 def test_facets_tell_the_most_frequent_first(shelf):
-    vendors, *_ = facets.count(filter=ProductFilter(), question=None, now=NOW)
+    vendors, *_ = facets.count(filter=ProductFilter(), query=None, now=NOW)
     assert (vendors.kind, [value.value for value in vendors.values]) == (FacetKind.VENDOR, ["Northfold", "Harrow"])
 
 
@@ -242,10 +242,10 @@ def chosen(wanted, kind, name, value):
     ids=["all", "vendor-tag", "available", "sold-out", "size", "size-colour-available"],
 )
 def test_count_is_how_many_products_the_choice_leaves(shelf, wanted):
-    for facet in facets.count(filter=wanted, question=None, now=NOW):
+    for facet in facets.count(filter=wanted, query=None, now=NOW):
         told = {value.value: value.count for value in facet.values}
         left = {
-            value: browse.browse(filter=chosen(wanted, facet.kind, facet.name, value), question=None, now=NOW).count()
+            value: browse.browse(filter=chosen(wanted, facet.kind, facet.name, value), query=None, now=NOW).count()
             for value in told
         }
         assert told == left, facet.name

@@ -23,7 +23,7 @@ def delete(category, version=None):
 
 
 def found(text):
-    return set(browse.browse(filter=ProductFilter(), question=search.understand(text=text), now=NOW))
+    return set(browse.browse(filter=ProductFilter(), query=search.parse_query(text=text), now=NOW))
 
 
 def test_a_category_is_made_with_a_slug_of_its_name_and_refused_when_sent_again():

@@ -31,7 +31,10 @@ def _no_file_is_touched_in_a_transaction(monkeypatch):
 
         return checked
 
-    for name in ("form", "keep", "original", "public", "publish", "withdraw", "forget"):
+    for name in (
+        *("upload_form", "store_original", "read_original", "read_public", "publish"),
+        *("delete_public", "delete_original"),
+    ):
         monkeypatch.setattr(media, name, outside(getattr(media, name)))
 
 
@@ -106,7 +109,7 @@ def test_a_longer_one_than_may_be_is_not_read(files, uploaded, settings, monkeyp
     key = uploaded(drawn(size=(300, 300)))
     settings.MAX_IMAGE_BYTES = 100
     monkeypatch.setattr("domain.catalog.renditions.render", lambda *given: pytest.fail("It was read."))
-    with pytest.raises(InvalidInput, match="More than 100 bytes"):
+    with pytest.raises(InvalidInput, match="more than 100 bytes"):
         images.attach(product_id=ProductFactory().pk, key=key, now=NOW)
 
 
@@ -384,7 +387,7 @@ def test_one_that_was_imported_before_there_were_sizes_is_deleted_with_its_file(
 
 def test_a_file_that_is_missing_is_told_and_tried_again(files, attached):
     image = attached()
-    media.forget(key=image.upload_id)
+    media.delete_original(key=image.upload_id)
     work()
     assert "StorageUnavailable" in OutboxMessage.objects.get(kind=images.RENDER).error
     gone = ImageFactory(file="products/none.png")
@@ -398,11 +401,11 @@ def test_a_file_that_is_missing_is_told_and_tried_again(files, attached):
 def test_an_import_takes_the_same_way(files):
     product = ProductFactory()
     given = {"product": product, "source": "tee.png", "alt": "A tee", "position": 1, "now": NOW}
-    image = images.take(content=drawn(), **given)
+    image = images.import_image(content=drawn(), **given)
     work()
     assert files.public == named(image.upload_id, *EVERY)
-    assert images.take(content=drawn(), **given) == image
-    assert images.take(content=drawn("JPEG"), **given | {"source": "other.jpg"}) != image
+    assert images.import_image(content=drawn(), **given) == image
+    assert images.import_image(content=drawn("JPEG"), **given | {"source": "other.jpg"}) != image
     images.prune(now=LATER)
     assert len(files.originals) == 2
 
@@ -412,7 +415,7 @@ def test_an_import_keeps_no_file_of_what_it_refuses(files, settings):
     settings.MAX_IMAGE_BYTES = 1_000
     for content, source in ((HTML, "a"), (drawn() + b"\0" * 1_000, "b"), (drawn(), "c" * 1_001)):
         with pytest.raises(InvalidInput):
-            images.take(content=content, source=source, **given)
+            images.import_image(content=content, source=source, **given)
     assert (files.public, files.originals, ImageUpload.objects.count()) == ([], [], 0)
 
 
@@ -449,7 +452,7 @@ def test_an_upload_is_attached_or_pruned_and_never_half(files, uploaded):
 
 def test_the_same_picture_imported_twice_at_once_is_one(files):
     product = ProductFactory()
-    take = partial(images.take, product=product, source="a", alt="", content=drawn(), position=1, now=NOW)
+    take = partial(images.import_image, product=product, source="a", alt="", content=drawn(), position=1, now=NOW)
     assert len({image.pk for image in together(take, take, take)}) == 1
 
 

@@ -99,7 +99,7 @@ def test_what_came_past_the_policy_is_refused_unread(s3, settings):
     upload, form = new_upload()
     posted(form, drawn(size=(200, 200)))
     settings.MAX_IMAGE_BYTES = 100
-    with pytest.raises(InvalidInput, match="More than 100 bytes"):
+    with pytest.raises(InvalidInput, match="more than 100 bytes"):
         images.attach(product_id=ProductFactory().pk, key=upload.key, now=NOW)
 
 
@@ -110,11 +110,11 @@ def test_the_shops_user_needs_no_more_rights_than_the_page_says(s3, settings):
         posted(form, drawn())
         with enable_iam_authentication():
             image = images.attach(product_id=product.pk, key=upload.key, now=NOW)
-            images.take(product=product, source="a", alt="", content=drawn(), position=None, now=NOW)
+            images.import_image(product=product, source="a", alt="", content=drawn(), position=None, now=NOW)
             work()
             image.refresh_from_db()
             assert image.rendered_at
-            assert media.original(key="nobody-put-this", most=1) is None
+            assert media.read_original(key="nobody-put-this", max_bytes=1) is None
             with pytest.raises(StorageUnavailable):
                 media.publish(name="elsewhere/x.webp", content=b"x")
             images.delete(image_id=image.pk, now=NOW)
@@ -178,7 +178,7 @@ def test_a_storage_that_is_of_no_use_is_told_within_five_seconds_and_leaves_no_r
         assert (Image.objects.count(), OutboxMessage.objects.count()) == (0, 0)
         began = time.monotonic()
         with pytest.raises(StorageUnavailable):
-            images.take(product=product, source="a", alt="", content=drawn(), position=1, now=NOW)
+            images.import_image(product=product, source="a", alt="", content=drawn(), position=1, now=NOW)
         assert time.monotonic() - began < 5
         assert Image.objects.count() == 0
     assert images.attach(product_id=product.pk, key=upload.key, now=NOW).product == product
@@ -224,5 +224,5 @@ def test_on_disk_a_full_or_locked_one_is_told_too(settings, tmp_path):
     settings.MEDIA_ROOT = tmp_path / "file"
     product = ProductFactory()
     with pytest.raises(StorageUnavailable):
-        images.take(product=product, source="a", alt="", content=drawn(), position=1, now=NOW)
+        images.import_image(product=product, source="a", alt="", content=drawn(), position=1, now=NOW)
     assert not product.images.exists()

@@ -8,8 +8,8 @@ from domain.base.change_log import StaleVersion
 from domain.base.crud import InUse
 from domain.base.errors import DomainError, InvalidInput, NotFound
 from domain.catalog import browse, products, stock, variants
-from domain.catalog.drafts import KEEP, ProductDraft, Revision, VariantDraft
-from domain.catalog.products import Saved
+from domain.catalog.drafts import KEEP, BulkUpdate, ProductDraft, VariantDraft
+from domain.catalog.products import SaveResult
 from domain.sales import cart as carts
 from storefront.models import Category, Change, Product, ProductVariant, StockMovement, StockPolicy, Tag
 from tests.factories import NOW, CategoryFactory, DiscountFactory, ImageFactory, ProductFactory, UserFactory
@@ -48,7 +48,7 @@ def paths(product):
 
 def test_product_is_created_as_the_draft_says():
     product, saved = save(TEE)
-    assert saved == Saved.CREATED
+    assert saved == SaveResult.CREATED
     product = Product.objects.get(pk=product.pk)
     assert (product.title, product.vendor, product.product_type) == ("Linen Tee", "Harrow", "Shirt")
     assert (product.option_names, product.published_at) == (["Size"], NOW)
@@ -71,7 +71,7 @@ def test_same_draft_again_is_unchanged_and_writes_nothing(statements):
     save(TEE)
     with statements() as counted:
         _, saved = save(TEE, now=NOW + timedelta(days=1))
-    assert saved == Saved.UNCHANGED
+    assert saved == SaveResult.UNCHANGED
     assert not [query["sql"] for query in counted.captured_queries if not query["sql"].startswith("SELECT")]
 
 
@@ -95,8 +95,8 @@ def test_same_draft_again_is_unchanged_and_writes_nothing(statements):
 )
 def test_whatever_differs_makes_an_update_once(change):
     save(TEE)
-    assert save(replace(TEE, **change))[1] == Saved.UPDATED
-    assert save(replace(TEE, **change))[1] == Saved.UNCHANGED
+    assert save(replace(TEE, **change))[1] == SaveResult.UPDATED
+    assert save(replace(TEE, **change))[1] == SaveResult.UNCHANGED
     assert Product.objects.count() == 1
 
 
@@ -110,7 +110,7 @@ def test_what_a_draft_does_not_say_stays():
     save(TEE)
     more = ProductDraft(slug="linen-tee", variants=(VariantDraft("TEE-M", Decimal(20), options=("M",)),))
     product, saved = save(more)
-    assert (saved, product.title, product.variants.count()) == (Saved.UPDATED, "Linen Tee", 3)
+    assert (saved, product.title, product.variants.count()) == (SaveResult.UPDATED, "Linen Tee", 3)
     assert (product.tags.count(), product.published_at) == (2, NOW)
 
 
@@ -138,7 +138,7 @@ def test_count_of_a_draft_is_told_in_the_ledger():
 
 
 def test_dry_run_says_what_would_be_and_writes_nothing():
-    assert save(TEE, dry_run=True)[1] == Saved.CREATED
+    assert save(TEE, dry_run=True)[1] == SaveResult.CREATED
     assert not any(model.objects.exists() for model in (Product, ProductVariant, Tag, Category, StockMovement))
 
 
@@ -157,7 +157,7 @@ def test_dry_run_says_what_would_be_and_writes_nothing():
 def test_description_is_kept_without_what_could_run(given, kept):
     product, _ = save(replace(TEE, description_html=given))
     assert product.description_html == kept
-    assert save(replace(TEE, description_html=given))[1] == Saved.UNCHANGED
+    assert save(replace(TEE, description_html=given))[1] == SaveResult.UNCHANGED
 
 
 def test_category_tree_grows_only_by_what_is_missing():
@@ -237,7 +237,7 @@ def test_product_has_500_variants_and_no_more():
 def test_variant_shows_the_picture_that_its_draft_names():
     product, _ = save(TEE)
     image = ImageFactory(product=product, source="tee.png")
-    assert save(replace(TEE, variants=(replace(SMALL, image_source="tee.png"),)))[1] == Saved.UPDATED
+    assert save(replace(TEE, variants=(replace(SMALL, image_source="tee.png"),)))[1] == SaveResult.UPDATED
     assert ProductVariant.objects.get(sku="TEE-S").image == image
 
 
@@ -453,7 +453,7 @@ def test_a_variant_that_nothing_hangs_on_is_deleted_but_not_the_last():
 
 def revise(*chosen, **parts):
     keys = [product.pk for product in chosen]
-    return products.update_many(product_ids=keys, revision=Revision(**parts), actor=None, now=LATER)
+    return products.update_many(product_ids=keys, changes=BulkUpdate(**parts), actor=None, now=LATER)
 
 
 def test_many_are_published_and_tagged_alike():

@@ -65,19 +65,19 @@ def test_one_that_is_all_width_is_still_a_picture():
 
 @pytest.mark.parametrize("content", NOT_PICTURES.values(), ids=NOT_PICTURES.keys())
 def test_what_is_no_picture_is_refused(content):
-    with pytest.raises(InvalidInput, match="Not a picture"):
+    with pytest.raises(InvalidInput, match="not a readable image"):
         renditions.render(content=content, sizes=ImageSize)
 
 
 @pytest.mark.parametrize("size", [(50_001, 1_000), (10_000, 10_000), (60_000, 60_000), (2**31 - 1, 2**31 - 1)])
 def test_a_bomb_of_pixels_is_refused_before_it_is_drawn(size):
-    with pytest.raises(InvalidInput, match="More than 50000000 pixels"):
+    with pytest.raises(InvalidInput, match="more than 50000000 pixels"):
         renditions.render(content=claiming(*size), sizes=ImageSize)
 
 
 def test_the_most_pixels_are_a_setting(settings):
     settings.MAX_IMAGE_PIXELS = 1199
-    with pytest.raises(InvalidInput, match="More than 1199 pixels"):
+    with pytest.raises(InvalidInput, match="more than 1199 pixels"):
         renditions.render(content=drawn(), sizes=ImageSize)
     settings.MAX_IMAGE_PIXELS = 1200
     renditions.render(content=drawn(), sizes=ImageSize)

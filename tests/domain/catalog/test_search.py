@@ -10,7 +10,7 @@ pytestmark = pytest.mark.django_db
 
 def find(text):
     """The titles that the text finds, best first."""
-    found = browse.browse(filter=browse.ProductFilter(), question=search.understand(text=text), now=NOW)
+    found = browse.browse(filter=browse.ProductFilter(), query=search.parse_query(text=text), now=NOW)
     return [product.title for product in found.order_by("-score", "title")]
 
 
@@ -81,7 +81,7 @@ def test_product_is_found_by_vendor_type_tag_category_and_description():
     ).product
     product.tags.add(Tag.objects.create(name="summer"))
     product.categories.add(Category.objects.create(name="Clothes", slug="clothes"))
-    products.refresh(product=product)
+    products.refresh_derived(product=product)
     shelve("Another")
     for text in ("northfold", "blouse", "summer", "clothes", "flanders", "cool"):
         assert find(text) == ["This one"], text
@@ -133,7 +133,7 @@ def test_renamed_product_is_found_by_its_new_name_only():
     product = Product.objects.get()
     product.title = "Wool Coat"
     product.save()
-    products.refresh(product=product)
+    products.refresh_derived(product=product)
     assert find("coat") == ["Wool Coat"]
     assert find("linen") == []
 
@@ -147,7 +147,7 @@ def test_deleted_product_is_no_longer_found():
 @pytest.fixture
 def few_are_many(monkeypatch):
     """Three products are too many to be ranked."""
-    monkeypatch.setattr(search, "MANY", 2)
+    monkeypatch.setattr(search, "MAX_RANKED", 2)
 
 
 too_many = pytest.mark.usefixtures("few_are_many")
@@ -157,7 +157,7 @@ too_many = pytest.mark.usefixtures("few_are_many")
 def test_word_that_too_many_have_is_looked_for_in_names_only():
     shelve("Linen Shirt", "Shirt")
     shelve("Coat", description_html="<p>Goes with a shirt.</p>")
-    found = search.understand(text="shirt")
+    found = search.parse_query(text="shirt")
     assert found.is_ranked
     assert set(find("shirt")) >= {"Linen Shirt", "Shirt"}
     assert ("Coat" in find("shirt")) == (connection.vendor == "sqlite")  # It ranks everything.
@@ -167,7 +167,7 @@ def test_word_that_too_many_have_is_looked_for_in_names_only():
 def test_names_that_too_many_have_are_all_found_unranked():
     shelve("Linen Shirt", "Shirt", "Wool Shirt")
     shelve("Coat", description_html="<p>Goes with a shirt.</p>")
-    assert search.understand(text="shirt").is_ranked == (connection.vendor == "sqlite")
+    assert search.parse_query(text="shirt").is_ranked == (connection.vendor == "sqlite")
     assert set(find("shirt")) >= {"Linen Shirt", "Shirt", "Wool Shirt"}
 
 
@@ -195,7 +195,7 @@ def test_word_is_known_as_soon_as_a_product_has_it_in_its_name():
     product = Product.objects.get()
     product.title = "Woollen Jumper"
     product.save()
-    products.refresh(product=product)
+    products.refresh_derived(product=product)
     assert find("jmper") == ["Woollen Jumper"]
 
 
@@ -243,12 +243,12 @@ if connection.vendor == "postgresql":
         shelve(*(f"Shirt {number}" for number in range(names)), published_at=NOW)
         shelve(*(f"Coat {number}" for number in range(bodies)), published_at=NOW, description_html="Goes with a shirt.")
         shelve("Shirt to come", published_at=None)
-        assert search.understand(text="shirt", now=NOW).count == count
+        assert search.parse_query(text="shirt", now=NOW).count == count
 
     @too_many
     def test_names_are_looked_for_in_an_index_of_their_own():
         shelve("Linen Shirt", "Shirt", "Wool Shirt")
-        names = search.understand(text="shirt").matches
+        names = search.parse_query(text="shirt").matches
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL enable_seqscan = off")
             cursor.execute(f"EXPLAIN {names.sql}", names.params)

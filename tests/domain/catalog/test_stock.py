@@ -33,7 +33,7 @@ pytestmark = pytest.mark.django_db
 
 def count(variant, on_hand, policy=StockPolicy.DENY, actor=None):
     with transaction.atomic():
-        return stock.count(variants={variant: (policy, on_hand)}, actor=actor, now=NOW)
+        return stock.record_count(variants={variant: (policy, on_hand)}, actor=actor, now=NOW)
 
 
 def held(variant):
@@ -191,6 +191,7 @@ def test_units_are_reserved_for_all_variants_or_none(placed_order):
     with pytest.raises(stock.InsufficientStock) as refused, transaction.atomic():
         stock.reserve(order=order, variants={plenty: 1, few: 2}, now=NOW)
     assert (refused.value.variant, refused.value.available) == (few, 1)
+    assert refused.value.message == f"Only 1 left of {few.product.title}."
     assert (held(plenty), held(few)) == ((10, 0), (1, 0))
 
 
@@ -213,7 +214,7 @@ def test_what_another_buyer_took_meanwhile_is_seen(placed_order):
 
 def test_locks_are_held_in_a_transaction_only(transactional_db):
     with pytest.raises(RuntimeError, match="transaction"):
-        stock.count(variants={}, actor=None, now=NOW)
+        stock.record_count(variants={}, actor=None, now=NOW)
 
 
 # ── the ledger ───────────────────────────────────────────────────────────────────────────────────────
@@ -239,7 +240,7 @@ def test_ledger_adds_up_to_the_stock_after_any_moves(moves, placed_order):
         now = NOW + timedelta(minutes=at)
         if move == "count":
             with transaction.atomic():
-                stock.count(variants={variant: (policy, number)}, actor=None, now=now)
+                stock.record_count(variants={variant: (policy, number)}, actor=None, now=now)
         elif move == "sell":
             try:
                 sold.append(placed_order({variant: number}, shipping=shipping))
@@ -379,4 +380,4 @@ def test_what_there_is_little_of_is_listed_but_not_what_is_withdrawn_or_archived
     VariantFactory(stock__on_hand=0, is_withdrawn=True)
     VariantFactory(stock__on_hand=0, product__archived_at=NOW, product__published_at=None)
     VariantFactory(stock__on_hand=0, stock__policy=StockPolicy.UNTRACKED)
-    assert {variant: variant.available for variant in stock.low(at_most=2)} == {little: 2, none: 0}
+    assert {variant: variant.available for variant in stock.low_variants(at_most=2)} == {little: 2, none: 0}

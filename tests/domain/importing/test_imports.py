@@ -71,7 +71,7 @@ def message():
 
 @pytest.fixture
 def small_slices(monkeypatch):
-    monkeypatch.setattr(imports, "SLICE", 10)
+    monkeypatch.setattr(imports, "SLICE_LINES", 10)
 
 
 # ── looked at, then taken ────────────────────────────────────────────────────────────────────────────
@@ -105,7 +105,7 @@ def test_a_file_that_is_looked_at_changes_nothing_before_it_is_run():
 
 def test_running_once_more_changes_nothing():
     row = begin(csv_of(3), dry_run=True)
-    with pytest.raises(InvalidInput, match="still being looked at"):
+    with pytest.raises(InvalidInput, match="still being checked"):
         imports.run(kind=PRODUCTS, key=row.pk, actor=None, now=NOW)
     work_on()
     for _ in range(2):
@@ -130,7 +130,7 @@ def test_the_report_says_of_each_line_what_there_is_to_tell():
     assert counts(row) == (3, 0, 0, 2)
     assert [(note.line, note.handle, note.message, note.failed) for note in row.rows.all()] == [
         (3, "mug-1", "Variant Price: 'NaN' is not a price.", True),
-        (6, "", "There is no handle.", True),
+        (6, "", "The handle is missing.", True),
     ]
 
 
@@ -158,7 +158,7 @@ def test_columns_that_are_not_there_are_told_since_what_they_hold_becomes_empty(
     work_on()
     (note,) = row.rows.all()
     assert (note.line, note.failed) == (1, False)
-    assert note.message.startswith("No column `Body (HTML)`, `Type`, `Tags`, `Published`, ")
+    assert note.message.startswith("Missing columns: `Body (HTML)`, `Type`, `Tags`, `Published`, ")
     assert "`Vendor`" not in note.message
 
 
@@ -209,7 +209,7 @@ def test_lines_of_latin_1_are_told_and_the_others_taken():
     assert (counts(row), row.file_name) == ((2, 0, 0, 1), "ex?port.csv")
     (note,) = row.rows.all()
     assert (note.line, note.handle) == (3, "caf?")
-    assert note.message == "A text that is not UTF-8. Save the file as “CSV UTF-8”."
+    assert note.message == "This line is not valid UTF-8. Save the file as “CSV UTF-8”."
 
 
 def test_a_nul_is_told():
@@ -225,7 +225,7 @@ def test_a_column_may_have_a_name_that_no_database_takes():
 
 
 def test_a_line_without_an_end_is_refused(monkeypatch):
-    monkeypatch.setattr(imports, "MAX_LINE", 100)
+    monkeypatch.setattr(imports, "MAX_LINE_LENGTH", 100)
     for text in ("Handle," + "x" * 200, "Handle,Title\n" + "x" * 200):
         with pytest.raises(InvalidInput, match="A line has more than 100 characters"):
             begin(text)
@@ -238,7 +238,7 @@ def test_a_product_of_too_many_rows_is_refused_and_the_next_is_taken(monkeypatch
     row = begin(",".join(COLUMNS) + "\r\n" + rows + "cup,Cup,CUP,shopify,5,1\r\n")
     work_on()
     assert counts(row) == (1, 0, 0, 1)
-    assert row.rows.get().message == "The product was refused. It has more than 3 rows."
+    assert row.rows.get().message == "The product was not imported. It has more than 3 rows."
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
@@ -249,7 +249,7 @@ def test_lines_end_as_they_do_anywhere(ending, small_slices):
 
 
 def test_a_cell_with_line_breaks_is_cut_by_no_slice(small_slices, monkeypatch):
-    monkeypatch.setattr(imports, "PART", 100)
+    monkeypatch.setattr(imports, "PART_LENGTH", 100)
     row = begin(csv_of(9, Title='one "thing"\r\nand\nanother\rand one\n\n\nmore'))
     work_on()
     assert (counts(row), row.done) == ((9, 0, 0, 0), row.total)
@@ -262,10 +262,10 @@ def test_a_cell_with_line_breaks_is_cut_by_no_slice(small_slices, monkeypatch):
 
 
 def test_progress_is_told_slice_by_slice(small_slices, monkeypatch):
-    monkeypatch.setattr(imports, "PART", 300)
+    monkeypatch.setattr(imports, "PART_LENGTH", 300)
     row, seen = begin(csv_of(35)), []
     while row.state == "RUNNING":
-        outbox.relay(handlers=HANDLERS, clock=lambda: NOW, most=1)
+        outbox.relay(handlers=HANDLERS, clock=lambda: NOW, limit=1)
         seen.append((counts(row)[0], row.done))
     assert seen == [(10, 11), (20, 21), (30, 31), (35, 36)]
 
@@ -274,7 +274,7 @@ def test_a_product_is_cut_by_no_slice(small_slices):
     rows = "".join(f"mug,{'Mug' if not number else ''},M-{number},shopify,5,1\r\n" for number in range(25))
     # Its variants have no options, and only one of them can be; what matters is that it is one product.
     row = begin(",".join(COLUMNS) + "\r\n" + rows + csv_of(2).partition("\r\n")[2])
-    outbox.relay(handlers=HANDLERS, clock=lambda: NOW, most=1)
+    outbox.relay(handlers=HANDLERS, clock=lambda: NOW, limit=1)
     assert (counts(row), row.done) == ((1, 0, 0, 24), 26)
     work_on()
     assert (counts(row), row.state) == ((3, 0, 0, 24), "DONE")
@@ -282,9 +282,9 @@ def test_a_product_is_cut_by_no_slice(small_slices):
 
 def test_mails_go_before_the_next_slice(small_slices, mailoutbox):
     begin(csv_of(35))
-    outbox.relay(handlers=HANDLERS, clock=lambda: NOW, most=1)
+    outbox.relay(handlers=HANDLERS, clock=lambda: NOW, limit=1)
     outbox.put(kind="account_known", payload={"to": "ada@example.com"}, now=NOW)
-    outbox.relay(handlers=HANDLERS, clock=lambda: NOW, most=1)
+    outbox.relay(handlers=HANDLERS, clock=lambda: NOW, limit=1)
     assert len(mailoutbox) == 1
 
 
@@ -292,8 +292,8 @@ def test_a_slice_that_was_noted_is_not_taken_again(small_slices):
     """The worker died after the slice, before its message was marked as delivered."""
     row = begin(csv_of(35))
     first = message()
-    outbox.relay(handlers=HANDLERS, clock=lambda: NOW, most=1)
-    imports.work(first.payload, "again", NOW)
+    outbox.relay(handlers=HANDLERS, clock=lambda: NOW, limit=1)
+    imports.process_slice(first.payload, "again", NOW)
     assert counts(row) == (10, 0, 0, 0)
     assert models.OutboxMessage.objects.filter(delivered_at=None).count() == 1
 
@@ -331,7 +331,7 @@ def test_nobody_else_takes_what_somebody_works_on(small_slices):
     models.Import.objects.update(claimed_until=NOW + timedelta(seconds=60))
     work_on()
     assert counts(row) == (0, 0, 0, 0)
-    assert "BeingWorkedOn" in message().error
+    assert "ImportClaimed" in message().error
     work_on(seconds=61)
     assert counts(row) == (35, 0, 0, 0)
 
@@ -380,10 +380,10 @@ def test_what_was_over_a_fortnight_ago_is_deleted():
 
 
 def test_staff_import_what_they_may_write():
-    assert imports.kinds(user=UserFactory(is_staff=True)) == []
-    assert imports.kinds(user=UserFactory(is_superuser=True)) == []
-    assert imports.kinds(user=UserFactory(is_superuser=True, is_staff=True)) == ["PRODUCTS", "STOCK"]
-    assert imports.kinds(user=UserFactory(is_superuser=True, is_staff=True, is_active=False)) == []
+    assert imports.allowed_kinds(user=UserFactory(is_staff=True)) == []
+    assert imports.allowed_kinds(user=UserFactory(is_superuser=True)) == []
+    assert imports.allowed_kinds(user=UserFactory(is_superuser=True, is_staff=True)) == ["PRODUCTS", "STOCK"]
+    assert imports.allowed_kinds(user=UserFactory(is_superuser=True, is_staff=True, is_active=False)) == []
 
 
 # ── at once ──────────────────────────────────────────────────────────────────────────────────────────
@@ -423,7 +423,7 @@ def test_the_same_slice_at_once_is_counted_once(small_slices, monkeypatch, claim
 
     def first():
         try:
-            imports.work(payload, "", NOW)
+            imports.process_slice(payload, "", NOW)
         finally:
             connections.close_all()
 
@@ -433,10 +433,10 @@ def test_the_same_slice_at_once_is_counted_once(small_slices, monkeypatch, claim
         assert in_the_middle.wait(30)
         monkeypatch.setattr(products, "save", save)
         if claimed:
-            with pytest.raises(imports.BeingWorkedOn):
-                imports.work(payload, "", NOW)
+            with pytest.raises(imports.ImportClaimed):
+                imports.process_slice(payload, "", NOW)
         else:
-            imports.work(payload, "", NOW + timedelta(hours=1))
+            imports.process_slice(payload, "", NOW + timedelta(hours=1))
         go_on.set()
         running.result(30)
     assert (counts(row), row.state) == ((10, 0, 0, 0), "DONE")
@@ -498,7 +498,7 @@ def test_counts_are_what_is_on_hand_then_and_the_ledger_says_who(shelf):
 def test_a_sku_and_a_count_are_enough(shelf):
     assert taken("Counted,SKU\n7,'MUG\n10,NONE\n,CUP\n") == (
         (1, 0, 1),
-        [(3, "NONE", "There is no such SKU.", True)],
+        [(3, "NONE", "This SKU does not exist.", True)],
     )
     assert stock("MUG").on_hand == 7
 
@@ -514,7 +514,7 @@ def test_the_same_count_again_is_no_change(shelf):
 
 
 def test_a_count_is_never_below_what_orders_hold(shelf):
-    message = "Counted 1, but orders hold 4: 4 it is."
+    message = "Counted 1, but orders have reserved 4. The stock is set to 4."
     assert taken(listed(MUG="1")) == ((1, 0, 0), [(3, "MUG", message, False)])
     assert (stock("MUG").on_hand, stock("MUG").reserved) == (4, 4)
 
@@ -529,7 +529,7 @@ def test_a_sale_since_the_list_was_written_does_no_harm(shelf):
 def test_what_left_since_the_list_was_written_has_to_be_counted_again(shelf):
     text = listed(MUG="9")
     models.Stock.objects.filter(variant__sku="MUG").update(on_hand=8, reserved=2)
-    message = "On hand were 10 when the list was written, and are 8 now: count again."
+    message = "The list says 10 on hand, but now 8 are. Export a new list and count again."
     assert taken(text) == ((0, 0, 1), [(3, "MUG", message, True)])
     assert stock("MUG").on_hand == 8
 
@@ -552,7 +552,10 @@ def test_a_count_that_is_no_whole_number_fails_its_line(shelf, cell):
 
 
 def test_what_is_not_counted_is_not_counted(shelf):
-    assert taken("SKU,Counted\nVOUCHER,1\n") == ((0, 0, 1), [(2, "VOUCHER", "This variant is not counted.", True)])
+    assert taken("SKU,Counted\nVOUCHER,1\n") == (
+        (0, 0, 1),
+        [(2, "VOUCHER", "This variant's stock is not tracked.", True)],
+    )
 
 
 @pytest.mark.parametrize("text", ["SKU\nMUG\n", "Counted\n1\n", "", "Handle,Title\nmug,Mug\n"])
@@ -566,7 +569,7 @@ def test_little_that_is_left_by_a_count_is_told(shelf, settings):
     taken(listed(MUG="5"), dry_run=True)
     assert not models.WebhookDelivery.objects.exists()
     begin(listed(MUG="5"), STOCK)
-    outbox.relay(handlers=HANDLERS | {"webhook": lambda *_: None}, clock=lambda: NOW, most=1)
+    outbox.relay(handlers=HANDLERS | {"webhook": lambda *_: None}, clock=lambda: NOW, limit=1)
     assert models.WebhookDelivery.objects.get().topic == "stock.low"
 
 
@@ -580,7 +583,7 @@ def test_counts_and_sales_at_once_never_oversell(ready_cart):
         key, total = carts.CartKey(code=cart.code), totals(cart).total
         placing.append(partial(orders.place, key=key, expected_total=total, now=NOW))
     counting = [
-        partial(stock_csv.count, sku="MUG", counted=number, listed=None, dry_run=False, actor=None, now=NOW)
+        partial(stock_csv.record_count, sku="MUG", counted=number, listed=None, dry_run=False, actor=None, now=NOW)
         for number in range(10)
     ]
     start = Barrier(6, timeout=30)

@@ -40,7 +40,7 @@ CLASSES = {
 POINTS = {
     "place, before its commit": ("place", "domain.catalog.stock.reserve"),
     "place, after its commit": ("place", "domain.sales.orders.place"),
-    "pay, the intent is committed": ("pay", "domain.payments.gateways.by_provider"),
+    "pay, the intent is committed": ("pay", "domain.payments.gateways.gateway_for"),
     "pay, the gateway has begun": ("begin", "{gateway}.charge"),
     "pay, the money was taken": ("pay", "{gateway}.charge"),
     "pay, before the answer is committed": ("pay", "domain.sales.orders.settle"),
@@ -48,7 +48,7 @@ POINTS = {
     "webhook, it is noted": ("tell", "domain.payments.payments.receive"),
     "webhook, the gateway was asked": ("tell", "{gateway}.look_up"),
     "webhook, before what it said is committed": ("tell", "domain.sales.orders.settle"),
-    "refund, it is committed": ("give", "domain.payments.gateways.next_look"),
+    "refund, it is committed": ("give", "domain.payments.gateways.next_check"),
     "refund, what stands was looked up": ("give", "{gateway}.look_up_refund"),
     "refund, the money was given": ("give", "{gateway}.refund"),
     "refund, before the answer is committed": ("give", "domain.base.outbox.put"),
@@ -111,7 +111,7 @@ def give(given):
 
 
 def work(now=None):
-    handlers = {kind: lambda *_: None for kind in HANDLERS} | {payments.EVENT: payments.look_into}
+    handlers = {kind: lambda *_: None for kind in HANDLERS} | {payments.EVENT: payments.process_event}
     outbox.relay(handlers=handlers, clock=lambda: now or timezone.now())
 
 
@@ -152,7 +152,7 @@ def killed(gateway):
 def test_whoever_is_killed_in_a_sale_loses_and_doubles_nothing(gateway, killed, ready_cart, where, number):
     variant = VariantFactory(stock__on_hand=0, price=Decimal(20))
     with transaction.atomic():
-        stock.count(variants={variant: (StockPolicy.DENY, 10)}, actor=None, now=timezone.now())
+        stock.record_count(variants={variant: (StockPolicy.DENY, 10)}, actor=None, now=timezone.now())
     cart = ready_cart({variant: 1}, shipping=ShippingMethodFactory(price=0))
     given = {"cart": cart.code, "total": str(totals(cart).total)}
     given |= {"provider": gateway.provider, "method": gateway.method}

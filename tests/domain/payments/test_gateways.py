@@ -50,7 +50,7 @@ def new_order(placed_order):
     """Orders of 20.00, of a variant whose stock came by a count."""
     variant, shipping = VariantFactory(stock__on_hand=0, price=Decimal(20)), ShippingMethodFactory(price=0)
     with transaction.atomic():
-        stock.count(variants={variant: (StockPolicy.DENY, 1_000)}, actor=None, now=NOW)
+        stock.record_count(variants={variant: (StockPolicy.DENY, 1_000)}, actor=None, now=NOW)
     return lambda: placed_order({variant: 1}, shipping=shipping)
 
 
@@ -94,7 +94,7 @@ def tell(gateway, event):
 
 
 def look_into_events(now=NOW):
-    handlers = {kind: lambda *_: None for kind in HANDLERS} | {payments.EVENT: payments.look_into}
+    handlers = {kind: lambda *_: None for kind in HANDLERS} | {payments.EVENT: payments.process_event}
     outbox.relay(handlers=handlers, clock=lambda: now)
 
 
@@ -491,20 +491,20 @@ def test_a_refund_that_takes_its_time_counts_as_given_back_and_one_that_failed_d
     gateway.use(settings)
     payment = paid(order, gateway)
     charge = gateways.charge_of(payment=payment)
-    stripe = gateways.by_provider(provider=PaymentProvider.STRIPE)
-    assert stripe.given_back(charge) == 0
+    stripe = gateways.gateway_for(provider=PaymentProvider.STRIPE)
+    assert stripe.refunded_total(charge) == 0
     give(payment, Decimal("1.50"))
     gateway.refunds_wait = True
     give(payment, Decimal(5), request_id="2")
-    assert stripe.given_back(charge) == Decimal("6.50")
+    assert stripe.refunded_total(charge) == Decimal("6.50")
     assert check_books.gateway_breaches(since=NOW - timedelta(days=1)) == []
     *_, waiting = gateway.refunds.values()
     for status in ("failed", "canceled"):
         waiting["status"] = status
-        assert stripe.given_back(charge) == Decimal("1.50")
+        assert stripe.refunded_total(charge) == Decimal("1.50")
     for status in ("requires_action", "", None):
         waiting["status"] = status
-        assert stripe.given_back(charge) == Decimal("6.50")
+        assert stripe.refunded_total(charge) == Decimal("6.50")
     gateway.stop()
 
 

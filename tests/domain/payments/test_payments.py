@@ -64,7 +64,7 @@ def meanwhile(monkeypatch):
 
     def happens(call):
         gateway = GatewayWhere(call)
-        monkeypatch.setattr(gateways, "by_provider", lambda *, provider: gateway)
+        monkeypatch.setattr(gateways, "gateway_for", lambda *, provider: gateway)
 
     return happens
 

@@ -25,7 +25,7 @@ def paypal(settings):
 
 def charge(amount, currency="EUR", **given):
     wanted = Charge(key=Payment().pk, amount=Decimal(amount), currency=currency, number="A1", **given)
-    return wanted, gateways.by_provider(provider=PaymentProvider.PAYPAL).charge(wanted)
+    return wanted, gateways.gateway_for(provider=PaymentProvider.PAYPAL).charge(wanted)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_capture_that_waits_for_paypal_is_asked_about(paypal):
     unit = order["purchase_units"][0]
     unit["payments"]["captures"].append({"id": "C1", "status": "PENDING", "amount": unit["amount"]})
     order["status"] = "COMPLETED"
-    gateway = gateways.by_provider(provider=PaymentProvider.PAYPAL)
+    gateway = gateways.gateway_for(provider=PaymentProvider.PAYPAL)
     wanted = Charge(key=wanted.key, amount=wanted.amount, currency="EUR", reference=made.reference)
     for status, state in (
         ("PENDING", PaymentState.PENDING),

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 from django.db import connections
+from django.db.models import F
 
 from domain.base.errors import DomainError, InvalidInput, NotFound, RequestIdReused
 from domain.payments import gateways, payments, refunds
@@ -95,6 +96,17 @@ def test_parts_go_back_until_nothing_is_left(payment, variant):
     books_agree()
 
 
+def test_parts_that_binary_fractions_cannot_add_up_come_to_the_whole(paid_order):
+    cents = paid_order({VariantFactory(price=Decimal("0.3")): 1}, shipping=ShippingMethodFactory(price=0))
+    payment = cents.payments.get()
+    for number, part in enumerate(["0.1", "0.2"]):
+        give(payment, part, str(number))
+    payment.refresh_from_db()
+    cents.refresh_from_db()
+    assert (payment.refunded, cents.state) == (payment.amount, OrderState.REFUNDED)
+    assert Payment.objects.filter(refunded=F("amount")).exists()
+
+
 @pytest.mark.parametrize("restock", [True, False])
 @pytest.mark.parametrize("shipped", [True, False])
 def test_goods_are_on_the_shelf_again_or_written_off(payment, variant, restock, shipped):
@@ -111,8 +123,8 @@ def test_the_buyer_is_told_of_each_part(payment, delivered):
     give(payment, 30)
     give(payment, 30)
     (mail,) = delivered()
-    assert mail.subject == f"30.00 EUR of order {payment.order.number} given back"
-    assert "We have given back 30.00 EUR." in mail.body
+    assert mail.subject == f"Refund of 30.00 EUR for your order {payment.order.number}"
+    assert "We have refunded 30.00 EUR." in mail.body
 
 
 def test_the_same_request_gives_once(payment):
@@ -191,7 +203,7 @@ def test_what_a_gateway_refuses_is_noted_and_can_be_given_otherwise(payment, mon
     event = Order.objects.get().events.last()
     assert (event.kind, event.message) == (
         OrderEventKind.REFUND_DUE,
-        "40.00 EUR could not be given back: The account is closed.",
+        "The refund of 40.00 EUR failed: The account is closed.",
     )
     assert Payment.objects.get().refunded == 0
     assert give(payment, request_id="2").amount == 100
@@ -215,7 +227,7 @@ def test_late_money_for_an_order_whose_goods_are_gone_goes_back_by_itself(placed
     assert order.state == OrderState.EXPIRED
     kinds = list(order.events.values_list("kind", flat=True))
     assert kinds[-2:] == [OrderEventKind.REFUND_DUE, OrderEventKind.REFUNDED]
-    assert [mail.subject for mail in delivered()] == [f"500.00 EUR of order {order.number} given back"]
+    assert [mail.subject for mail in delivered()] == [f"Refund of 500.00 EUR for your order {order.number}"]
     assert stock_of(variant) == (10, 1)
     books_agree()
 

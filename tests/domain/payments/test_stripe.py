@@ -82,7 +82,7 @@ def test_the_bank_asks_the_buyer_first(order, stripe):
 def test_amounts_are_in_stripes_own_minor_units(stripe, amount, currency, minor):
     key = Payment().pk
     charge = Charge(key=key, amount=Decimal(amount), currency=currency, method="pm_card_visa")
-    outcome = gateways.by_provider(provider=PaymentProvider.STRIPE).charge(charge)
+    outcome = gateways.gateway_for(provider=PaymentProvider.STRIPE).charge(charge)
     assert stripe.intents["pi_1"]["amount"] == minor
     assert (outcome.amount, outcome.currency) == (Decimal(amount), currency)
 
@@ -90,7 +90,7 @@ def test_amounts_are_in_stripes_own_minor_units(stripe, amount, currency, minor)
 @pytest.mark.parametrize(("amount", "currency"), [("5.125", "KWD"), ("300.50", "MGA")])
 def test_an_amount_that_stripe_cannot_take_is_refused_before_it_is_asked(stripe, amount, currency):
     charge = Charge(key=Payment().pk, amount=Decimal(amount), currency=currency)
-    assert gateways.by_provider(provider=PaymentProvider.STRIPE).charge(charge).state == PaymentState.FAILED
+    assert gateways.gateway_for(provider=PaymentProvider.STRIPE).charge(charge).state == PaymentState.FAILED
     assert stripe.intents == {}
 
 

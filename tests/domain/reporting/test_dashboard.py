@@ -90,11 +90,11 @@ def test_whoever_waited_longest_is_shipped_first(bought):
 def test_money_that_is_due_is_looked_at_until_it_went_back(bought):
     order = bought()
     assert not dashboard.orders_owed_a_refund().exists()
-    orders.tell(order=order, kind=models.OrderEventKind.REFUND_DUE, now=NOW)
+    orders.add_event(order=order, kind=models.OrderEventKind.REFUND_DUE, now=NOW)
     assert list(dashboard.orders_owed_a_refund()) == [order]
     give_back(order)
     assert not dashboard.orders_owed_a_refund().exists()
-    orders.tell(order=order, kind=models.OrderEventKind.REFUND_DUE, now=NOW)
+    orders.add_event(order=order, kind=models.OrderEventKind.REFUND_DUE, now=NOW)
     assert list(dashboard.orders_owed_a_refund()) == [order]
 
 

@@ -18,7 +18,7 @@ GUEST = carts.CartKey()
 
 def add(lines, key=GUEST):
     wanted = [carts.NewLine(variant.pk, quantity) for variant, quantity in lines.items()]
-    return carts.add_lines(key=key, lines=wanted, now=NOW)
+    return carts.add_lines(key=key, lines=wanted, now=NOW).cart
 
 
 def by_code(cart, user=None):
@@ -56,7 +56,7 @@ def test_same_variant_twice_becomes_one_line():
 
 def test_same_variant_twice_in_one_request_becomes_one_line():
     variant = VariantFactory()
-    cart = carts.add_lines(key=GUEST, lines=[carts.NewLine(variant.pk, 1), carts.NewLine(variant.pk, 2)], now=NOW)
+    cart = carts.add_lines(key=GUEST, lines=[carts.NewLine(variant.pk, 1), carts.NewLine(variant.pk, 2)], now=NOW).cart
     assert contents(cart) == {variant: 3}
 
 

@@ -7,8 +7,9 @@ from domain.base.contact import AddressIncomplete
 from domain.base.errors import InvalidInput, NotFound
 from domain.catalog.stock import InsufficientStock
 from domain.sales import cart as carts
-from domain.sales import checkout, priced_cart
+from domain.sales import checkout
 from domain.sales.checkout import CartEmpty, EmailMissing
+from domain.sales.priced_cart import load_priced_cart
 from domain.sales.shipping import ShippingUnavailable
 from storefront.models import Address, Cart, Product, Stock, StockPolicy
 from tests.factories import ADDRESS, NOW, ShippingMethodFactory, UserFactory, VariantFactory, totals
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def cart():
-    return carts.add_lines(key=carts.CartKey(), lines=[carts.NewLine(VariantFactory().pk, 1)], now=NOW)
+    return carts.add_lines(key=carts.CartKey(), lines=[carts.NewLine(VariantFactory().pk, 1)], now=NOW).cart
 
 
 def update(cart, **given):
@@ -27,8 +28,7 @@ def update(cart, **given):
 
 
 def problems(cart):
-    cart = priced_cart.load(cart=cart)
-    return checkout.problems(cart=cart, quote=priced_cart.quote(cart=cart, now=NOW), now=NOW)
+    return checkout.problems(priced=load_priced_cart(cart=cart, now=NOW))
 
 
 # ── noting what the buyer gives ──────────────────────────────────────────────────────────────────────
@@ -51,7 +51,7 @@ def test_same_update_twice_changes_nothing(cart):
 
 def test_user_s_own_email_is_taken_unless_another_is_given():
     user = UserFactory(email="me@example.com")
-    cart = carts.add_lines(key=carts.CartKey(user=user), lines=[carts.NewLine(VariantFactory().pk, 1)], now=NOW)
+    cart = carts.add_lines(key=carts.CartKey(user=user), lines=[carts.NewLine(VariantFactory().pk, 1)], now=NOW).cart
     assert update(cart, shipping_address=ADDRESS).email == "me@example.com"
     assert update(cart, email="office@example.com").email == "office@example.com"
 

@@ -5,8 +5,9 @@ from django.core.exceptions import ValidationError
 
 from domain.base.errors import InvalidInput
 from domain.sales import cart as carts
-from domain.sales import checkout, currency, orders, priced_cart
+from domain.sales import checkout, currency, orders
 from domain.sales.currency import CurrencyUnavailable
+from domain.sales.priced_cart import load_priced_cart
 from storefront.models import Cart, CartLine, Currency
 from tests.factories import (
     NOW,
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 
 def choose(cart, code):
-    return checkout.update(key=carts.CartKey(code=cart.code), currency_code=code, now=NOW)
+    return checkout.update(key=carts.CartKey(code=cart.code), currency_code=code, now=NOW).cart
 
 
 def place(cart, total):
@@ -76,7 +77,7 @@ def test_amounts_of_a_discount_are_converted(cart):
 def test_new_cart_starts_in_the_currency_that_its_visitor_sees():
     CurrencyFactory()
     line = carts.NewLine(VariantFactory().pk, 1)
-    cart = carts.add_lines(key=carts.CartKey(), lines=[line], currency="USD", now=NOW)
+    cart = carts.add_lines(key=carts.CartKey(), lines=[line], currency="USD", now=NOW).cart
     assert Cart.objects.get(pk=cart.pk).currency_id == "USD"
     carts.add_lines(key=carts.CartKey(code=cart.code), lines=[line], currency="EUR", now=NOW)
     assert Cart.objects.get(pk=cart.pk).currency_id == "USD"
@@ -125,8 +126,7 @@ def test_prices_seen_in_another_currency_are_not_compared(cart):
     CurrencyFactory()
     choose(cart, "USD")
     assert CartLine.objects.get().seen_price is None
-    loaded = priced_cart.load(cart=Cart.objects.get())
-    assert checkout.problems(cart=loaded, quote=priced_cart.quote(cart=loaded, now=NOW), now=NOW) == []
+    assert checkout.problems(priced=load_priced_cart(cart=Cart.objects.get(), now=NOW)) == []
 
 
 def test_shops_own_currency_is_no_further_one(settings):

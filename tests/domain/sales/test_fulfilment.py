@@ -54,7 +54,7 @@ def test_the_buyer_is_told_of_the_parcel(paid_order, delivered):
     delivered()
     ship(order, tracking_url="https://ups.example/?a=1&b=2")
     (mail,) = delivered()
-    assert mail.subject == f"Order {order.number} is on its way"
+    assert mail.subject == f"Your order {order.number} has been shipped"
     assert "UPS: 1Z99\nhttps://ups.example/?a=1&b=2" in mail.body
     assert 'href="https://ups.example/?a=1&amp;b=2"' in mail.alternatives[0].content
 

@@ -234,7 +234,7 @@ def told(cart, email, city):
         shipping_address=replace(ADDRESS, city=city),
         shipping_method_id=ShippingMethodFactory().pk,
         now=NOW,
-    )
+    ).cart
 
 
 def test_what_the_guest_told_comes_along(user):

@@ -237,7 +237,7 @@ def test_refused_order_can_be_placed_once_the_stock_is_back(ready_cart):
 
 def test_all_refusals_are_told_at_once():
     sold_out = VariantFactory()
-    cart = carts.add_lines(key=carts.CartKey(), lines=[carts.NewLine(sold_out.pk, 1)], now=NOW)
+    cart = carts.add_lines(key=carts.CartKey(), lines=[carts.NewLine(sold_out.pk, 1)], now=NOW).cart
     Stock.objects.update(on_hand=0)
     with pytest.raises(ExceptionGroup) as refused:
         place(cart)
@@ -507,7 +507,7 @@ def test_order_moves_only_along_the_table(placed_order, state, to):
     order.refresh_from_db()
 
     def move():
-        orders.move(order=order, to=to, kind=OrderEventKind.SHIPPED, message="", actor=None, now=NOW)
+        orders.change_state(order=order, to=to, kind=OrderEventKind.SHIPPED, message="", actor=None, now=NOW)
 
     if (state, to) in ALLOWED:
         move()
@@ -521,5 +521,5 @@ def test_order_moves_only_along_the_table(placed_order, state, to):
 @pytest.mark.parametrize(("to", "left"), [(OrderState.CANCELLED, 0), (OrderState.EXPIRED, 0), (OrderState.PAID, 1)])
 def test_stock_is_given_back_by_orders_that_end_unpaid(placed_order, to, left):
     order = placed_order({VariantFactory(): 1})
-    orders.move(order=order, to=to, kind=OrderEventKind.PAID, message="", actor=None, now=NOW)
+    orders.change_state(order=order, to=to, kind=OrderEventKind.PAID, message="", actor=None, now=NOW)
     assert list(reserved().values()) == [left]

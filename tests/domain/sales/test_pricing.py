@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.base.money import ZERO, quantize, smallest_unit
-from domain.sales.pricing import Carriage, Good, Rate, Reduction, Step, StepKind, totals
+from domain.sales.pricing import Item, Rate, Reduction, ShippingCharge, Step, StepKind, totals
 from storefront.models import DiscountKind
 
 PERCENTAGE, FIXED, FREE_SHIPPING = DiscountKind
@@ -14,7 +14,7 @@ VAT, UNTAXED = Rate("VAT", Decimal(19)), Rate()
 
 
 def good(price, quantity=1, key="A", tax=UNTAXED):
-    return Good(key, Decimal(price), quantity, tax)
+    return Item(key, Decimal(price), quantity, tax)
 
 
 def code(kind, value="0", name="CODE", covers="ABC"):
@@ -22,7 +22,7 @@ def code(kind, value="0", name="CODE", covers="ABC"):
 
 
 def add_up(*goods, shipping=None, reductions=(), currency="EUR", inclusive=True, tax=UNTAXED):
-    carriage = Carriage("Post", Decimal(shipping), tax) if shipping is not None else None
+    carriage = ShippingCharge("Post", Decimal(shipping), tax) if shipping is not None else None
     return totals(
         goods=goods, carriage=carriage, reductions=reductions, currency=currency, prices_include_tax=inclusive
     )
@@ -124,9 +124,9 @@ prices = st.decimals(min_value=0, max_value=10**7, places=3)
 rates = st.builds(Rate, st.sampled_from(["VAT", "GST"]), st.decimals(min_value=0, max_value=100, places=4))
 keys = [f"SKU-{number}" for number in range(8)]
 goods = st.dictionaries(st.sampled_from(keys), st.tuples(prices, st.integers(1, 9999), rates)).map(
-    lambda drawn: [Good(key, price, quantity, tax) for key, (price, quantity, tax) in drawn.items()]
+    lambda drawn: [Item(key, price, quantity, tax) for key, (price, quantity, tax) in drawn.items()]
 )
-carriages = st.none() | st.builds(Carriage, st.just("Post"), prices, rates)
+carriages = st.none() | st.builds(ShippingCharge, st.just("Post"), prices, rates)
 covers = st.frozensets(st.sampled_from(keys))
 reductions = st.lists(
     st.one_of(
@@ -174,7 +174,7 @@ def test_trace_explains_the_total_and_nothing_else(cart):
         StepKind.SHIPPING: found.shipping,
         StepKind.TAX: found.tax,
     }
-    assert [Step.stored(step.as_stored()) for step in found.trace] == list(found.trace)
+    assert [Step.from_json(step.to_json()) for step in found.trace] == list(found.trace)
 
 
 @given(carts)

@@ -6,7 +6,8 @@ import pytest
 from django.db import connection, transaction
 
 from domain.sales import cart as carts
-from domain.sales import checkout, priced_cart, rates_cache
+from domain.sales import checkout, rates_cache
+from domain.sales.priced_cart import load_priced_cart
 from storefront.models import ShippingMethod, ShippingZone, TaxRate
 from tests.factories import ADDRESS, NOW, ShippingMethodFactory, TaxRateFactory, VariantFactory
 
@@ -20,17 +21,17 @@ def cart(settings):
     settings.PRICES_INCLUDE_TAX = False
     TaxRateFactory(country_code="DE", percent=19)
     line = carts.NewLine(VariantFactory(price=10).pk, 1)
-    found = carts.add_lines(key=carts.CartKey(), lines=[line], now=NOW)
+    found = carts.add_lines(key=carts.CartKey(), lines=[line], now=NOW).cart
     return checkout.update(
         key=carts.CartKey(code=found.code),
         shipping_address=ADDRESS,
         shipping_method_id=ShippingMethodFactory(name="Post", price=3).pk,
         now=NOW,
-    )
+    ).cart
 
 
 def quote(cart):
-    return priced_cart.quote(cart=priced_cart.load(cart=cart), now=NOW)
+    return load_priced_cart(cart=cart, now=NOW).quote
 
 
 def total(cart):
@@ -63,14 +64,6 @@ def test_what_staff_change_holds_from_then_on(cart, write, costs):
     assert float(total(cart)) == costs
 
 
-def test_a_cart_that_was_read_otherwise_has_those_that_hold_now(cart):
-    total(cart)
-    TaxRate.objects.update(percent=0)
-    known = priced_cart.load(cart=cart)
-    del vars(known)["changes"]
-    assert float(priced_cart.quote(cart=known, now=NOW).totals.total) == 13
-
-
 def test_a_new_cart_is_taxed_by_them(settings, statements):
     settings.PRICES_INCLUDE_TAX, settings.SHOP_COUNTRY = False, "DE"
     line = carts.NewLine(VariantFactory(price=10).pk, 1)
@@ -80,7 +73,7 @@ def test_a_new_cart_is_taxed_by_them(settings, statements):
         for asked in (5, 3):
             with statements() as counted:
                 begun = carts.add_lines(key=carts.CartKey(), lines=[line], now=NOW)
-                assert float(priced_cart.quote(cart=begun, now=NOW).totals.total) == costs
+                assert float(begun.quote.totals.total) == costs
             assert len(counted) == asked
 
 
@@ -113,7 +106,8 @@ def test_whoever_asks_while_they_change_never_gets_older_ones_than_the_cart(cart
     for thread in threads:
         thread.start()
     together.wait()
-    for percent in range(1, 31):
+    while len(written) <= 30 or len(seen) < 10:  # On a busy machine the readers start late.
+        percent = len(written) % 90 + 1
         TaxRate.objects.update(percent=percent)
         written.append(round(13 + 13 * percent / 100, 2))
     is_over.append(True)
@@ -123,4 +117,5 @@ def test_whoever_asks_while_they_change_never_gets_older_ones_than_the_cart(cart
     # A write may be seen a moment before it is noted here.
     assert all(told in written[before - 1 : after + 1] for before, told, after in seen)
     assert float(total(cart)) == written[-1]
-    assert rates_cache.of(cart=priced_cart.load(cart=cart)) is rates_cache.of(cart=priced_cart.load(cart=cart))
+    changes = load_priced_cart(cart=cart, now=NOW).changes
+    assert rates_cache.rates(changes=changes) is rates_cache.rates(changes=changes)

@@ -84,7 +84,7 @@ def resolvers():
 @pytest.mark.parametrize("resolver", [pytest.param(function, id=name) for name, function in resolvers()])
 def test_what_resolves_them_takes_of_its_request_what_is_the_same_for_everyone(resolver):
     asked = set(re.findall(r"\bcontext\.(\w+)", inspect.getsource(resolver)))
-    assert asked <= {"now", "exchange", "is_abroad", "categories", "absolute"}
+    assert asked <= {"now", "exchange", "shows_foreign_currency", "categories", "absolute"}
 
 
 def test_nothing_for_staff_can_be_reached_from_them():

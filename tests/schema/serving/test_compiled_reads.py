@@ -5,7 +5,8 @@ from itertools import count
 
 import pytest
 from graphql import get_named_type, is_leaf_type
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from domain.catalog import products
@@ -69,11 +70,11 @@ def goods():
             )
             if each % 2:
                 VariantPriceFactory(variant=variant, currency_id="USD", price=99 + each, compare_at_price=200 + number)
-        products.refresh(product=product)
+        products.refresh_derived(product=product)
 
 
 @pytest.fixture
-def both(api, monkeypatch):
+def both(api, monkeypatch, settings):
     """`both(document)`: the answer, after asserting that compiling and executing give the same one. Says in
     `both.compiled` whether the compiler answered."""
     answer = compiled_reads.answer
@@ -81,9 +82,12 @@ def both(api, monkeypatch):
     def ask(document, operation=None, **variables):
         answers = []
         monkeypatch.setattr(compiled_reads, "answer", lambda *given: answers.append(answer(*given)) or answers[-1])
+        settings.COMPILED_READS = True
         found = api.post(document, operation, **variables)
-        monkeypatch.setattr(compiled_reads, "answer", lambda *_: None)
+        settings.COMPILED_READS = False
+        asked = len(answers)
         executed = api.post(document, operation, **variables)
+        assert len(answers) == asked, "with the setting off, nothing is compiled"
         assert (found.status_code, found.content) == (executed.status_code, executed.content)
         ask.compiled = bool(answers) and answers[0] is not None
         return found.json()
@@ -156,7 +160,8 @@ def test_a_resolver_that_reads_what_its_hint_does_not_name_is_answered_all_the_s
     assert "the executor is asked" in caplog.text
 
 
-def test_relations_of_no_rows_are_read_by_no_statement(goods, statements, api):
+def test_relations_of_no_rows_are_read_by_no_statement(goods, statements, api, settings):
+    settings.COMPILED_READS = True
     with statements() as counted:
         assert api('{ product(slug: "none") { variants { image { url } } categories { name } } }')["product"] is None
     assert len(counted) == 1
@@ -235,7 +240,7 @@ def documents(draw):
 
 
 @given(documents())
-@settings(max_examples=100, suppress_health_check=list(HealthCheck))
+@examples(max_examples=100, suppress_health_check=list(HealthCheck))
 def test_any_selection_of_the_catalogue_is_answered_as_by_the_executor(both, goods, asked):
     document, used = asked
     variables = {name: VARIABLES[name][1] for name in used}

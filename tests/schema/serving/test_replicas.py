@@ -18,7 +18,7 @@ from django.utils import timezone
 from domain.base import replicas
 from domain.catalog import catalog_version
 from schema.base import ids
-from schema.serving import compiled_reads, execution, response_cache
+from schema.serving import execution, response_cache
 from storefront import models
 from tests.commercia.test_workers import free_port
 from tests.factories import CategoryFactory, CurrencyFactory, ImageFactory, VariantFactory
@@ -106,7 +106,7 @@ def databases(django_db_setup):
 @pytest.fixture
 def two(databases, settings, monkeypatch):
     """As if DATABASE_REPLICA_URLS named them: `copy1`, `copy2`."""
-    monkeypatch.setattr(replicas, "away_until", {})
+    monkeypatch.setattr(replicas, "unavailable_until", {})
     settings.DATABASE_ROUTERS = ["domain.base.replicas.Router"]
     settings.DATABASE_REPLICAS = ["copy1", "copy2"]
     # Django keeps a test from databases that it has not named, and so from those that were not there when it began.
@@ -175,15 +175,14 @@ if connection.vendor == "postgresql":
 
     @pytest.mark.parametrize("how", ["compiled", "executed"])
     @pytest.mark.parametrize("words", [None, "old", "oldd"], ids=["browsed", "searched", "misspelt"])
-    def test_nothing_of_it_is_asked_of_the_primary(api, one, mug, statements, monkeypatch, how, words):
+    def test_nothing_of_it_is_asked_of_the_primary(api, one, mug, statements, settings, how, words):
         mug.product.categories.add(CategoryFactory(slug="cups", parent=CategoryFactory()))
         mug.product.tags.add(models.Tag.objects.create(name="clay"))
         ImageFactory(product=mug.product)
         CurrencyFactory()
         one.follow()
         rename(mug, "New")
-        if how == "executed":
-            monkeypatch.setattr(compiled_reads, "answer", lambda *given: None)
+        settings.COMPILED_READS = how == "compiled"
         with statements() as of_the_primary, CaptureQueriesContext(connections["copy1"]) as of_the_replica:
             found = api(EVERYTHING, words=words)
         assert [product["title"] for product in found["products"]["nodes"]] == [found["product"]["title"]] == ["Old"]
@@ -214,13 +213,13 @@ if connection.vendor == "postgresql":
             with transaction.atomic():
                 return replicas.current(), models.Product.objects.get().title, replicas.connection().alias
 
-        assert replicas.read(ask=found) == ("default", "New", "default")
-        assert replicas.read(ask=replicas.current) == "copy1"
+        assert replicas.read(query=found) == ("default", "New", "default")
+        assert replicas.read(query=replicas.current) == "copy1"
 
     def test_nothing_is_written_to_a_replica(replica):
-        product = replicas.read(ask=models.Product.objects.get)
+        product = replicas.read(query=models.Product.objects.get)
         assert product.title == "Old"
-        assert replicas.read(ask=lambda: router.db_for_write(models.Product, instance=product)) == "default"
+        assert replicas.read(query=lambda: router.db_for_write(models.Product, instance=product)) == "default"
         assert router.allow_migrate("default", "storefront") is True
         assert router.allow_migrate("copy1", "storefront") is False
 
@@ -288,7 +287,7 @@ if connection.vendor == "postgresql":
         assert [each.getMessage() for each in caplog.records if each.name == "domain.base.replicas"] == [
             "copy1 does not answer: for 5 seconds this process reads elsewhere."
         ]
-        replicas.away_until.clear()
+        replicas.unavailable_until.clear()
         assert title(api) == "New"
         assert connected.count("copy1") == 2
 
@@ -307,7 +306,7 @@ if connection.vendor == "postgresql":
         assert title(api) == "New"
         replica.start()
         assert title(api) == "New"
-        replicas.away_until.clear()  # As time does.
+        replicas.unavailable_until.clear()  # As time does.
         assert title(api) == "Old"
 
     def test_while_one_is_away_the_others_answer(api, two, mug):
@@ -320,26 +319,25 @@ if connection.vendor == "postgresql":
 
     @pytest.mark.parametrize("how", ["compiled", "executed"])
     @pytest.mark.usefixtures("kept")
-    def test_one_that_dies_over_an_answer_leaves_a_whole_one(api, replica, monkeypatch, how):
+    def test_one_that_dies_over_an_answer_leaves_a_whole_one(api, replica, monkeypatch, settings, how):
         """Between its version and its answer."""
-        execute, answer = execution.execute, compiled_reads.answer
+        execute = execution.execute
 
         def dying(*given):
-            if not replicas.away_until and replicas.current() == "copy1":
+            if not replicas.unavailable_until and replicas.current() == "copy1":
                 replica.stop()
             return execute(*given)
 
         monkeypatch.setattr(execution, "execute", dying)
-        monkeypatch.setattr(compiled_reads, "answer", answer if how == "compiled" else lambda *given: None)
+        settings.COMPILED_READS = how == "compiled"
         assert title(api) == "New"
         assert title(api) == "New"
-        assert set(replicas.away_until) == {"copy1"}
+        assert set(replicas.unavailable_until) == {"copy1"}
 
     @pytest.mark.parametrize("how", ["compiled", "executed"])
-    def test_one_that_gives_up_a_statement_is_asked_the_next(api, replica, monkeypatch, how):
+    def test_one_that_gives_up_a_statement_is_asked_the_next(api, replica, settings, how):
         """As of a release whose migration it has not seen, or when its primary removed what was being read."""
-        if how == "executed":
-            monkeypatch.setattr(compiled_reads, "answer", lambda *given: None)
+        settings.COMPILED_READS = how == "compiled"
         with connections["copy1"].cursor() as cursor:
             cursor.execute("ALTER TABLE storefront_product RENAME TO storefront_thing")
             try:
@@ -364,19 +362,19 @@ if connection.vendor == "postgresql":
     def test_whoever_has_turned_to_the_primary_stays_there(replica):
         def found():
             yield replicas.current()
-            replicas.away_until["copy1"] = time.monotonic() + 60
+            replicas.unavailable_until["copy1"] = time.monotonic() + 60
             yield replicas.current()
-            replicas.away_until.clear()
+            replicas.unavailable_until.clear()
             yield replicas.current()
 
-        assert replicas.read(ask=lambda: list(found())) == ["copy1", "default", "default"]
+        assert replicas.read(query=lambda: list(found())) == ["copy1", "default", "default"]
 
     # ── what is kept ─────────────────────────────────────────────────────────────────────────────────
 
     @pytest.mark.usefixtures("kept")
     def test_an_answer_has_the_version_of_the_database_that_it_was_read_from(api, replica, mug):
         """One that lags never fills in an old answer for a new version, so whoever follows gets the new one."""
-        version = replicas.read(ask=lambda: catalog_version.current(now=timezone.now(), database=replicas.current()))
+        version = replicas.read(query=lambda: catalog_version.current(now=timezone.now(), database=replicas.current()))
         assert title(api) == "Old"
         (entry,) = response_cache.memory.values()
         assert entry.version == version < catalog_version.current(now=timezone.now())
@@ -417,13 +415,13 @@ if connection.vendor == "postgresql":
         ask = catalog_version.current
 
         def asked(**given):
-            replicas.away_until["copy1"] = time.monotonic() + 60
+            replicas.unavailable_until["copy1"] = time.monotonic() + 60
             return ask(**given)
 
         with monkeypatch.context() as patched:
             patched.setattr(catalog_version, "current", asked)
             assert title(api) == "New"
-        replicas.away_until.clear()
+        replicas.unavailable_until.clear()
         assert api("query Other { products { nodes { title } } }")["products"]["nodes"] == [{"title": "Old"}]
         for entry in response_cache.memory.values():
             assert entry.version < ask(now=timezone.now())

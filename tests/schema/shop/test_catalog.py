@@ -43,7 +43,7 @@ def sold(title="Linen shirt", *, tags=(), categories=(), **values):
     if tags or categories:
         variant.product.tags.set([models.Tag.objects.get_or_create(name=name)[0] for name in tags])
         variant.product.categories.set(categories)
-        products.refresh(product=variant.product)
+        products.refresh_derived(product=variant.product)
     return variant.product
 
 
@@ -784,7 +784,7 @@ def test_a_count_ends_where_it_would_take_long_and_says_so(api, monkeypatch):
 def many_shirts(monkeypatch):
     """Seven shirts and a coat, where more than two are too many; the first three of the shirts are as new as each
     other, and the oldest; the last is of another vendor."""
-    monkeypatch.setattr("domain.catalog.search.MANY", 2)
+    monkeypatch.setattr("domain.catalog.search.MAX_RANKED", 2)
     for number in range(7):
         vendor = "Tide" if number == 6 else "Harrow"
         sold(f"Shirt {number}", product__vendor=vendor, product__published_at=LONG_AGO + timedelta(days=max(number, 2)))
@@ -824,7 +824,7 @@ def test_a_filter_finds_whatever_matches_however_many_more_do(api, many_shirts, 
 
 
 def test_facets_of_a_search_that_too_many_match_say_how_some_are_spread(api, many_shirts, monkeypatch):
-    monkeypatch.setattr("domain.catalog.search.SOME", 2)
+    monkeypatch.setattr("domain.catalog.search.SAMPLE_SIZE", 2)
     facets = api(PAGES, search="shirt")["products"]["facets"]
     counted = sum(value["count"] for value in facets[0]["values"])
     assert counted == (7 if connection.vendor == "sqlite" else 2)  # It ranks everything.
@@ -833,7 +833,7 @@ def test_facets_of_a_search_that_too_many_match_say_how_some_are_spread(api, man
 
 
 def test_what_buyers_do_not_see_does_not_make_a_search_too_common(api, monkeypatch):
-    monkeypatch.setattr("domain.catalog.search.MANY", 2)
+    monkeypatch.setattr("domain.catalog.search.MAX_RANKED", 2)
     for number in range(3):
         sold(f"Shirt {number}", product__published_at=None)
     for number in range(2):

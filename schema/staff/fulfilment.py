@@ -1,44 +1,25 @@
-"""Orders on their way, for staff: what left, and that it arrived."""
-
-from datetime import datetime
-from typing import Any
+"""Shipping and delivery of orders, for staff."""
 
 import strawberry
-import strawberry_django
 
 from domain.sales import fulfilment
 from schema.base import ids
 from schema.base.context import Info
 from schema.base.errors import Refusals
 from schema.shop.orders import OrderPayload
-from storefront import models
-
-# ── types ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@strawberry_django.type(models.Shipment, description="A parcel that left.")
-class Shipment(ids.Node):
-    carrier: str = strawberry_django.field(description="Who carries it.")
-    tracking_number: str = strawberry_django.field(description="The carrier's number of the parcel.")
-    shipped_at: datetime = strawberry_django.field(description="When it left.")
-
-    @strawberry_django.field(description="The carrier's page about the parcel; null when there is none.")
-    def tracking_url(self: Any) -> str | None:
-        return self.tracking_url or None
-
 
 # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-@strawberry.input(description="The parcel that left.")
+@strawberry.input(description="The parcel that was sent.")
 class ShipOrderInput:
     order_id: strawberry.ID = strawberry.field(description="`Order.id`.")
-    carrier: str = strawberry.field(description="Who carries it; 100 characters.")
-    tracking_number: str = strawberry.field(description="The carrier's number; 100 characters.")
-    tracking_url: str | None = strawberry.field(default=None, description="The carrier's page about the parcel.")
+    carrier: str = strawberry.field(description="The name of the carrier, at most 100 characters.")
+    tracking_number: str = strawberry.field(description="The carrier's tracking number, at most 100 characters.")
+    tracking_url: str | None = strawberry.field(default=None, description="The carrier's tracking page.")
 
 
-@strawberry.input(description="The order that arrived.")
+@strawberry.input(description="The order that was delivered.")
 class MarkOrderDeliveredInput:
     order_id: strawberry.ID = strawberry.field(description="`Order.id`.")
 
@@ -49,8 +30,9 @@ class MarkOrderDeliveredInput:
 @strawberry.type
 class FulfilmentMutation:
     @strawberry.mutation(
-        description="For staff: notes that a parcel of a paid order left, and has the buyer told. The same parcel "
-        "again changes nothing; another one of a shipped order is added. Errors: NOT_FOUND, ORDER_STATE, INVALID."
+        description="For staff: records that a parcel of a paid order was sent, and mails the buyer. Sending the same "
+        "parcel again changes nothing; another parcel of a shipped order is added. Errors: NOT_FOUND, ORDER_STATE, "
+        "INVALID."
     )
     def ship_order(self, info: Info, input: ShipOrderInput) -> OrderPayload:
         info.context.allow("change_order")
@@ -67,8 +49,8 @@ class FulfilmentMutation:
         return OrderPayload(user_errors=errors)
 
     @strawberry.mutation(
-        description="For staff: notes that a shipped order arrived; once more changes nothing. "
-        "Errors: NOT_FOUND, ORDER_STATE."
+        description="For staff: records that a shipped order was delivered. Calling it again changes nothing. Errors: "
+        "NOT_FOUND, ORDER_STATE."
     )
     def mark_order_delivered(self, info: Info, input: MarkOrderDeliveredInput) -> OrderPayload:
         info.context.allow("change_order")
