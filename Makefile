@@ -54,7 +54,7 @@ test: .venv/dev.stamp .env ## run every test; with DATABASE_URL=postgres://... o
 browser: .venv/dev.stamp .env ## test the admin in a real browser (needs Chromium and its driver)
 	@$(BIN)/python -m pytest tests/browser
 
-mutants: .venv/dev.stamp .env ## small faults in the code for money and stock, each to be caught by a test; FILES="domain/base/money.py" for some
+mutants: .venv/dev.stamp .env ## put small faults into the code for money and stock, and list those that no test catches
 	@PYTHONPATH=. $(BIN)/python tests/mutation/run.py $(FILES)
 
 check: .venv/dev.stamp .env ## check format, lint, types, imports, migrations, SDL and deployment settings

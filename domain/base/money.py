@@ -40,10 +40,10 @@ def quantize(*, amount: Decimal, currency: str) -> Decimal:
 
 
 class ExactAmount(Round):
-    """An amount that the database adds up, with the three decimals of its columns.
+    """Rounds an amount that the database computes to the three decimals of its columns.
 
-    SQLite adds binary fractions: 0.1 + 0.2 is more than 0.3 there. Wrap every sum or difference of amounts in SQL that
-    is compared, stored or shown.
+    SQLite computes with floats, where 0.1 + 0.2 is more than 0.3. Use this for every sum or difference of amounts in
+    SQL that is compared, stored or shown.
     """
 
     def __init__(self, amount: Combinable, **options: Any) -> None:

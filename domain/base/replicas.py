@@ -23,7 +23,6 @@ Result = TypeVar("Result")
 
 PRIMARY = DEFAULT_DB_ALIAS
 _RETRY_AFTER_SECONDS = 5.0
-# By name, until when a replica that did not answer is not asked.
 unavailable_until: dict[str, float] = {}
 _rotation = itertools.count()
 _current: ContextVar[str] = ContextVar("database", default=PRIMARY)

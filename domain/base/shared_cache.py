@@ -51,9 +51,9 @@ def increment(*, key: str, by: int, seconds: int) -> int | None:
     return _call(counted, None)
 
 
-def retry() -> None:
-    """Asks Redis again, even if it has just failed."""
-    global _unavailable_until  # noqa: PLW0603
+def retry_now() -> None:
+    """Lets the next call ask Redis again, even if it has just failed."""
+    global _unavailable_until  # noqa: PLW0603 (there is one Redis)
     _unavailable_until = 0.0
 
 

@@ -1,7 +1,7 @@
-"""Which state the public catalogue is in: whoever keeps an answer asks whether it is still of this version.
+"""The version of the public catalogue. A cached response is valid while the version is unchanged.
 
-Each write to the catalogue's tables makes a new version in its own transaction, by the database itself, so that none
-is forgotten and none is half done; docs/adr/0023 tells why it is not a number in one row.
+Database triggers make a new version in the transaction that writes to a table of the catalogue, so that no write is
+missed. docs/adr/0023 explains why the version is not a number in one row.
 """
 
 from datetime import UTC, datetime
@@ -16,28 +16,30 @@ from storefront.models import CatalogueVersion
 
 
 class Version(NamedTuple):
-    """A later one is greater. `published` is the time of the last publication (a timestamp): a product that was
-    scheduled makes a new version by appearing."""
+    """Versions compare by age. `published` is the time of the last publication (Unix timestamp), so that a scheduled
+    product makes a new version when it appears."""
 
     changes: int
     published: float
 
 
 def current(*, now: datetime, database: str = PRIMARY) -> Version:
-    """The version that is committed there. What is read there after it, or in the primary, is of this version or a
-    later. In one statement of plain SQL: with caching this is all that most answers cost the database."""
-    there = connections[database]
-    with there.cursor() as cursor:
-        cursor.execute(_CURRENT, [there.ops.adapt_datetimefield_value(now)])
+    """The committed version in a database. Later reads there, or from the primary, see this version or a newer one.
+
+    It is one plain SQL statement, because it is the only one that most cached responses need.
+    """
+    source = connections[database]
+    with source.cursor() as cursor:
+        cursor.execute(_CURRENT, [source.ops.adapt_datetimefield_value(now)])
         changes, last = cursor.fetchone()
-    if isinstance(last, str):  # SQLite has no type for it.
+    if isinstance(last, str):  # SQLite has no type for times.
         last = datetime.fromisoformat(last).replace(tzinfo=UTC)
     return Version(changes, last.timestamp() if last else 0.0)
 
 
 class Changes(Expression):
-    """A version's `changes`, read along with whatever they annotate. NULL in a transaction that makes a change itself:
-    what it reads may yet be undone, and the number be another's."""
+    """An annotation with the version's `changes`. NULL in a transaction that changes the catalogue itself, because its
+    reads may be rolled back, and another transaction may get the same number."""
 
     output_field = BigIntegerField()
 
@@ -46,15 +48,15 @@ class Changes(Expression):
 
 
 _SUM = "(SELECT CAST(COALESCE(SUM(changes), 0) AS bigint) FROM storefront_catalogueversion)"
-# What `Product.objects.published` finds, the last of it: read from the index product_newest.
+# The newest of `Product.objects.published`, from the index product_newest.
 _CURRENT = f"SELECT {_SUM}, (SELECT MAX(published_at) FROM storefront_product WHERE published_at <= %s)"  # noqa: S608 (of constants)
 _IS_OURS = "current_setting('commercia.catalogue_changed', true) = txid_current_if_assigned()::text"
-# SQLite has one writer, and of what it undoes nobody knows: it cannot tell.
+# SQLite cannot tell. It has one writer, and no other connection sees what is rolled back.
 _CHANGES = {"sqlite": _SUM, "postgresql": f"CASE WHEN {_IS_OURS} THEN NULL ELSE {_SUM} END"}
 
 
 def changes() -> int | None:
-    """The same by itself, in one statement."""
+    """The value of `Changes`, read with one SQL statement."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {_CHANGES[connection.vendor]}")
         found: int | None = cursor.fetchone()[0]
@@ -62,7 +64,7 @@ def changes() -> int | None:
 
 
 def change() -> None:
-    """Makes a new version, with the transaction at hand. It waits for nobody. For what no trigger knows."""
+    """Makes a new version in the current transaction, for changes without a trigger. Does not wait for locks."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT storefront_catalogue_changed()")

@@ -46,7 +46,7 @@ def delete(*, key: int, version: int | None = None, actor: User | None, now: dat
         (category for category in locks.categories(candidates=Category.objects.all()) if category.pk == key), None
     )
     if row is None:
-        raise NotFound("There is no such category.", field=["id"])
+        raise NotFound("This category does not exist.", field=["id"])
     change_log.check_version(row=row, seen=version)
     hanging = {"product": row.products, "discount": row.discounts, "category": row.children}
     if kinds := [kind for kind, rows in hanging.items() if rows.exists()]:
@@ -62,14 +62,14 @@ def find_or_create(*, paths: Sequence[int | Path]) -> set[Category]:
     keys = {path for path in paths if isinstance(path, int)}
     found = set(Category.objects.filter(pk__in=keys))
     if len(found) < len(keys):
-        raise NotFound("There is no such category.", field=["category_ids"])
+        raise NotFound("This category does not exist.", field=["category_ids"])
     return found | {_find_or_create_path(path) for path in paths if not isinstance(path, int)}
 
 
 def lock(*, keys: Collection[int], field: str) -> None:
     """Locks categories that are about to be referred to, so that they cannot be deleted. Raises NotFound."""
     if keys and len(locks.categories(candidates=Category.objects.filter(pk__in=keys))) < len(keys):
-        raise NotFound("There is no such category.", field=[field])
+        raise NotFound("This category does not exist.", field=[field])
 
 
 def _find_or_create_path(path: Path) -> Category:

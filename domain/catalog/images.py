@@ -79,10 +79,10 @@ def attach(
     """
     _check_alt(alt)
     if not Product.objects.filter(pk=product_id).exists():
-        raise NotFound("There is no such product.", field=["product_id"])
+        raise NotFound("This product does not exist.", field=["product_id"])
     upload = ImageUpload.objects.filter(pk=key, discarded_at=None).first()
     if upload is None:
-        raise NotFound("There is no such upload.", field=["key"])
+        raise NotFound("This upload does not exist.", field=["key"])
     rendered = None
     if not Image.objects.filter(upload=upload).exists():
         try:
@@ -116,7 +116,7 @@ def import_image(
     Raises NotFound, InvalidInput, StorageUnavailable.
     """
     if len(source) > _MAX_SOURCE:
-        raise InvalidInput(f"Its address has more than {_MAX_SOURCE} characters.")
+        raise InvalidInput(f"The image's address has more than {_MAX_SOURCE} characters.")
     if len(content) > settings.MAX_IMAGE_BYTES:
         raise InvalidInput(f"The file has more than {settings.MAX_IMAGE_BYTES} bytes.")
     rendered = renditions.render(content=content, sizes=[ImageSize.DETAIL])
@@ -165,7 +165,7 @@ def _attach(
 ) -> Image:
     product = locks.product(candidates=Product.objects.filter(pk=product_id))
     if product is None:
-        raise NotFound("There is no such product.", field=["product_id"])
+        raise NotFound("This product does not exist.", field=["product_id"])
     upload = locks.image_upload(candidates=ImageUpload.objects.filter(pk=key, discarded_at=None))
     before = Image.objects.filter(upload=upload).first() if upload else None
     if before and before.product_id != product_id:
@@ -175,7 +175,7 @@ def _attach(
     if before:
         return before  # A concurrent request has attached it.
     if upload is None or rendered is None:
-        raise NotFound("There is no such upload.", field=["key"])
+        raise NotFound("This upload does not exist.", field=["key"])
     image = Image.objects.create(
         product=product,
         upload=upload,
@@ -236,7 +236,7 @@ def _lock_image(image_id: int) -> Image:
     product = locks.product(candidates=Product.objects.filter(images=image_id))
     image = product.images.filter(pk=image_id).first() if product else None
     if image is None:
-        raise NotFound("There is no such image.", field=["id"])
+        raise NotFound("This image does not exist.", field=["id"])
     return image
 
 

@@ -77,7 +77,7 @@ def update_many(*, product_ids: Sequence[int], changes: BulkUpdate, actor: User 
         product.pk: product for product in locks.products(candidates=Product.objects.filter(pk__in=product_ids))
     }
     missing = [index for index, key in enumerate(product_ids) if key not in products]
-    raise_all(errors=[NotFound("There is no such product.", field=["ids", str(index)]) for index in missing])
+    raise_all(errors=[NotFound("This product does not exist.", field=["ids", str(index)]) for index in missing])
     categories.lock(keys=set(changes.add_categories), field="add_category_ids")
     for product in products.values():
         _write(product, _draft_of(product, changes), actor=actor, now=now)
@@ -104,7 +104,7 @@ def delete(*, product_id: int, version: int | None = None, actor: User | None, n
 def _lock_product(product_id: int, version: int | None) -> Product:
     product = locks.product(candidates=Product.objects.filter(pk=product_id))
     if product is None:
-        raise NotFound("There is no such product.", field=["id"])
+        raise NotFound("This product does not exist.", field=["id"])
     change_log.check_version(row=product, seen=version)
     return product
 
@@ -165,7 +165,7 @@ def _write_columns(product: Product, draft: ProductDraft, *, now: datetime) -> d
     if "slug" in changed and Product.objects.filter(slug=product.slug).exists():
         raise InvalidInput("Another product has this slug.", field=["slug"])
     if draft.tax_class_id not in (KEEP, None) and not TaxClass.objects.filter(pk=draft.tax_class_id).exists():
-        raise NotFound("There is no such tax class.", field=["tax_class_id"])
+        raise NotFound("This tax class does not exist.", field=["tax_class_id"])
     if is_new:
         product.save()
     return changed

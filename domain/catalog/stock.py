@@ -392,7 +392,7 @@ def _adjustment_errors(
     for index, line in enumerate(lines):
         field, stock = ["lines", str(index)], held.get(line.variant_id)
         if stock is None:
-            yield NotFound("There is no such product variant.", field=[*field, "variant_id"])
+            yield NotFound("This product variant does not exist.", field=[*field, "variant_id"])
             continue
         delta = deltas[stock.pk]
         is_denied = policies.get(stock.pk, stock.policy) == StockPolicy.DENY

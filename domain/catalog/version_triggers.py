@@ -1,6 +1,6 @@
-"""The tables whose writes make a new version of the catalogue, and the triggers by which the database counts them.
+"""The tables whose writes make a new catalogue version, and the database triggers that count these writes.
 
-To add a table: name it here, and add a migration whose last operation is CREATE_TRIGGERS (docs/caching.md).
+To add a table, list it here and add a migration whose last operation is CREATE_TRIGGERS (docs/caching.md).
 """
 
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from django.db import migrations
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-# What public fields read. tests/schema/base/test_public_reads.py derives the same list from the schema.
+# The tables that public fields read. tests/schema/base/test_public_reads.py derives this list from the schema.
 PUBLIC_TABLES = (
     "storefront_category",
     "storefront_tag",
@@ -21,18 +21,18 @@ PUBLIC_TABLES = (
     "storefront_currency",
     "storefront_variantprice",
 )
-# What a process keeps in memory for every cart: domain/sales/rates_cache.py.
+# The tables that domain/sales/rates_cache.py caches.
 RATE_TABLES = (
     "storefront_taxrate",
     "storefront_shippingzone",
     "storefront_shippingmethod",
     "storefront_weightband",
 )
-# What public fields read too, and needs no trigger, with the reason.
+# Tables that public fields read, but that need no trigger, with the reason.
 WITHOUT_TRIGGER = {
     "storefront_stock": "domain.catalog.stock makes a new version when a sale changes what the public sees.",
 }
-# What the database itself fills from one of these tables: full-text indexes and their words.
+# Tables that the database derives from another table: full-text indexes and their words.
 DERIVED_FROM = {
     "storefront_searchword": "storefront_searchdocument",
     "product_search": "storefront_searchdocument",
@@ -48,8 +48,8 @@ BEGIN
 END"""
 
 
-def tables_with_triggers(connection: BaseDatabaseWrapper) -> set[str]:
-    """The tables of which every write makes a new version."""
+def tables_with_triggers(*, connection: BaseDatabaseWrapper) -> set[str]:
+    """The tables that have all of their triggers."""
     return {table for table, missing in _statements(connection, _tables_of(connection)).items() if not missing}
 
 
@@ -59,7 +59,7 @@ def _tables_of(connection: BaseDatabaseWrapper) -> list[str]:
 
 
 def _statements(connection: BaseDatabaseWrapper, tables: list[str]) -> dict[str, list[str]]:
-    """By table, the statements that create the triggers it does not have yet."""
+    """For each table, the SQL statements that create its missing triggers."""
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(
@@ -89,7 +89,7 @@ def _name(table: str, write: str) -> str:
 
 
 def _create(_apps: Any, schema_editor: Any) -> None:
-    """Those of tables that a later migration creates are left to that migration."""
+    """Creates missing triggers. Skips tables that do not exist yet: a later migration creates those."""
     connection = schema_editor.connection
     existing = set(_tables_of(connection))
     tables = [table for table in (*PUBLIC_TABLES, *RATE_TABLES) if table in existing]
@@ -98,5 +98,5 @@ def _create(_apps: Any, schema_editor: Any) -> None:
             schema_editor.execute(statement)
 
 
-# Creates the triggers that are missing. SQLite drops those of a table that it rebuilds: then, too, this creates them.
+# Also needed after a migration that makes SQLite rebuild a table, which drops the table's triggers.
 CREATE_TRIGGERS = migrations.RunPython(_create, migrations.RunPython.noop)

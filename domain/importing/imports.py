@@ -20,7 +20,7 @@ from domain.base import locks, outbox
 from domain.base.errors import InvalidInput, NotFound
 from domain.catalog.products import SaveResult
 from domain.importing import shopify_csv, stock_csv
-from domain.importing.sheets import Format, Note, PicturesLeft, WrongColumns, database_safe
+from domain.importing.sheets import Format, ImagesSkipped, Note, WrongColumns, database_safe
 from storefront.models import Import, ImportKind, ImportPart, ImportRow, ImportState, User
 
 KIND = "import_slice"
@@ -118,7 +118,7 @@ def run(*, kind: str, key: int, actor: User | None, now: datetime) -> Import:
     """
     row = locks.row(candidates=Import.objects.filter(pk=key, kind=kind))
     if row is None:
-        raise NotFound("There is no such import.", field=["id"])
+        raise NotFound("This import does not exist.", field=["id"])
     if row.state == ImportState.CHECKING:
         raise InvalidInput("This import is still being checked.", field=["id"])
     if row.state == ImportState.CHECKED:
@@ -174,7 +174,7 @@ def _import_slice(row: Import, *, now: datetime) -> _Report:
             match outcome:
                 case SaveResult():
                     report.counts[outcome] += 1
-                case PicturesLeft(count):
+                case ImagesSkipped(count):
                     report.pictures_left += count
                 case Note():
                     report.failed += outcome.failed

@@ -39,13 +39,13 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
-class PicturesLeft:
+class ImagesSkipped:
     """The number of a product's images that were skipped, because no folder of images was given."""
 
     count: int
 
 
-ImportOutcome: TypeAlias = Note | SaveResult | PicturesLeft
+ImportOutcome: TypeAlias = Note | SaveResult | ImagesSkipped
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from domain.catalog.media import StorageUnavailable
 from domain.catalog.products import SaveResult
 from domain.catalog.stock import MAX_ON_HAND
 from domain.importing import sheets
-from domain.importing.sheets import BadCell, ImportItem, ImportOutcome, Note, PicturesLeft, Row, report_only
+from domain.importing.sheets import BadCell, ImagesSkipped, ImportItem, ImportOutcome, Note, Row, report_only
 from storefront.models import Product, ProductVariant, StockPolicy, User
 
 _SKU_LENGTH = 100
@@ -124,8 +124,8 @@ class _ProductImport:
                 self.note(row, f"The product was not imported. {reasons}", failed=True)
         else:
             if images is None:
-                yield PicturesLeft(len(self._missing_pictures(product)))
-            elif self._import_pictures(product, images, dry_run=dry_run):
+                yield ImagesSkipped(len(self._missing_images(product)))
+            elif self._import_images(product, images, dry_run=dry_run):
                 products.save(draft=draft, actor=actor, now=self.now, dry_run=dry_run)
                 saved = SaveResult.UPDATED if saved is SaveResult.UNCHANGED else saved
             self.notes.sort(key=lambda note: note.line)
@@ -204,7 +204,7 @@ class _ProductImport:
             image_source=row["Variant Image"],
         )
 
-    def _missing_pictures(self, product: Product) -> dict[str, tuple[int, Row, str]]:
+    def _missing_images(self, product: Product) -> dict[str, tuple[int, Row, str]]:
         """The images that the product does not have yet: by source, the position, row and alternative text."""
         named: dict[str, tuple[int, Row, str]] = {}
         shown = [(row["Image Src"], row, row["Image Alt Text"]) for row in self.rows]
@@ -212,13 +212,13 @@ class _ProductImport:
             if source:
                 named.setdefault(source, (len(named) + 1, row, alt))
         for source, file in product.images.values_list("source", "file") if product.pk else ():
-            named.pop(picture_key(source=source, file=file), None)
+            named.pop(image_key(source=source, file=file), None)
         return named
 
-    def _import_pictures(self, product: Product, folder: Path, *, dry_run: bool) -> bool:
+    def _import_images(self, product: Product, folder: Path, *, dry_run: bool) -> bool:
         """Adds the images that the product does not have yet. Returns whether there were any."""
         taken = False
-        for source, (position, row, alt) in self._missing_pictures(product).items():
+        for source, (position, row, alt) in self._missing_images(product).items():
             try:
                 content = (folder / _file_name(source)).read_bytes()
                 if not dry_run:
@@ -253,7 +253,7 @@ def read_tags(*, cell: str) -> Iterator[str]:
         yield from (tag.strip() for tag in tags if tag.strip())
 
 
-def picture_key(*, source: str | None, file: str | None) -> str:
+def image_key(*, source: str | None, file: str | None) -> str:
     """The key of an image in a CSV: its source address, or else its name in our storage."""
     return source or file or ""
 

@@ -14,7 +14,7 @@ from domain.base.money import quantize
 from domain.catalog.browse import CategoryTree
 from domain.catalog.drafts import MAX_OPTIONS
 from domain.importing import sheets
-from domain.importing.shopify_csv import picture_key, read_tags, read_type
+from domain.importing.shopify_csv import image_key, read_tags, read_type
 from storefront.models import Category, Image, Product, ProductVariant, StockPolicy
 
 # Variants in memory at once, or those of one product if it has more.
@@ -168,7 +168,7 @@ def _variant_cells(variant: Any, *, has_options: bool) -> dict[str, object]:
 
 
 def _picture(source: str | None, file: str | None) -> str:
-    return sheets.escape_text(value=picture_key(source=source, file=file))
+    return sheets.escape_text(value=image_key(source=source, file=file))
 
 
 def _amount(amount: Decimal) -> Decimal:

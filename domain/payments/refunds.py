@@ -81,7 +81,7 @@ def _record_intent(
     locks.order(candidates=Order.objects.filter(payments=payment_id))
     payment = Payment.objects.filter(pk=payment_id).first()
     if payment is None:
-        raise NotFound("There is no such payment.", field=["payment_id"])
+        raise NotFound("This payment does not exist.", field=["payment_id"])
     before = payment.refunds.filter(request_id=request_id).first()
     if before is not None:
         if amount is not None and amount != before.amount:
@@ -97,7 +97,8 @@ def _record_intent(
     amount = left if amount is None else amount
     if not (amount.is_finite() and 0 < amount <= left and quantize(amount=amount, currency=payment.currency) == amount):
         most = quantize(amount=left, currency=payment.currency)
-        raise InvalidInput(f"At most {most} {payment.currency} can be refunded.", field=["amount"])
+        message = f"A refund is above 0 and at most {most} {payment.currency}, with no more decimals than that."
+        raise InvalidInput(message, field=["amount"])
     return _create(payment, request_id=request_id, amount=amount, reason=reason, restock=restock, actor=actor, now=now)
 
 

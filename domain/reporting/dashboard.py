@@ -38,7 +38,7 @@ class Day:
 
     date: date
     orders: int
-    takings: Decimal
+    revenue: Decimal
 
 
 def sales(*, days: int, now: datetime) -> list[Day]:
@@ -50,11 +50,11 @@ def sales(*, days: int, now: datetime) -> list[Day]:
     orders = dict(placed.values_list("day").annotate(Count("pk")))
     taken = Payment.objects.filter(order__placed_at__gte=since, state=PaymentState.SUCCEEDED)
     by_day = taken.annotate(day=TruncDate("order__placed_at")).order_by().values_list("day", "order__exchange_rate")
-    takings: dict[date, Decimal] = {}
+    revenue: dict[date, Decimal] = {}
     for day, rate, kept in by_day.annotate(kept=ExactAmount(Sum(F("amount") - F("refunded")))):
-        takings[day] = takings.get(day, ZERO) + kept / rate
+        revenue[day] = revenue.get(day, ZERO) + kept / rate
     return [
-        Day(day, orders.get(day, 0), quantize(amount=takings.get(day, ZERO), currency=settings.SHOP_CURRENCY))
+        Day(day, orders.get(day, 0), quantize(amount=revenue.get(day, ZERO), currency=settings.SHOP_CURRENCY))
         for day in dates
     ]
 
@@ -64,7 +64,7 @@ def orders_to_ship() -> QuerySet[Order]:
     return Order.objects.filter(state=OrderState.PAID).order_by("placed_at")
 
 
-def orders_owed_a_refund() -> QuerySet[Order]:
+def orders_with_refund_due() -> QuerySet[Order]:
     """Orders with money that is due for refund and was not refunded since."""
     given = OrderEvent.objects.filter(order=OuterRef("order"), kind=OrderEventKind.REFUNDED, pk__gt=OuterRef("pk"))
     due = OrderEvent.objects.filter(order=OuterRef("pk"), kind=OrderEventKind.REFUND_DUE).exclude(Exists(given))
@@ -83,18 +83,18 @@ def unanswered_refunds(*, now: datetime) -> QuerySet[Refund]:
     return waiting.select_related("payment__order").order_by("created_at")
 
 
-def events_about_nothing(*, now: datetime) -> QuerySet[GatewayEvent]:
+def unmatched_gateway_events(*, now: datetime) -> QuerySet[GatewayEvent]:
     """Gateway events of the last 30 days that match no payment."""
     return GatewayEvent.objects.filter(payment=None, received_at__gte=now - _EVENTS_OF)
 
 
-def running_low() -> QuerySet[Stock]:
+def low_stock() -> QuerySet[Stock]:
     """Stock rows of tracked variants on sale with at most SHOP_LOW_STOCK units available, lowest first."""
     low = Stock.objects.filter(variant__in=stock.low_variants(at_most=settings.SHOP_LOW_STOCK).values("pk"))
     return low.select_related("variant__product").order_by(F("on_hand") - F("reserved"), "pk")
 
 
-def dead_letters() -> QuerySet[OutboxMessage]:
+def failed_messages() -> QuerySet[OutboxMessage]:
     """Outbox messages that were given up after too many failures."""
     return OutboxMessage.objects.exclude(given_up_at=None)
 

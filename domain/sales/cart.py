@@ -1,5 +1,4 @@
-"""The cart: found or created, filled, changed, and returned as a `PricedCart`. A converted cart is locked for
-good."""
+"""Carts: find or create, add, change and remove lines, and merge. Only an active cart can change."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -32,22 +31,22 @@ _BY_CODE = locks.Lock(lambda code: candidates(key=CartKey(code=code)), code=Char
 
 
 class CartLocked(DomainError):
-    """The cart became `order` (or was merged into another, or abandoned), and can no longer change."""
+    """The cart became `order`, or was merged or abandoned (`order` is None), and can no longer change."""
 
     code: ClassVar[str] = "CART_LOCKED"
 
     def __init__(self, *, order: Order | None) -> None:
-        why = f"This cart has become order {order.number}." if order else "This cart was given up, or became another's."
+        why = f"This cart has become order {order.number}." if order else "This cart was merged or abandoned."
         super().__init__(why, field=["cart_code"])
         self.order = order
 
 
 class UnknownCartCode(NotFound):
-    """No cart has the code that was stated, or it is somebody else's."""
+    """No cart has this code, or the cart belongs to another user."""
 
 
 class NotForSale(DomainError):
-    """The variant does not exist, is withdrawn, or its product is not published; `line` holds some of it."""
+    """The variant does not exist, is withdrawn, or its product is not published. `line` is its cart line, if any."""
 
     code: ClassVar[str] = "NOT_FOR_SALE"
 
@@ -58,8 +57,8 @@ class NotForSale(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class CartKey:
-    """How a request names its cart: by the code it states; else it is the user's active cart; else, for a
-    guest, the one whose code the browser remembers."""
+    """How a request identifies its cart: by `code`, else the user's active cart, else (for guests) by the code in the
+    browser's cookie (`remembered`)."""
 
     code: str | None = None
     user: User | None = None
@@ -73,7 +72,7 @@ class NewLine:
 
 
 def candidates(*, key: CartKey) -> QuerySet[Cart]:
-    """The one cart that the key opens, or none. An account's cart opens to nobody else, even with its code."""
+    """The cart of the key, if there is one. An account's cart is accessible to its user only, even by its code."""
     owner = Q(user=None) | Q(user=key.user) if key.user else Q(user=None)
     if key.code is not None:
         return Cart.objects.filter(owner, code=key.code)
@@ -85,23 +84,25 @@ def candidates(*, key: CartKey) -> QuerySet[Cart]:
 
 
 def open_or_create(*, key: CartKey, currency: str | None = None, now: datetime) -> tuple[Cart, bool]:
-    """Locks the key's cart, or creates it (in that currency), and says whether it is new. A code that was stated
-    must exist."""
+    """Locks the key's active cart, or creates it in `currency` (an ISO 4217 code). Returns it, and whether it is new.
+
+    Raises NotFound, CartLocked for a given code; CurrencyUnavailable.
+    """
     if key.code is not None:
         return open_existing(key=key), False
     if not (key.user or key.remembered):
-        return _begun(key, currency, now), True
+        return _create_cart(key, currency, now), True
     active, fresh = candidates(key=key).filter(state=CartState.ACTIVE), None
     while (cart := locks.cart(candidates=active)) is None:
-        # Two first requests of one user: the constraint lets one cart in, and both go on with that one.
-        fresh = _begun(key, currency, now)
+        # For concurrent first requests of a user, a constraint allows one cart, and all use that one.
+        fresh = _create_cart(key, currency, now)
         if key.user is None:
             return fresh, True
     return cart, fresh is not None and fresh.pk == cart.pk
 
 
-def _begun(key: CartKey, currency: str | None, now: datetime) -> Cart:
-    cart = Cart(user=key.user, currency=currencies.named(code=currency) if currency else None, updated_at=now)
+def _create_cart(key: CartKey, currency: str | None, now: datetime) -> Cart:
+    cart = Cart(user=key.user, currency=currencies.by_code(code=currency) if currency else None, updated_at=now)
     if key.user:
         Cart.objects.bulk_create([cart], ignore_conflicts=True)
     else:
@@ -110,7 +111,7 @@ def _begun(key: CartKey, currency: str | None, now: datetime) -> Cart:
 
 
 def lock(*, key: CartKey) -> Cart | None:
-    """Locks the cart that the key opens, whatever its state."""
+    """Locks the key's cart in any state; None if there is none."""
     if key.code is not None and key.user is None:
         return _BY_CODE.first(code=key.code)
     return locks.cart(candidates=candidates(key=key))
@@ -128,7 +129,7 @@ def open_existing(*, key: CartKey) -> Cart:
 
 def not_found(*, key: CartKey) -> NotFound:
     error = UnknownCartCode if key.code is not None else NotFound
-    return error("There is no such cart.", field=["cart_code"])
+    return error("This cart does not exist.", field=["cart_code"])
 
 
 def _check_quantity(quantity: int, *, least: int, field: Sequence[str]) -> None:
@@ -136,19 +137,19 @@ def _check_quantity(quantity: int, *, least: int, field: Sequence[str]) -> None:
         raise InvalidInput(f"A quantity is from {least} to {CartLine.MAX_QUANTITY}.", field=field)
 
 
-def _refusal(
+def _line_error(
     variant: ProductVariant | None, quantity: int, *, field: Sequence[str], now: datetime
 ) -> DomainError | None:
     if variant is None or not is_for_sale(variant=variant, now=now):
-        return NotForSale("This is not for sale.", field=[*field, "variant_id"])
+        return NotForSale("This product is not for sale.", field=[*field, "variant_id"])
     if quantity > CartLine.MAX_QUANTITY:
-        return InvalidInput(f"At most {CartLine.MAX_QUANTITY} a line.", field=[*field, "quantity"])
+        return InvalidInput(f"A line has at most {CartLine.MAX_QUANTITY} units.", field=[*field, "quantity"])
     return stock.shortage(variant=variant, quantity=quantity, field=[*field, "quantity"])
 
 
-def _refuse_more(line: CartLine, quantity: int, *, now: datetime) -> None:
+def _check_increase(line: CartLine, quantity: int, *, now: datetime) -> None:
     if not is_for_sale(variant=line.variant, now=now):
-        raise NotForSale("This is no longer for sale.", field=["line_id"])
+        raise NotForSale(f"{line.variant.full_title} is no longer for sale.", field=["line_id"])
     if short := stock.shortage(variant=line.variant, quantity=quantity, field=["quantity"]):
         raise short
 
@@ -159,15 +160,14 @@ def is_for_sale(*, variant: ProductVariant, now: datetime) -> bool:
 
 
 def add_lines(*, key: CartKey, lines: Sequence[NewLine], currency: str | None = None, now: datetime) -> PricedCart:
-    """Adds units to the key's cart; a variant that is in it already gets more. Where there is no cart, one in
-    that currency is created.
+    """Adds lines to the key's cart, all or none; increases the quantity of variants that it already contains.
 
-    All or nothing. Raises, one for each line that cannot be: InvalidInput, NotForSale, InsufficientStock;
-    for the cart: NotFound, CartLocked, CurrencyUnavailable.
+    Without a cart, creates one in `currency`. Raises for each invalid line InvalidInput, NotForSale or
+    InsufficientStock; for the cart NotFound, CartLocked, CurrencyUnavailable.
     """
     try:
         return _add_lines(key=key, lines=lines, currency=currency, now=now)
-    except IntegrityError:  # Staff have just deleted one of these variants, as the second time will tell.
+    except IntegrityError:  # Staff have just deleted a variant. The second call raises the right error.
         return _add_lines(key=key, lines=lines, currency=currency, now=now)
 
 
@@ -186,9 +186,9 @@ def _add_lines(*, key: CartKey, lines: Sequence[NewLine], currency: str | None, 
     variants: dict[int, Any] = {variant.pk: variant for variant in _VARIANTS.all(keys=list(wanted))}
     present = {} if is_new else {line.variant_id: line for line in cart.lines.all()}
     if len(present.keys() | wanted.keys()) > MAX_LINES:
-        raise InvalidInput(f"A cart holds at most {MAX_LINES} lines.", field=["lines"])
+        raise InvalidInput(f"A cart has at most {MAX_LINES} lines.", field=["lines"])
 
-    changed, refusals = [], []
+    changed, errors = [], []
     position = max((line.position for line in present.values()), default=0)
     for variant_id, quantity in wanted.items():
         line = present.get(variant_id)
@@ -196,14 +196,16 @@ def _add_lines(*, key: CartKey, lines: Sequence[NewLine], currency: str | None, 
             position += 1
             line = CartLine(cart=cart, variant_id=variant_id, quantity=0, position=position)
         line.quantity += quantity
-        refusal = _refusal(variants.get(variant_id), line.quantity, field=fields[variant_id], now=now)
-        refusals += [refusal] if refusal else []
+        error = _line_error(variants.get(variant_id), line.quantity, field=fields[variant_id], now=now)
+        errors += [error] if error else []
         changed.append(line)
-    raise_all(errors=refusals)
+    raise_all(errors=errors)
 
     prices = currencies.unit_prices(variants=list(variants.values()), exchange=currencies.exchange_of(cart=cart))
     for line in changed:
-        line.seen_price = min(prices[line.variant_id], MAX_AMOUNT - 1)  # What costs more cannot be ordered.
+        line.seen_price = min(
+            prices[line.variant_id], MAX_AMOUNT - 1
+        )  # A higher price does not fit and cannot be paid.
     if is_new:
         for line in changed:
             line.variant = variants[line.variant_id]
@@ -218,18 +220,21 @@ def _add_lines(*, key: CartKey, lines: Sequence[NewLine], currency: str | None, 
 
 @transaction.atomic(durable=True)
 def set_quantity(*, key: CartKey, line_id: UUID, quantity: int, now: datetime) -> PricedCart:
-    """Makes a line hold exactly so many units; 0 removes it. The same call again changes nothing."""
+    """Sets a line's quantity; 0 removes the line. Calling it again changes nothing.
+
+    Raises InvalidInput, NotFound, CartLocked; for an increase also NotForSale, InsufficientStock.
+    """
     _check_quantity(quantity, least=0, field=["quantity"])
     cart = open_existing(key=key)
     line = cart.lines.filter(pk=line_id).select_related("variant__product", "variant__stock").first()
     if line is None:
-        raise NotFound("There is no such cart line.", field=["line_id"])
+        raise NotFound("This cart line does not exist.", field=["line_id"])
     if quantity == 0:
         line.delete()
     else:
-        # Fewer is always allowed: a buyer must be able to lower a line whose stock fell.
+        # A decrease is always allowed, because the stock may have fallen below the line's quantity.
         if quantity > line.quantity:
-            _refuse_more(line, quantity, now=now)
+            _check_increase(line, quantity, now=now)
         price = currencies.unit_prices(variants=[line.variant], exchange=currencies.exchange_of(cart=cart))[
             line.variant_id
         ]
@@ -240,12 +245,12 @@ def set_quantity(*, key: CartKey, line_id: UUID, quantity: int, now: datetime) -
 
 @transaction.atomic(durable=True)
 def remove_lines(*, key: CartKey, line_ids: Sequence[UUID], now: datetime) -> PricedCart:
-    """Takes lines out of the cart. Raises NotFound, and removes none, when one of them is not in it."""
+    """Removes lines from the cart, all or none. Raises CartLocked, and NotFound for each line that is not in it."""
     cart = open_existing(key=key)
     present = set(cart.lines.values_list("pk", flat=True))
     raise_all(
         errors=[
-            NotFound("There is no such cart line.", field=["line_ids", str(index)])
+            NotFound("This cart line does not exist.", field=["line_ids", str(index)])
             for index, line_id in enumerate(line_ids)
             if line_id not in present
         ]
@@ -257,7 +262,7 @@ def remove_lines(*, key: CartKey, line_ids: Sequence[UUID], now: datetime) -> Pr
 
 @transaction.atomic(durable=True)
 def clear(*, key: CartKey, now: datetime) -> PricedCart:
-    """Takes every line out of the cart; e-mail, addresses, shipping method, codes and currency stay."""
+    """Removes all lines. E-mail, addresses, shipping method, discount codes and currency stay."""
     cart = open_existing(key=key)
     cart.lines.all().delete()
     touch(cart=cart, now=now)
@@ -265,7 +270,7 @@ def clear(*, key: CartKey, now: datetime) -> PricedCart:
 
 
 class ChangeReason(Enum):
-    """What became of a line of the guest's cart."""
+    """What happened to a line of the guest's cart."""
 
     ADDED = "ADDED"
     CAPPED = "CAPPED"
@@ -276,7 +281,7 @@ class ChangeReason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CartChange:
-    """Units of a variant: in the account's cart `before`, in the guest's, and in the account's `after`."""
+    """A variant's quantities: in the account's cart `before`, in the `guest`'s, and in the account's `after`."""
 
     variant_id: int
     before: int
@@ -287,17 +292,17 @@ class CartChange:
 
 @transaction.atomic(durable=True)
 def merge(*, key: CartKey, user: User, now: datetime) -> list[CartChange]:
-    """Moves the guest's cart that the key opens, if any, into the user's active one; says what became of each line.
+    """Merges the key's guest cart, if any, into the user's active cart. Returns what happened to each guest line.
 
-    Quantities add up, as far as units are available; what the account's cart held never shrinks. What `checkout`
-    noted and discount codes come along where the account's cart has none, the currency where it is empty. The
-    guest's cart is MERGED, and opens to the user alone.
+    Quantities add up, limited by the stock, but never below the account cart's own. Checkout data and discount codes
+    move if the account's cart has none; the currency moves if it is empty. The guest's cart becomes MERGED and
+    belongs to the user.
     """
     guests = candidates(key=replace(key, user=None)).filter(state=CartState.ACTIVE)
     if not guests.exists():
         return []
     own, _ = open_or_create(key=CartKey(user=user), now=now)
-    guest = locks.cart(candidates=guests)  # Always after the account's: no two merges wait for each other.
+    guest = locks.cart(candidates=guests)  # Always after the account's cart, so that merges cannot deadlock.
     if guest is None:
         return []
     present = {line.variant_id: line for line in own.lines.all()}
@@ -309,7 +314,7 @@ def merge(*, key: CartKey, user: User, now: datetime) -> list[CartChange]:
     changes = []
     for line in guest.lines.select_related("variant__product", "variant__stock"):
         into = present.get(line.variant_id)
-        change = _change(line, before=into.quantity if into else 0, full=len(present) >= MAX_LINES, now=now)
+        change = _merged_line(line, before=into.quantity if into else 0, full=len(present) >= MAX_LINES, now=now)
         changes.append(change)
         if change.after and into is None:
             position += 1
@@ -324,15 +329,15 @@ def merge(*, key: CartKey, user: User, now: datetime) -> list[CartChange]:
         unique_fields=["cart", "variant"],
         update_fields=["quantity"],
     )
-    for noted in (Checkout, Cart.discounts.through):
-        if not noted._default_manager.filter(cart=own).exists():
-            noted._default_manager.filter(cart=guest).update(cart=own)
+    for model in (Checkout, Cart.discounts.through):
+        if not model._default_manager.filter(cart=own).exists():
+            model._default_manager.filter(cart=guest).update(cart=own)
     Cart.objects.filter(pk=guest.pk).update(state=CartState.MERGED, user=user, updated_at=now)
     touch(cart=own, now=now)
     return changes
 
 
-def _change(line: CartLine, *, before: int, full: bool, now: datetime) -> CartChange:
+def _merged_line(line: CartLine, *, before: int, full: bool, now: datetime) -> CartChange:
     variant, wanted = line.variant, before + line.quantity
     tracked = variant.stock.policy == StockPolicy.DENY
     most = min(CartLine.MAX_QUANTITY, variant.stock.available) if tracked else CartLine.MAX_QUANTITY
@@ -351,6 +356,6 @@ def touch(*, cart: Cart, now: datetime) -> None:
 
 
 def abandon(*, untouched_since: datetime, now: datetime) -> int:
-    """Gives up active carts that nobody has touched since then; says how many."""
+    """Abandons active carts that were last changed before `untouched_since`. Returns how many."""
     left = Cart.objects.filter(state=CartState.ACTIVE, updated_at__lt=untouched_since)
     return left.update(state=CartState.ABANDONED, updated_at=now)

@@ -1,4 +1,4 @@
-"""What a cart needs to become an order: e-mail, addresses, a way of shipping; and what it may have: codes."""
+"""Checkout: a cart's e-mail, addresses, shipping method, discount codes and currency, and what it still needs."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -12,6 +12,7 @@ from django.db.models import BigIntegerField
 from domain.base import contact, prepared_queries
 from domain.base.contact import AddressIncomplete
 from domain.base.errors import DomainError, NotFound, raise_all
+from domain.base.money import quantize
 from domain.catalog import stock
 from domain.sales import cart as carts
 from domain.sales import currency, promotions
@@ -31,14 +32,16 @@ class EmailMissing(DomainError):
 
 
 class PriceChanged(DomainError):
-    """A unit of the line costs `now`, and cost `before` when the buyer put it in, in `currency`."""
+    """The line's unit price is `now`, and was `before` when the buyer added it, in `currency`."""
 
     code: ClassVar[str] = "PRICE_CHANGED"
 
     def __init__(
         self, line: CartLine, *, before: Decimal, now: Decimal, currency: str, field: Sequence[str] = ()
     ) -> None:
-        super().__init__(f"{line.variant.sku} cost {before} {currency} and costs {now} now.", field=field)
+        was = quantize(amount=before, currency=currency)
+        title = line.variant.full_title
+        super().__init__(f"The price of {title} has changed from {was} to {now} {currency}.", field=field)
         self.line = line
         self.before = before
         self.now = now
@@ -57,41 +60,41 @@ def update(
     currency_code: str | None = None,
     now: datetime,
 ) -> PricedCart:
-    """Notes what the buyer gave; what is None stays as it was. May be called again and again.
+    """Saves the buyer's details; None leaves a detail as it is. It can be called any number of times.
 
-    Raises InvalidInput, AddressIncomplete, ShippingUnavailable, DiscountRefused for each code, CurrencyUnavailable;
-    NotFound, CartLocked for the cart. A new address forgets a chosen method that does not take the parcel there;
-    whatever else ceases to fit is told by `problems`.
+    A new address resets the shipping method if that does not deliver there; `problems` reports everything else that no
+    longer fits. Raises InvalidInput, AddressIncomplete, ShippingUnavailable, CurrencyUnavailable, DiscountRefused for
+    each code; NotFound, CartLocked for the cart.
     """
     priced = load_priced_cart(cart=carts.open_existing(key=key), now=now)
     cart = priced.cart
-    moved = _note(priced, email, shipping_address, billing_address, shipping_method_id)
+    moved = _save_details(priced, email, shipping_address, billing_address, shipping_method_id)
     if currency_code is not None:
         _change_currency(cart, currency_code)
-    places = _places(discount_codes or ())
+    fields = _fields_by_code(discount_codes or ())
     if discount_codes is not None:
-        _set_codes(cart, places)
+        _set_codes(cart, fields)
     carts.touch(cart=cart, now=now)
     if currency_code is not None or discount_codes is not None:
         priced = load_priced_cart(cart=cart, now=now)
-    if shipping_method_id is not None or moved or places:
+    if shipping_method_id is not None or moved or fields:
         quote = priced.quote
-        refused = [each.at(places[each.discount_code]) for each in quote.refused if each.discount_code in places]
-        raise_all(errors=[*refused, *_unavailable(quote, shipping_method_id)])
+        refused = [each.at(fields[each.discount_code]) for each in quote.refused if each.discount_code in fields]
+        raise_all(errors=[*refused, *_shipping_errors(quote, shipping_method_id)])
         if moved and not quote.offer:
             Checkout.objects.filter(cart=cart).update(shipping_method=None)
             return load_priced_cart(cart=cart, now=now)
     return priced
 
 
-def _note(
+def _save_details(
     priced: PricedCart,
     email: str | None,
     shipping: Address | None,
     billing: Address | None,
     shipping_method_id: int | None,
 ) -> bool:
-    """Writes what is not None; says whether the parcel goes elsewhere than when its shipping method was chosen."""
+    """Saves what is not None. Returns whether the shipping address changed after the shipping method was chosen."""
     cart, checkout = priced.cart, priced.checkout
     if checkout is None:
         checkout = Checkout(cart=cart, email=cart.user.address if cart.user else "")
@@ -115,47 +118,46 @@ def _note(
 
 
 def _change_currency(cart: Cart, code: str) -> None:
-    chosen = currency.named(code=code)
+    chosen = currency.by_code(code=code)
     if cart.currency_id != (chosen.pk if chosen else None):
         Cart.objects.filter(pk=cart.pk).update(currency=chosen)
         cart.lines.update(seen_price=None)
 
 
-def _places(codes: Sequence[str]) -> dict[str, list[str]]:
-    """Each code as it is kept, with its first place in the input."""
-    places: dict[str, list[str]] = {}
+def _fields_by_code(codes: Sequence[str]) -> dict[str, list[str]]:
+    """The normalised codes, each with the path of its first field in the input."""
+    fields: dict[str, list[str]] = {}
     for index, code in enumerate(codes):
-        places.setdefault(normalize_code(code), ["discount_codes", str(index)])
-    return places
+        fields.setdefault(normalize_code(code), ["discount_codes", str(index)])
+    return fields
 
 
-def _set_codes(cart: Cart, places: Mapping[str, Sequence[str]]) -> None:
-    """Has the cart hold exactly these codes. Raises DiscountRefused for those that are unknown or too many."""
-    most = settings.MAX_DISCOUNT_CODES
-    allowed = list(places)[:most]
+def _set_codes(cart: Cart, fields: Mapping[str, Sequence[str]]) -> None:
+    """Replaces the cart's codes. Raises DiscountRefused for each code that is unknown, or one too many."""
+    allowed = list(fields)[: settings.MAX_DISCOUNT_CODES]
     known = promotions.find(codes=allowed)
     raise_all(
         errors=[
             DiscountRefused(code, RefusalReason.UNKNOWN if code in allowed else RefusalReason.TOO_MANY, field=field)
-            for code, field in places.items()
+            for code, field in fields.items()
             if code not in known
         ]
     )
     cart.discounts.set(known.values())
 
 
-def _unavailable(quote: Quote, shipping_method_id: int | None) -> list[DomainError]:
+def _shipping_errors(quote: Quote, shipping_method_id: int | None) -> list[DomainError]:
     if shipping_method_id is None or quote.offer is not None:
         return []
-    why = "Not offered for this address and cart." if quote.parcel else "It needs an address first."
+    why = "This is not available for the cart and its address." if quote.parcel else "Enter a shipping address first."
     return [ShippingUnavailable(why, offers=quote.offers, field=["shipping_option_id"])]
 
 
 @transaction.atomic(durable=True)
 def apply_code(*, key: carts.CartKey, code: str, now: datetime) -> PricedCart:
-    """Has the cart hold one more discount code; one that it holds already changes nothing.
+    """Adds a discount code to the cart. A code that the cart already has changes nothing.
 
-    Raises DiscountRefused if that code does not count, whatever the others do; NotFound, CartLocked.
+    Raises DiscountRefused if this code cannot be used; NotFound, CartLocked.
     """
     cart = carts.open_existing(key=key)
     code, held = normalize_code(code), list(cart.discounts.all())
@@ -174,40 +176,40 @@ def apply_code(*, key: carts.CartKey, code: str, now: datetime) -> PricedCart:
 
 @transaction.atomic(durable=True)
 def remove_code(*, key: carts.CartKey, code: str, now: datetime) -> PricedCart:
-    """Takes a discount code out of the cart. Raises NotFound if it holds no such code; CartLocked."""
+    """Removes a discount code from the cart. Raises NotFound if the cart does not have it; CartLocked."""
     cart = carts.open_existing(key=key)
     discount = Discount.objects.filter(carts=cart, code=normalize_code(code)).first()
     if discount is None:
-        raise NotFound("The cart holds no such code.", field=["code"])
+        raise NotFound("This code is not in the cart.", field=["code"])
     cart.discounts.remove(discount)
     carts.touch(cart=cart, now=now)
     return load_priced_cart(cart=cart, now=now)
 
 
 def missing(*, priced: PricedCart) -> list[DomainError]:
-    """What the buyer still has to give."""
+    """The errors for details that the buyer still has to enter."""
     found: list[DomainError] = []
     checkout, quote = priced.checkout, priced.quote
     if not (checkout and checkout.email):
-        found.append(EmailMissing("An e-mail address is needed.", field=["checkout", "email"]))
+        found.append(EmailMissing("Enter an e-mail address.", field=["checkout", "email"]))
     field = ["checkout", "shipping_address"]
     address = checkout.shipping_address if checkout else None
     if address is None:
-        return [*found, AddressIncomplete("A shipping address is needed.", field=field)]
+        return [*found, AddressIncomplete("Enter a shipping address.", field=field)]
     try:
         contact.clean_address(given=address, field=field)
-    except* DomainError as group:  # The shop's countries, or their rules, have changed.
+    except* DomainError as group:  # The shop's countries or their address rules have changed.
         found += [error for error in group.exceptions if isinstance(error, DomainError)]
     if quote.offer is None:
         field = ["checkout", "shipping_option"]
-        found.append(ShippingUnavailable("Choose how to ship.", offers=quote.offers, field=field))
+        found.append(ShippingUnavailable("Choose a shipping method.", offers=quote.offers, field=field))
     return found
 
 
 def problems(*, priced: PricedCart) -> list[DomainError]:
-    """Everything that would stop the cart from becoming an order now; `field` is a path into the cart.
+    """Everything that prevents ordering the cart now. `field` is a path into the cart.
 
-    A changed price is reported too. It stops only an order that expects the total from before the change.
+    Changed prices are reported too, but prevent only an order that expects the old total.
     """
     cart, lines, quote = priced.cart, priced.lines, priced.quote
     found: list[DomainError] = [] if lines else [CartEmpty("The cart is empty.", field=["lines"])]
@@ -215,7 +217,8 @@ def problems(*, priced: PricedCart) -> list[DomainError]:
         field, quantity_field = ["lines", str(index)], ["lines", str(index), "quantity"]
         price = quote.unit_prices[line.variant_id]
         if not carts.is_for_sale(variant=line.variant, now=priced.now):
-            found.append(carts.NotForSale(f"{line.variant.sku} is no longer for sale.", line=line, field=field))
+            message = f"{line.variant.full_title} is no longer for sale."
+            found.append(carts.NotForSale(message, line=line, field=field))
         elif short := stock.shortage(variant=line.variant, quantity=line.quantity, line=line, field=quantity_field):
             found.append(short)
         elif line.seen_price is not None and line.seen_price != price:

@@ -26,7 +26,7 @@ def offered() -> list[str]:
     return [settings.SHOP_CURRENCY, *Currency.objects.filter(is_active=True).values_list("code", flat=True)]
 
 
-def named(*, code: str) -> Currency | None:
+def by_code(*, code: str) -> Currency | None:
     """The offered currency with this ISO 4217 code; None for the shop's own. Raises CurrencyUnavailable."""
     if code == settings.SHOP_CURRENCY:
         return None

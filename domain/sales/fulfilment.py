@@ -63,5 +63,5 @@ def mark_delivered(*, order_id: UUID, actor: User | None, now: datetime) -> Orde
 def _lock(order_id: UUID) -> Order:
     order = locks.order_by_id(order_id=order_id)
     if order is None:
-        raise NotFound("There is no such order.", field=["order_id"])
+        raise NotFound("This order does not exist.", field=["order_id"])
     return order

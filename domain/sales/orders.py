@@ -136,7 +136,7 @@ def lock(*, order_id: UUID, viewer: User | None, receipt: str | None) -> Order:
         number = _number_of(receipt)
         order = _BY_NUMBER.first(number=number, order=order_id) if number else None
     if order is None:
-        raise NotFound("There is no such order.", field=["order_id"])
+        raise NotFound("This order does not exist.", field=["order_id"])
     return order
 
 
@@ -182,14 +182,14 @@ def place(
     note: str = "",
     now: datetime,
 ) -> Placed:
-    """Turns the cart into an order that holds its stock and awaits payment. Twice is once: see `Placed`.
+    """Turns the cart into an order that reserves its stock and awaits payment. A second call returns the same order.
 
-    `expected_total` is what the buyer saw, in `expected_currency`, or else in whichever the cart's is. Raises
-    TotalChanged, and all that `checkout.problems` finds but a changed price, which whoever states the new total has
-    seen; InvalidInput for the note; NotFound, CartLocked for the cart.
+    `expected_total` is the total that the buyer saw, in `expected_currency` (default: the cart's). Raises
+    TotalChanged; what `checkout.problems` finds, except changed prices, which the expected total covers; InvalidInput
+    for the note; NotFound, CartLocked for the cart.
     """
     if len(note) > _MAX_NOTE:
-        raise InvalidInput(f"At most {_MAX_NOTE} characters.", field=["note"])
+        raise InvalidInput(f"A note has at most {_MAX_NOTE} characters.", field=["note"])
     cart = _cart_to_place(key, now=now)
     if cart.state != CartState.ACTIVE:
         order = Order.objects.filter(cart=cart).first()
@@ -200,13 +200,13 @@ def place(
     priced = load_priced_cart(cart=cart, now=now)
     if priced.discounts:
         promotions.lock_codes(cart=cart)
-        priced = load_priced_cart(cart=cart, now=now)  # As it is after the wait, if there was one.
+        priced = load_priced_cart(cart=cart, now=now)  # Again, because the lock may have waited.
     cart, quote = priced.cart, priced.quote
     problems = checkout.problems(priced=priced)
     raise_all(errors=[problem for problem in problems if not isinstance(problem, checkout.PriceChanged)])
     total, currency = quote.totals.total, quote.exchange.currency
     if quote.totals.subtotal + quote.totals.shipping + quote.totals.tax >= MAX_AMOUNT:
-        raise InvalidInput("The total is more than the shop can take at once.", field=["lines"])
+        raise InvalidInput("The total is higher than the shop can charge at once.", field=["lines"])
     if (expected_total, expected_currency or currency) != (total, currency):
         raise TotalChanged(
             expected=expected_total, expected_currency=expected_currency or currency, actual=total, currency=currency
@@ -227,7 +227,7 @@ def place(
 def _cart_to_place(key: carts.CartKey, *, now: datetime) -> Cart:
     cart = carts.lock(key=key)
     if cart is None and key.code is None and key.user is not None:
-        # The retry of an account that states no code: its active cart has just become its last order.
+        # A retry without a cart code: the first call has turned the account's active cart into its last order.
         recent = Cart.objects.filter(user=key.user, state=CartState.CONVERTED, updated_at__gte=now - _RETRIES_WITHIN)
         cart = recent.order_by("-updated_at").first()
     if cart is None:

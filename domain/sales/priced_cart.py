@@ -21,7 +21,7 @@ _HAS_CODES = Exists(Cart.discounts.through.objects.filter(cart=OuterRef("pk")))
 
 
 def _with_rest(carts: QuerySet[Cart]) -> QuerySet[Cart]:
-    """The carts with the rows that belong to each one, whether it holds codes, and the catalogue's version."""
+    """The carts with their related rows, whether they have discount codes, and the catalogue's version."""
     return carts.select_related("currency", "user", "checkout").annotate(has_codes=_HAS_CODES, changes=Changes())
 
 
@@ -35,11 +35,11 @@ _DISCOUNTS_OF = PreparedQuery(lambda cart: Discount.objects.filter(carts=cart), 
 
 @dataclass(frozen=True)
 class Quote:
-    """A cart's `totals` in the currency of `exchange`, and the unit prices by variant that they are made of.
+    """A cart's `totals` in the currency of `exchange`, with the unit prices by variant that they are made of.
 
-    `offer` is the chosen shipping method with its price, if it is available; `parcel` is what the offers of the other
-    `methods` are computed from. `discounts` took something off. Those that do not count are `refused`; one that counts
-    may still find nothing left to take, and is not used up by it.
+    `offer` is the chosen shipping method with its price, if it is available. `parcel` is the input for the offers of
+    all `methods`. `discounts` reduced the total; `refused` cannot be used. A valid discount that finds nothing left to
+    reduce is in neither list, and does not count as used.
     """
 
     totals: pricing.Totals
@@ -59,10 +59,10 @@ class Quote:
 
 @dataclass(frozen=True)
 class PricedCart:
-    """A cart as one moment saw it: its lines, its discounts, and its price at the time `now`.
+    """A cart read at one moment: its lines, its discounts, and its price at the time `now`.
 
-    `changes` is the catalogue's version that the cart was read with; None in a transaction that changes the catalogue
-    itself. The price is computed when `quote` is first read. Change nothing of the cart after that: load it again.
+    `changes` is the catalogue version that the cart was read with; None in a transaction that changes the catalogue
+    itself. The price is computed when `quote` is first read. After a change of the cart, load it again.
     """
 
     cart: Cart
@@ -74,7 +74,7 @@ class PricedCart:
     def __post_init__(self) -> None:
         for line in self.lines:
             line.cart = self.cart
-        # So that whoever reads the relations of the row needs no further statement.
+        # So that reading the cart's relations runs no further SQL.
         attach(row=self.cart, name="lines", related=self.lines)
         attach(row=self.cart, name="discounts", related=self.discounts)
 
@@ -85,22 +85,22 @@ class PricedCart:
 
     @cached_property
     def quote(self) -> Quote:
-        """What the cart costs."""
-        return _priced(self)
+        """The cart's price."""
+        return _compute_quote(self)
 
 
 def load_priced_cart(*, cart: Cart, now: datetime) -> PricedCart:
     """Reads the cart again as it is now, with everything that its price depends on."""
-    return _loaded(_CART.all(cart=cart.pk)[0], now=now)
+    return _load(_CART.all(cart=cart.pk)[0], now=now)
 
 
 def find_priced_cart(*, candidates: QuerySet[Cart], now: datetime) -> PricedCart | None:
     """Reads the first of the candidates; None if there is none."""
     cart = _with_rest(candidates).first()
-    return None if cart is None else _loaded(cart, now=now)
+    return None if cart is None else _load(cart, now=now)
 
 
-def _loaded(cart: Any, *, now: datetime) -> PricedCart:
+def _load(cart: Any, *, now: datetime) -> PricedCart:
     return PricedCart(
         cart=cart,
         lines=_LINES_OF.all(cart=cart.pk),
@@ -119,7 +119,7 @@ def new_priced_cart(*, cart: Cart, lines: Sequence[CartLine], changes: int | Non
     return PricedCart(cart=cart, lines=lines, discounts=[], changes=changes, now=now)
 
 
-def _priced(priced: PricedCart) -> Quote:
+def _compute_quote(priced: PricedCart) -> Quote:
     lines, checkout = priced.lines, priced.checkout
     address = checkout.shipping_address if checkout else None
     exchange = currency.exchange_of(cart=priced.cart)
@@ -131,15 +131,16 @@ def _priced(priced: PricedCart) -> Quote:
             unit_price=prices[line.variant_id],
             quantity=line.quantity,
             tax=tax.rate(rates=rates.tax, address=address, tax_class_id=line.variant.product.tax_class_id),
+            title=line.variant.full_title,
         )
         for line in lines
     ]
-    discounts, reductions, refused = _judged(priced, goods, exchange)
+    discounts, reductions, refused = _check_discounts(priced, goods, exchange)
 
-    def totals(carriage: pricing.ShippingCharge | None) -> pricing.Totals:
+    def totals(charge: pricing.ShippingCharge | None) -> pricing.Totals:
         return pricing.totals(
             goods=goods,
-            carriage=carriage,
+            shipping=charge,
             reductions=reductions,
             currency=exchange.currency,
             prices_include_tax=settings.PRICES_INCLUDE_TAX,
@@ -161,15 +162,15 @@ def _priced(priced: PricedCart) -> Quote:
     return Quote(found, exchange, prices, rates.shipping_methods, parcel, offer, used, refused)
 
 
-def _judged(
+def _check_discounts(
     priced: PricedCart, goods: list[pricing.Item], exchange: Exchange
 ) -> tuple[list[Discount], list[pricing.Reduction], list[DiscountRefused]]:
-    """The cart's discounts that count, what they take off, and why the others do not."""
+    """The cart's valid discounts, their reductions, and why the others cannot be used."""
     cart, discounts = priced.cart, priced.discounts
     if not discounts:
         return [], [], []
     email = priced.checkout.email if priced.checkout else ""
-    # A cart that became an order has had its uses.
+    # The uses of a converted cart were counted when it became an order.
     uses = (
         promotions.count_uses(discounts=discounts, user=cart.user, email=email)
         if cart.state == CartState.ACTIVE
@@ -177,9 +178,9 @@ def _judged(
     )
     covers = promotions.covered_skus(discounts=discounts, lines=priced.lines)
     worth = sum((good.unit_price * good.quantity for good in goods), Decimal(0))
-    kept, reductions, refused = [], [], []
+    valid, reductions, refused = [], [], []
     for discount in sorted(discounts, key=lambda it: it.code):
-        why_not = promotions.refusal(
+        error = promotions.refusal(
             discount=discount,
             worth=worth,
             covers=covers[discount.pk],
@@ -188,9 +189,9 @@ def _judged(
             now=priced.now,
             field=["discount_codes"],
         )
-        if why_not:
-            refused.append(why_not)
+        if error:
+            refused.append(error)
         else:
-            kept.append(discount)
+            valid.append(discount)
             reductions.append(promotions.reduction(discount=discount, covers=covers[discount.pk], exchange=exchange))
-    return kept, reductions, refused
+    return valid, reductions, refused

@@ -27,12 +27,13 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A line to price. `key` is a SKU. `unit_price` is rounded before it is multiplied by `quantity`."""
+    """A line to price. `key` is a SKU, `title` is for the buyer. `unit_price` is rounded before it is multiplied."""
 
     key: str
     unit_price: Decimal
     quantity: int
     tax: Rate = Rate()
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,7 @@ class Totals:
 def totals(
     *,
     goods: Iterable[Item],
-    carriage: ShippingCharge | None = None,
+    shipping: ShippingCharge | None = None,
     reductions: Iterable[Reduction] = (),
     currency: str,
     prices_include_tax: bool,
@@ -165,7 +166,7 @@ def totals(
     trace = [
         Step(
             kind=StepKind.GOODS,
-            label=f"{good.quantity} × {good.key}",
+            label=f"{good.quantity} × {good.title}",
             amount=listed[good.key],
             code=good.key,
         )
@@ -179,21 +180,21 @@ def totals(
         if taken:
             trace.append(_discount_step(reduction, base=before, taken=before - _sum(left, reduction.covers)))
 
-    price = quantize(amount=carriage.price, currency=currency) if carriage else quantize(amount=ZERO, currency=currency)
+    price = quantize(amount=shipping.price, currency=currency) if shipping else quantize(amount=ZERO, currency=currency)
     free_by = next((it for it in ordered if it.kind == DiscountKind.FREE_SHIPPING), None)
     off = price if free_by else quantize(amount=ZERO, currency=currency)
-    if carriage:
-        trace.append(Step(kind=StepKind.SHIPPING, label=carriage.label, amount=price))
+    if shipping:
+        trace.append(Step(kind=StepKind.SHIPPING, label=shipping.label, amount=price))
     if free_by and off:
         trace.append(_discount_step(free_by, base=price, taken=off))
 
     taxed = Taxation(currency, prices_include_tax)
     lines = {good.key: taxed.amounts(listed[good.key], left[good.key], good.tax) for good in goods}
-    shipping = taxed.amounts(price, price - off, carriage.tax if carriage else Rate())
-    trace += [taxed.step(lines[good.key], good.tax, label=good.key, code=good.key) for good in goods if good.tax.name]
-    if carriage and carriage.tax.name and price:
-        trace.append(taxed.step(shipping, carriage.tax, label=carriage.label))
-    return Totals(currency, prices_include_tax, lines, shipping, tuple(trace))
+    shipping_amounts = taxed.amounts(price, price - off, shipping.tax if shipping else Rate())
+    trace += [taxed.step(lines[good.key], good.tax, label=good.title, code=good.key) for good in goods if good.tax.name]
+    if shipping and shipping.tax.name and price:
+        trace.append(taxed.step(shipping_amounts, shipping.tax, label=shipping.label))
+    return Totals(currency, prices_include_tax, lines, shipping_amounts, tuple(trace))
 
 
 def _sum(amounts: Mapping[str, Decimal], keys: Collection[str]) -> Decimal:

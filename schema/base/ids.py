@@ -27,7 +27,7 @@ def encode_row(type_name: str, row: Model | None) -> strawberry.ID | None:
 def _unknown(type_name: str, field: Sequence[str]) -> NotFound:
     """The same message as for a well-formed id of no row."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type_name).lower()
-    return NotFound(f"There is no such {words}.", field=field)
+    return NotFound(f"This {words} does not exist.", field=field)
 
 
 def _key(value: str, type_name: str, field: Sequence[str]) -> str:

@@ -1,9 +1,10 @@
-"""Queries of the public catalogue, compiled: once a document, then closures over plain rows instead of the executor.
+"""Compiled reads: queries of the public catalogue run as Python closures over plain rows, without the executor.
 
-The schema says it all: a closure calls the field's own resolver, or reads the attribute that it stands for, and the
-optimizer's hints beside a field (`only`, `select_related`, `prefetch_related`) say what to read for it. Whatever goes
-wrong is answered by the executor from the beginning, so errors and nulls are its own; so is every operation that asks
-for anything else. docs/performance.md tells how it pays.
+Each document is compiled once. A closure calls the resolver of a field, or reads the attribute that the field shows.
+The optimizer hints of a field (`only`, `select_related`, `prefetch_related`) say what to read for it. If anything goes
+wrong, the executor runs the whole operation again, so errors and nulls are always the executor's. It also runs every
+operation that selects more than the catalogue, and all of them with COMPILED_READS=false. docs/performance.md has the
+measurements.
 """
 
 import logging
@@ -53,21 +54,21 @@ logger = logging.getLogger(__name__)
 
 _SCHEMA = graphql_schema
 _QUERY = cast("GraphQLObjectType", _SCHEMA.query_type)
-# Nothing below these depends on who asks.
+# Nothing below these root fields depends on the viewer.
 PUBLIC_FIELDS = public.fields(_SCHEMA)
 
 
 @dataclass(slots=True)
 class State:
-    """What of a request an answer depends on."""
+    """The parts of a request that an answer depends on."""
 
     context: Context
     variables: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a resolver is told of its field: as much of Strawberry's `Info` as the catalogue's resolvers read."""
+class ResolverInfo:
+    """The parts of Strawberry's `Info` that resolvers of the catalogue read."""
 
     context: Context
     _raw_info: Any
@@ -75,8 +76,8 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """As much of graphql-core's `info`."""
+class _RawInfo:
+    """The parts of graphql-core's `info` that resolvers of the catalogue read."""
 
     parent_type: GraphQLObjectType
 
@@ -85,17 +86,17 @@ Write = Callable[[Any, State], Any]
 
 
 class NotCompilable(Exception):
-    """The operation asks for something that only the executor knows."""
+    """The operation selects something that only the executor can run."""
 
 
 class NullForbidden(Exception):
-    """There is no value where the schema promises one."""
+    """A value is missing in a field that cannot be null."""
 
 
 def answer(
     document: DocumentNode, operation: OperationDefinitionNode, variables: dict[str, Any], context: Context
 ) -> dict[str, Any] | None:
-    """The `data` of a query of the public catalogue; None where the executor has to be asked."""
+    """The `data` of a query of the public catalogue; None if the executor has to run the operation."""
     if operation.operation is not OperationType.QUERY:
         return None
     coerced = get_variable_values(_SCHEMA, operation.variable_definitions, variables)
@@ -109,13 +110,13 @@ def answer(
     except GraphQLError:
         return None
     except Exception:
-        logger.warning("A compiled %s failed; the executor is asked.", name or "unnamed operation", exc_info=True)
+        logger.warning("The compiled %s failed, so the executor runs it.", name or "unnamed operation", exc_info=True)
         return None
 
 
 @lru_cache(maxsize=300)
 def _flags(document: DocumentNode) -> tuple[str, ...]:
-    """The variables that decide what is selected at all."""
+    """The variables that decide which fields are selected."""
     found = _Flags()
     visit(document, found)
     return tuple(found.names)
@@ -152,7 +153,7 @@ class _Variables(Visitor):
 def _compiled(
     document: DocumentNode, name: str | None, chosen: tuple[tuple[str, Any], ...], exchange: Exchange
 ) -> Write | None:
-    """How to write an operation's data, with these variables deciding what is selected, in this currency."""
+    """The function that writes an operation's data, for this currency and these values of the deciding variables."""
     operation = get_operation_ast(document, name)
     fragments = {part.name.value: part for part in document.definitions if isinstance(part, FragmentDefinitionNode)}
     if operation is None:
@@ -166,8 +167,8 @@ def _compiled(
 class _Compiler:
     def __init__(self, fragments: dict[str, FragmentDefinitionNode], flags: dict[str, Any], exchange: Exchange) -> None:
         self._fragments, self._flags = fragments, flags
-        # Hints may ask for the currency, and for nothing else.
-        self._hinted: Any = Asked(cast("Context", _Currency(exchange)), None)
+        # Hints may read the currency, and nothing else.
+        self._hinted: Any = ResolverInfo(cast("Context", _Currency(exchange)), None)
 
     def operation(self, operation: OperationDefinitionNode) -> Write:
         fields = collect_fields(_SCHEMA, self._fragments, self._flags, _QUERY, operation.selection_set)
@@ -193,7 +194,8 @@ class _Compiler:
             raise NotCompilable
         field, of_type = _declared(definition), definition.type
         if field.base_resolver is None and isinstance(of_type, GraphQLNonNull) and is_leaf_type(of_type.of_type):
-            return _column_value(_attribute(field), of_type.of_type)  # What most fields are, and quicker by half.
+            # Most fields are like this. It takes half the time of the general way.
+            return _column_value(_attribute(field), of_type.of_type)
         read, write = self._read(type_, definition, nodes), self._value(of_type, nodes)
         return lambda source, state: write(read(source, state), state)
 
@@ -204,7 +206,7 @@ class _Compiler:
         return lambda value, state: None if value is None else write(value, state)
 
     def _of_type(self, type_: Any, nodes: list[FieldNode]) -> Write:
-        """Of a value that is there."""
+        """For a value that is not null."""
         if isinstance(type_, GraphQLList):
             write = self._value(type_.of_type, nodes)
             return lambda value, state: [write(each, state) for each in value]
@@ -220,7 +222,7 @@ class _Compiler:
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────
 
     def _read(self, type_: GraphQLObjectType, definition: GraphQLField, nodes: list[FieldNode]) -> Write:
-        """What a field's resolver does, or its attribute."""
+        """Calls the resolver of a field, or reads its attribute."""
         field = _declared(definition)
         if field.base_resolver is None:
             name, without = _attribute(field), _without(field)
@@ -234,10 +236,10 @@ class _Compiler:
         arguments = self._arguments(definition, field, nodes[0])
         if not given.info_parameter:
             return lambda source, state: resolve(source, **arguments(state))
-        info, place, plan = given.info_parameter.name, _Place(type_), self._planned(definition.type, nodes)
+        info, raw_info, plan = given.info_parameter.name, _RawInfo(type_), self._planned(definition.type, nodes)
 
         def read(source: Any, state: State) -> Any:
-            return resolve(source, **{info: Asked(state.context, place, plan)}, **arguments(state))
+            return resolve(source, **{info: ResolverInfo(state.context, raw_info, plan)}, **arguments(state))
 
         return read
 
@@ -257,7 +259,7 @@ class _Compiler:
     # ── planning ─────────────────────────────────────────────────────────────────────────────────────
 
     def _planned(self, type_: GraphQLOutputType, nodes: list[FieldNode]) -> Plan | None:
-        """What is read of the rows that a resolver hands out."""
+        """The plan for the rows that a resolver returns."""
         named: Any = get_named_type(type_)
         if named.name.endswith("Connection"):
             of_nodes, nodes = nodes_of(_SCHEMA, self._fragments, self._flags, named, nodes)
@@ -290,7 +292,7 @@ class _Compiler:
     def _plan_resolver(
         self, plan: Plan, hints: OptimizerStore, definition: GraphQLField, nodes: list[FieldNode]
     ) -> None:
-        """Of a resolver's own, or of a property."""
+        """Adds what the hints of a resolver or property name."""
         for path in hints.only:
             plan.column(path)
         if not hints.only:
@@ -300,13 +302,13 @@ class _Compiler:
         named: Any = get_named_type(definition.type)
         for hint in hints.prefetch_related:
             related = _follow(plan, hint(self._hinted) if callable(hint) else hint)
-            if related.model is _model(named):  # What it hands out is of the relation that it reads.
+            if related.model is _model(named):  # The resolver returns rows of the relation that it reads.
                 self._plan(related, named, nodes)
 
 
 @dataclass(frozen=True, slots=True)
 class _Currency:
-    """As much of the context as hints know."""
+    """The parts of the context that hints read."""
 
     exchange: Exchange
 
@@ -314,7 +316,7 @@ class _Currency:
 
 
 def _follow(plan: Plan, hint: str | Prefetch[Any]) -> Plan:
-    """Plans what a prefetch would load."""
+    """Adds what a prefetch would load to the plan."""
     if isinstance(hint, str):
         return plan.many(hint).whole()
     rows: Any = hint.queryset
@@ -335,7 +337,7 @@ def _declared(definition: GraphQLField) -> StrawberryField:
 
 
 def _without(field: StrawberryField) -> Without | None:
-    """What leaves rows out, where that is the field's only extension."""
+    """The extension that excludes rows, if it is the only extension of the field."""
     match field.extensions:
         case [Without() as without]:
             return without
@@ -355,7 +357,7 @@ def _column(model: type[Model], name: str) -> Any:
 
 
 def _model(type_: Any) -> type[Model] | None:
-    """That whose rows a type shows."""
+    """The model of a type."""
     origin = getattr(type_.extensions.get("strawberry-definition"), "origin", None)
     shown = getattr(origin, "__strawberry_django_definition__", None)
     return shown.model if shown else None

@@ -1,4 +1,4 @@
-"""The documented operations: GraphiQL opens with them, tests execute them, and their SQL budgets are kept."""
+"""The documented operations: GraphiQL opens with them, and tests run them and check their SQL budgets."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ OPERATIONS = Path(__file__).parent.parent / "operations"
 
 
 def tabs() -> list[dict[str, str]]:
-    """A GraphiQL tab for each file of `operations/`, its variables' ids looked up in this shop."""
+    """One GraphiQL tab per file of `operations/`, with the ids of this shop in the variables."""
     return [
         {
             "title": path.stem,
@@ -23,7 +23,7 @@ def tabs() -> list[dict[str, str]]:
 
 
 def _with_ids(variables: str) -> str:
-    """The variables, where "variant:SKU" and "shipping:Name" are the ids of what is called so, if there is any."""
+    """Replaces "variant:SKU" and "shipping:Name" by the ids of that variant and shipping method, if they exist."""
 
     def variant(match: re.Match[str]) -> str:
         pk = models.ProductVariant.objects.filter(sku=match[1]).values_list("pk", flat=True).first()

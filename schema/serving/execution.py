@@ -1,4 +1,4 @@
-"""A document and its variables in, the answer out: parsed and validated once, every error with its code."""
+"""Executes operations. Documents are parsed and validated once, and every error gets a code."""
 
 import hashlib
 import json
@@ -42,18 +42,18 @@ from schema.serving.memory import Memory
 logger = logging.getLogger(__name__)
 
 MAX_TOKENS = 2_000
-MAX_CACHED = 8_000  # characters; a front end's documents are shorter
-# graphql-core's own executor: Strawberry's picks the first operation where the specification wants an error.
+MAX_CACHED = 8_000  # characters; the documents of a front end are shorter
+# graphql-core's executor. Strawberry's picks the first operation where the specification requires an error.
 _SCHEMA = graphql_schema
 _PUBLIC = public.fields(_SCHEMA)
 _IN_CONTEXT = next(directive for directive in _SCHEMA.directives if directive.name == "inContext")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The response map as JSON. `status` is the one of the newer media type: 200 for whatever was executed.
-    `etag` names the content of an answer that is the same for everyone; after `retry_after` seconds one that came too
-    often may come again."""
+class GraphQLResponse:
+    """The response as JSON. `status` is the HTTP status for application/graphql-response+json: 200 if the operation was
+    executed. `etag` is set if the response is the same for everyone. `retry_after` are the seconds that a client has to
+    wait after too many requests."""
 
     content: bytes
     status: int = 200
@@ -62,29 +62,29 @@ class Answer:
     retry_after: int = 0
 
 
-# Kept of an operation.
+# Sizes that are kept per operation.
 _MAX_SIZES = 50
-# About a thousand documents, each reckoned as the longest.
-_known: "Memory[Prepared | Answer]" = Memory(most=lambda: 1_000 * MAX_CACHED, size=lambda _: MAX_CACHED)
+# About a thousand documents, each counted with the maximum length.
+_known: "Memory[Prepared | GraphQLResponse]" = Memory(most=lambda: 1_000 * MAX_CACHED, size=lambda _: MAX_CACHED)
 _compact_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class NotAllowedByGet(Exception):
-    """A GET asked for more than a query."""
+    """A mutation was sent by GET."""
 
 
 class Refused(Exception):
-    """Nothing was executed, so that there is no `data`."""
+    """Nothing was executed, so the response has no `data`."""
 
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(answer)
-        self.answer = answer
+    def __init__(self, response: GraphQLResponse) -> None:
+        super().__init__(response)
+        self.response = response
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An operation of a document that was parsed and validated. `hash` is what its text is known by in the log, as by
-    persisted queries; `variables` are those that it declares."""
+    """An operation of a parsed and validated document. `hash` identifies its text in the log and in persisted queries.
+    `variables` are the names that it declares."""
 
     document: DocumentNode
     operation: OperationDefinitionNode
@@ -93,7 +93,7 @@ class Prepared:
     hash: str
     variables: frozenset[str]
     is_public: bool
-    # How much it asks for, by the numbers among its variables: no other changes that.
+    # Its size, by the values of integer variables. Other variables do not change it.
     sizes: dict[tuple[Any, ...], limits.Size] = field(default_factory=dict, compare=False)
     queryset_cache: dict[Any, Any] = field(default_factory=dict, compare=False)
 
@@ -103,10 +103,10 @@ class Prepared:
 
 
 def prepare(query: str, operation_name: str | None, *, pay: Callable[[int], None]) -> Prepared:
-    """The operation of that name, or the only one. Documents of usual length are parsed once. One that is not known is
-    paid for: its characters and the name's before it is parsed, its fragments before it is validated, and if it is no
-    good, as much as the dearest operation may cost. Raises Refused."""
-    key = f"{settings.INTROSPECTION} {operation_name!r} {query}"  # A repr ends itself: no two pairs have one key.
+    """The operation of that name, or the only one. Documents of usual length are parsed once. An unknown document is
+    charged to the client with `pay`: its length before parsing, its fragments before validation, and the maximum cost
+    of an operation if it is invalid. Raises Refused."""
+    key = f"{settings.INTROSPECTION} {operation_name!r} {query}"  # The quotes of the repr make the key unambiguous.
     found = _known.get(key)
     if found is None:
         try:
@@ -116,15 +116,15 @@ def prepare(query: str, operation_name: str | None, *, pay: Callable[[int], None
             raise too_much(limited) from None
         if len(key) <= MAX_CACHED:
             _known.keep(key, found)
-        if isinstance(found, Answer):
-            with suppress(RateLimited):  # The next one is told.
+        if isinstance(found, GraphQLResponse):
+            with suppress(RateLimited):  # The next request is refused.
                 pay(settings.MAX_QUERY_COST)
-    if isinstance(found, Answer):
+    if isinstance(found, GraphQLResponse):
         raise Refused(found)
     return found
 
 
-def execute(prepared: Prepared, variables: dict[str, Any] | None, context: Context) -> Answer:
+def execute(prepared: Prepared, variables: dict[str, Any] | None, context: Context) -> GraphQLResponse:
     """Runs one operation. Raises Refused."""
     size = _size(prepared, variables or {})
     context.log_fields["cost"], context.queryset_cache = size.cost, prepared.queryset_cache
@@ -136,13 +136,13 @@ def execute(prepared: Prepared, variables: dict[str, Any] | None, context: Conte
         context.exchange = _exchange(prepared.operation, variables or {})
     except RateLimited as limited:
         raise too_much(limited) from None
-    except CurrencyUnavailable as error:
-        told = GraphQLError(error.message, prepared.operation, extensions={"code": "BAD_USER_INPUT"})
-        raise Refused(_refusal([told])) from None
+    except CurrencyUnavailable as unavailable:
+        error = GraphQLError(unavailable.message, prepared.operation, extensions={"code": "BAD_USER_INPUT"})
+        raise Refused(_refusal([error])) from None
     if prepared.is_public and settings.COMPILED_READS:
         data = compiled_reads.answer(prepared.document, prepared.operation, variables or {}, context)
         if data is not None:
-            return _answered(ExecutionResult(data, None), prepared.name, size)
+            return _respond(ExecutionResult(data, None), prepared.name, size)
     result = execute_sync(
         _SCHEMA,
         prepared.document,
@@ -150,7 +150,7 @@ def execute(prepared: Prepared, variables: dict[str, Any] | None, context: Conte
         operation_name=prepared.name or None,
         context_value=context,
     )
-    return _answered(result, prepared.name, size)
+    return _respond(result, prepared.name, size)
 
 
 def _size(prepared: Prepared, variables: dict[str, Any]) -> limits.Size:
@@ -166,23 +166,23 @@ def _size(prepared: Prepared, variables: dict[str, Any]) -> limits.Size:
 
 
 def _exchange(operation: OperationDefinitionNode, variables: dict[str, Any]) -> Exchange:
-    """What `@inContext` asks for. Raises CurrencyUnavailable. Variables of a wrong type are for execution to tell."""
+    """The currency of `@inContext`. Raises CurrencyUnavailable. Execution reports variables of a wrong type."""
     code = None
     if operation.directives:
         coerced = get_variable_values(_SCHEMA, operation.variable_definitions, variables)
         given = get_directive_values(_IN_CONTEXT, operation, coerced) if isinstance(coerced, dict) else None
         code = (given or {}).get("currency")
-    return currency.exchange_to(currency=currency.named(code=code) if code is not None else None)
+    return currency.exchange_to(currency=currency.by_code(code=code) if code is not None else None)
 
 
-def _prepared(query: str, operation_name: str | None, pay: Callable[[int], None]) -> Prepared | Answer:
+def _prepared(query: str, operation_name: str | None, pay: Callable[[int], None]) -> Prepared | GraphQLResponse:
     document = _parsed(query)
-    if isinstance(document, Answer):
+    if isinstance(document, GraphQLResponse):
         return document
     bulk = limits.weigh(document)
     if too_bulky := limits.too_bulky(bulk):
         return _refusal([too_bulky])
-    pay(bulk.fragments**2)  # What comparing each with each takes.
+    pay(bulk.fragments**2)  # Validation compares each fragment with every other one.
     rules = [*specified_rules, NoNul]
     if not settings.INTROSPECTION:
         rules.append(NoSchemaIntrospectionCustomRule)
@@ -194,7 +194,9 @@ def _prepared(query: str, operation_name: str | None, pay: Callable[[int], None]
         return _refusal([_coded(found, "GRAPHQL_VALIDATION_FAILED") for found in errors])
     operation = get_operation_ast(document, operation_name)
     if operation is None:
-        message = f"There is no operation {operation_name!r}." if operation_name else "Name one of the operations."
+        message = (
+            f"The document has no operation {operation_name!r}." if operation_name else "`operationName` is required."
+        )
         return _refusal([GraphQLError(message, extensions={"code": "OPERATION_RESOLUTION_FAILURE"})])
     fragments = {part.name.value: part for part in document.definitions if isinstance(part, FragmentDefinitionNode)}
     return Prepared(
@@ -208,7 +210,7 @@ def _prepared(query: str, operation_name: str | None, pay: Callable[[int], None]
     )
 
 
-def _parsed(query: str) -> DocumentNode | Answer:
+def _parsed(query: str) -> DocumentNode | GraphQLResponse:
     try:
         return parse(query, max_tokens=MAX_TOKENS)
     except GraphQLError as error:
@@ -217,16 +219,16 @@ def _parsed(query: str) -> DocumentNode | Answer:
         return _too_deep()
 
 
-def _too_deep() -> Answer:
+def _too_deep() -> GraphQLResponse:
     return _refusal([_coded(GraphQLError("The document is nested too deeply."), "GRAPHQL_PARSE_FAILED")])
 
 
 class NoNul(ASTValidationRule):
-    """No database column holds the character NUL, which a GraphQL text can."""
+    """Refuses the character NUL in strings, because no database column can store it."""
 
     def enter_string_value(self, node: StringValueNode, *_: Any) -> None:
         if "\0" in node.value:
-            self.report_error(GraphQLError("A text cannot hold the character NUL.", node))
+            self.report_error(GraphQLError("A string cannot contain the character NUL.", node))
 
 
 def _coded(error: GraphQLError, code: str) -> GraphQLError:
@@ -242,16 +244,16 @@ def _encoded(body: dict[str, Any]) -> bytes:
 
 def too_much(limited: RateLimited) -> Refused:
     extensions = {"code": limited.code, "retryAfter": limited.retry_after}
-    told = GraphQLError(limited.message, extensions=extensions)
-    return Refused(_refusal([told], status=429, retry_after=limited.retry_after))
+    error = GraphQLError(limited.message, extensions=extensions)
+    return Refused(_refusal([error], status=429, retry_after=limited.retry_after))
 
 
-def _refusal(errors: list[GraphQLError], status: int = 400, retry_after: int = 0) -> Answer:
+def _refusal(errors: list[GraphQLError], status: int = 400, retry_after: int = 0) -> GraphQLResponse:
     body = {"errors": [error.formatted for error in errors]}
-    return Answer(_encoded(body), status=status, has_errors=True, retry_after=retry_after)
+    return GraphQLResponse(_encoded(body), status=status, has_errors=True, retry_after=retry_after)
 
 
-def _answered(result: ExecutionResult, name: str, size: limits.Size) -> Answer:
+def _respond(result: ExecutionResult, name: str, size: limits.Size) -> GraphQLResponse:
     body: dict[str, Any] = {"data": result.data}
     if result.errors:
         if result.data is None and not any(error.path for error in result.errors):
@@ -259,11 +261,11 @@ def _answered(result: ExecutionResult, name: str, size: limits.Size) -> Answer:
         body = {"errors": [_shown(error, name).formatted for error in result.errors], **body}
     if settings.DEBUG:
         body["extensions"] = {"cost": {"estimated": size.cost, "limit": settings.MAX_QUERY_COST}}
-    return Answer(_encoded(body), has_errors=bool(result.errors))
+    return GraphQLResponse(_encoded(body), has_errors=bool(result.errors))
 
 
 def _shown(error: GraphQLError, operation: str) -> GraphQLError:
-    """An error as a client may see it: those that were meant for it, and of the others an id to ask us by."""
+    """The error as clients see it. Unexpected errors are replaced by an id, which is in the log."""
     if error.original_error is None or isinstance(error.original_error, GraphQLError):
         return _coded(error, "BAD_USER_INPUT")
     error_id = uuid.uuid4().hex
@@ -271,7 +273,7 @@ def _shown(error: GraphQLError, operation: str) -> GraphQLError:
         "Error %s in %s at %s", error_id, operation or "an unnamed operation", error.path, exc_info=error.original_error
     )
     return GraphQLError(
-        "Something went wrong on our side.",
+        "An internal error occurred. Report its id to the shop.",
         nodes=error.nodes,
         path=error.path,
         extensions={"code": "INTERNAL_SERVER_ERROR", "id": error_id},

@@ -1,7 +1,7 @@
-"""What one operation may ask for, each fragment measured once however often it is spread.
+"""Limits on the size of documents and the cost of operations. A fragment is measured once, however often it is used.
 
-A document is counted before it is validated, which takes time that grows with the square of some of these numbers;
-an operation is measured after it, with its variables.
+A document is measured before validation, which takes time that grows with the square of some of these numbers. An
+operation is measured after validation, with its variables.
 """
 
 from collections import Counter
@@ -31,13 +31,13 @@ from schema.base.connections import DEFAULT_PAGE, MAX_PAGE
 
 MAX_DEPTH = 20
 MAX_ROOT_FIELDS = 20
-# Items that are reckoned for a list that is not paged: a product's variants, a cart's lines.
+# Number of items that is assumed for a list without paging, such as a product's variants or a cart's lines.
 _UNPAGED = 5
 
 
 class Bulk(NamedTuple):
-    """How much is written in a document. `repeats` are fields, or spreads of a fragment, with the name of one that
-    stands beside them; `fragments` are named ones, spreads, and those in line."""
+    """The size of a document. `repeats` are fields and fragment spreads with the same name as one beside them.
+    `fragments` are fragment definitions, fragment spreads and inline fragments."""
 
     fields: int = 0
     aliases: int = 0
@@ -50,7 +50,7 @@ MAX_BULK = Bulk(fields=500, aliases=100, directives=50, fragments=150, repeats=3
 
 
 def weigh(document: DocumentNode) -> Bulk:
-    """How much is written in a document, which need not be valid."""
+    """Measures a document, which may be invalid."""
     waiting = [part.selection_set for part in document.definitions if hasattr(part, "selection_set")]
     bulk = Counter(
         directives=sum(len(getattr(part, "directives", None) or ()) for part in document.definitions),
@@ -58,7 +58,7 @@ def weigh(document: DocumentNode) -> Bulk:
     )
     while waiting:
         beside, names = list(waiting.pop().selections), set()
-        for node in beside:  # It grows while it is walked, by what stands in line.
+        for node in beside:  # The list grows in the loop, by the selections of inline fragments.
             bulk["directives"] += len(node.directives)
             match node:
                 case InlineFragmentNode():
@@ -80,17 +80,18 @@ def weigh(document: DocumentNode) -> Bulk:
 
 
 def too_bulky(bulk: Bulk) -> GraphQLError | None:
-    """The error of writing too much of something."""
+    """The error for a document that is too large, or None."""
     for what, is_, limit in zip(Bulk._fields, bulk, MAX_BULK, strict=True):
         if is_ > limit:
-            message = f"The document has too many {what}: {is_}, where {limit} is the limit."
+            message = f"The document has too many {what}: {is_}. The limit is {limit}."
             return GraphQLError(message, extensions={"code": "OPERATION_TOO_LARGE"})
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """`width` counts the fields side by side, `cost` estimates the number of values in the answer."""
+    """The size of an operation. `width` is the number of root fields, `cost` an estimate of the number of values in the
+    answer."""
 
     depth: int = 0
     width: int = 0
@@ -106,20 +107,20 @@ def measure(
     variables: dict[str, Any],
     schema: GraphQLSchema,
 ) -> Size:
-    """How much an operation asks for. The document has been validated: fragments make no loop."""
+    """Measures an operation of a validated document, so that fragments do not refer to themselves."""
     root = schema.get_root_type(operation.operation)
     return _Scale(schema, fragments, variables).of_selections(operation.selection_set, root)
 
 
 def refusal(size: Size) -> GraphQLError | None:
-    """The error of an operation that asks for too much."""
+    """The error for an operation that is too large, or None."""
     for what, is_, limit in (
         ("deep", size.depth, MAX_DEPTH),
         ("wide", size.width, MAX_ROOT_FIELDS),
         ("costly", size.cost, settings.MAX_QUERY_COST),
     ):
         if is_ > limit:
-            message = f"The operation is too {what}: {is_}, where {limit} is the limit."
+            message = f"The operation is too {what}: {is_}. The limit is {limit}."
             return GraphQLError(message, extensions={"code": "OPERATION_TOO_LARGE"})
     return None
 
@@ -154,14 +155,14 @@ class _Scale:
 
     def of_field(self, node: FieldNode, parent: Any) -> Size:
         definition = getattr(parent, "fields", {}).get(node.name.value)
-        # Introspection's own fields are no data of the shop's: their depth is bounded, their cost is nothing.
+        # Introspection fields are not data of the shop: their depth is limited, their cost is zero.
         inner_type = get_named_type(definition.type) if definition else None
         inner = self.of_selections(node.selection_set, inner_type)
         times = self.times(node, definition.type, parent) if definition else 0
         return Size(inner.depth + 1, 1, 1 + times * inner.cost)
 
     def times(self, node: FieldNode, type_: Any, parent: Any) -> int:
-        """How many times what is below a field is answered."""
+        """How many items the answer has below a field."""
         named = get_named_type(type_)
         if isinstance(named, GraphQLObjectType) and named.name.endswith("Connection"):
             sizes = [self.number(argument.value) for argument in node.arguments if argument.name.value in _PAGE_SIZES]
@@ -171,10 +172,10 @@ class _Scale:
 
     def number(self, value: Any) -> int:
         if isinstance(value, VariableNode):
-            given = self.variables.get(value.name.value, MAX_PAGE)  # It may have a default.
+            given = self.variables.get(value.name.value, MAX_PAGE)  # The variable may have a default.
         else:
             given = int(value.value) if isinstance(value, IntValueNode) else None
-        # A page beyond the bounds is refused by its own field.
+        # The field itself refuses a page size outside the limits.
         return min(max(given, 0), MAX_PAGE) if isinstance(given, int) else DEFAULT_PAGE
 
 

@@ -1,4 +1,4 @@
-"""What one process remembers, up to so many bytes: what was used longest ago is forgotten first."""
+"""A cache in the memory of the process, with a limit in bytes. The least recently used values are dropped first."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -7,11 +7,11 @@ from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
 
-_OVERHEAD = 500  # bytes of a key, an entry and their places
+_OVERHEAD = 500  # bytes for a key, an entry and their places
 
 
 class Memory(Generic[Value]):
-    """Threads share it. `most` says how many bytes it holds; `size` how many a value has."""
+    """Threads share it. `most` returns the limit in bytes, `size` the size of a value."""
 
     def __init__(self, *, most: Callable[[], int], size: Callable[[Value], int]) -> None:
         self._most, self._size = most, size
@@ -27,7 +27,7 @@ class Memory(Generic[Value]):
             return value
 
     def keep(self, key: str, value: Value) -> None:
-        """Remembers a value, unless it alone would take a tenth of the place."""
+        """Stores a value, unless it is larger than a tenth of the limit."""
         size = self._size(value) + _OVERHEAD
         with self._lock:
             self._drop(key)

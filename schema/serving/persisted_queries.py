@@ -1,4 +1,4 @@
-"""Operations by their hash, as Apollo Client asks for them, and shops that answer no operations but their own.
+"""Persisted queries: operations by their hash, as Apollo Client sends them, and lists of published operations.
 
 https://www.apollographql.com/docs/apollo-server/performance/apq
 https://www.apollographql.com/docs/graphos/platform/security/persisted-queries
@@ -24,7 +24,7 @@ memory: Memory[str] = Memory(most=lambda: _MEGABYTES * 1_000_000, size=len)
 
 
 class PersistedQueryError(Exception):
-    """An operation that is not asked for as it has to be. `status` is the HTTP status."""
+    """The operation cannot be found by its hash, or is not published. `status` is the HTTP status."""
 
     def __init__(self, message: str, code: str, status: int = 400) -> None:
         super().__init__(message)
@@ -34,14 +34,14 @@ class PersistedQueryError(Exception):
 
 
 def text(query: str | None, extensions: Mapping[str, Any] | None) -> str | None:
-    """The text of the operation that a request means by itself or by its hash. Raises PersistedQueryError."""
+    """The text of the operation that a request contains, or refers to by its hash. Raises PersistedQueryError."""
     digest = _hash_stated(extensions)
     if settings.PERSISTED_QUERIES_FILE:
         return _listed(query, digest)
     if digest is None:
         return query
     if query is None:
-        # 200, as Apollo's own servers have it: not every client reads the body of another.
+        # 200, as Apollo's servers respond: some clients do not read the body with another status.
         return _known(digest) or _refuse("PersistedQueryNotFound", "PERSISTED_QUERY_NOT_FOUND", status=200)
     if _digest(query) != digest:
         _refuse("provided sha does not match query", "BAD_REQUEST")
@@ -49,7 +49,7 @@ def text(query: str | None, extensions: Mapping[str, Any] | None) -> str | None:
 
 
 def keep(query: str, extensions: Mapping[str, Any] | None) -> None:
-    """Keeps, for a day, the text of an operation that was answered, if the client wants to ask by its hash next."""
+    """Keeps the text of an executed operation for a day, if the client wants to send only its hash next time."""
     digest = _hash_stated(extensions)
     if digest is None or len(query) > MAX_CACHED or settings.PERSISTED_QUERIES_FILE or _known(digest):
         return
@@ -58,7 +58,7 @@ def keep(query: str, extensions: Mapping[str, Any] | None) -> None:
 
 
 def forget() -> None:
-    """Begins anew, as a process does that has just started."""
+    """Clears the memory, as in a process that has just started."""
     memory.clear()
 
 
@@ -67,7 +67,7 @@ def _hash_stated(extensions: Mapping[str, Any] | None) -> str | None:
     if stated is None:
         return None
     if not isinstance(stated, dict) or not isinstance(stated.get("sha256Hash"), str):
-        _refuse("`persistedQuery` has to hold a `sha256Hash`.", "BAD_REQUEST")
+        _refuse("`persistedQuery` must contain a `sha256Hash`.", "BAD_REQUEST")
     if stated.get("version") != 1:
         _refuse("Unsupported persisted query version", "BAD_REQUEST")
     return str(stated["sha256Hash"])
@@ -87,19 +87,19 @@ def _digest(query: str) -> str:
 
 
 def _listed(query: str | None, digest: str | None) -> str:
-    """The text, which has to be one of those that the shop has published."""
+    """The text, which must be one of the published operations."""
     published = read_list(settings.PERSISTED_QUERIES_FILE)
     if query is None and digest is not None:
-        missing = "The operation is not one of those that the shop has published."
+        missing = "The shop has not published this operation."
         return published.get(digest) or _refuse(missing, "PERSISTED_QUERY_NOT_IN_LIST")
     if query is not None and _digest(query) not in published:
-        _refuse("Only operations that the shop has published are answered.", "QUERY_NOT_IN_SAFELIST")
+        _refuse("Only operations that the shop has published can be run.", "QUERY_NOT_IN_SAFELIST")
     return query or ""
 
 
 @lru_cache(maxsize=1)
 def read_list(path: str) -> dict[str, str]:
-    """The texts, of an Apollo manifest or of a plain object, by their ids and by their hashes; read once a process."""
+    """The texts in an Apollo manifest or a plain object, by their ids and hashes. Read once per process."""
     content: dict[str, Any] = json.loads(Path(path).read_text())
     if content.get("format") == "apollo-persisted-query-manifest":
         content = {operation["id"]: operation["body"] for operation in content["operations"]}
@@ -111,4 +111,4 @@ def _refuse(message: str, code: str, *, status: int = 400) -> NoReturn:
 
 
 if settings.PERSISTED_QUERIES_FILE:
-    read_list(settings.PERSISTED_QUERIES_FILE)  # A file that is not there shows when the process starts.
+    read_list(settings.PERSISTED_QUERIES_FILE)  # So that a missing file fails when the process starts.

@@ -1,8 +1,8 @@
-"""Answers that are the same for everyone, given once: looked up before anything of the document is parsed.
+"""The cache of public answers, which are the same for everyone. It is looked up before anything is executed.
 
-An answer is kept with the version of the catalogue that it was made from, in this process and in Redis where there is
-one. It is given as long as that version is the current one, and while another request makes the next, but never later
-than CATALOG_STALE_SECONDS after a write has made it old: docs/adr/0023.
+An answer is stored with the catalogue version that it was made from, in this process and in Redis if there is one. It
+is served while that version is current, and while another request makes the next answer, but never longer than
+CATALOG_STALE_SECONDS after the write that made it stale: docs/adr/0023.
 """
 
 import hashlib
@@ -27,20 +27,20 @@ from domain.catalog import catalog_version
 from domain.catalog.catalog_version import Version
 from schema.base.context import Context
 from schema.serving import execution
-from schema.serving.execution import Answer, NotAllowedByGet, Prepared
+from schema.serving.execution import GraphQLResponse, NotAllowedByGet, Prepared
 from schema.serving.memory import Memory
 
-# However nothing seems to have changed, nothing is kept longer: what a new release answers differently shows then.
+# Nothing is kept longer, even if nothing changed, so that the answers of a new release appear.
 _KEPT_SECONDS = 300
-# A fill that takes longer is no longer waited for: whoever waited makes the answer too.
+# Requests wait at most this long, in seconds, for another request that makes the same answer. Then they make it too.
 PATIENCE = 2.0
 _CLAIM_SECONDS = 5
-# What looking at the version costs whoever asks for more than others do.
+# The cost that is charged for reading the version, to clients who need it more often than others.
 _LOOK = 10
 
 
 class Entry(NamedTuple):
-    """An answer as it is kept, until a time of the clock."""
+    """A stored answer, valid until a time of the clock."""
 
     version: Version
     until: float
@@ -50,7 +50,7 @@ class Entry(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What was found out of the catalogue's version, and when: by a clock that never goes back."""
+    """The current and the former version of the catalogue, and when they were read, by the monotonic clock."""
 
     version: Version
     at: float
@@ -58,7 +58,7 @@ class Known(NamedTuple):
     former_at: float
 
     def may_serve(self, version: Version) -> bool:
-        """Whether an answer of that version, which is not the current one, was right a moment ago."""
+        """Whether an answer of this older version was current a moment ago."""
         return version >= self.former and time.monotonic() < self.former_at + settings.CATALOG_STALE_SECONDS
 
 
@@ -75,30 +75,30 @@ def answer(
     variables: dict[str, Any] | None,
     context: Context,
     queries_only: bool,
-) -> Answer:
-    """Answers one operation. Raises NotAllowedByGet, execution.Refused."""
+) -> GraphQLResponse:
+    """Runs one operation, or takes its answer from the cache. Raises NotAllowedByGet, execution.Refused."""
     prepared = execution.prepare(query, operation_name, pay=context.pay_for_parsing)
     if queries_only and not prepared.is_query:
         raise NotAllowedByGet
     context.log_fields |= {"operation": prepared.name[:100], "hash": prepared.hash}
-    bind_contextvars(operation=context.log_fields["operation"])  # For every line that is logged from here on.
+    bind_contextvars(operation=context.log_fields["operation"])  # For every log line from here on.
     if prepared.is_public:
         return _public(prepared, variables, context)
     made = execution.execute(prepared, variables, context)
-    if not prepared.is_query:  # Whoever has just written wants to see it.
+    if not prepared.is_query:  # The client wants to see what it has just written.
         _versions_of(PRIMARY).forget()
         context.remember_write()
     return made
 
 
-def _public(prepared: Prepared, variables: dict[str, Any] | None, context: Context) -> Answer:
+def _public(prepared: Prepared, variables: dict[str, Any] | None, context: Context) -> GraphQLResponse:
     if context.has_just_written:
         return _of_one_database(prepared, variables, context)
     return replicas.read(query=lambda: _of_one_database(prepared, variables, context))
 
 
-def _of_one_database(prepared: Prepared, variables: dict[str, Any] | None, context: Context) -> Answer:
-    """The version is read from the database that the answer is read from, and before it."""
+def _of_one_database(prepared: Prepared, variables: dict[str, Any] | None, context: Context) -> GraphQLResponse:
+    """Reads the version from the same database as the answer, and before it."""
     context.forget_catalog()
     known = _known(context) if settings.CATALOG_CACHE_MEGABYTES else None
     if known is None:
@@ -106,15 +106,16 @@ def _of_one_database(prepared: Prepared, variables: dict[str, Any] | None, conte
     key = _key(prepared, variables or {}, context)
     entry, state = _given_once(key, known, lambda: _made(prepared, variables, context, known.version))
     context.log_fields |= {"cache": state}
-    if isinstance(entry, Answer):
+    if isinstance(entry, GraphQLResponse):
         return entry
     context.log_fields["cost"] = entry.cost
-    return Answer(entry.content, etag=entry.etag)
+    return GraphQLResponse(entry.content, etag=entry.etag)
 
 
 def _known(context: Context) -> Known | None:
-    """None while the primary does not answer: then nothing is known, and nothing is kept. A replica's failure is for
-    `replicas.read`. Whoever has just written has the primary asked each time, and pays for it."""
+    """The version; None while the primary does not answer, so that nothing is stored. `replicas.read` handles the
+    failure of a replica. For a client that has just written, the primary is read each time, and the client is charged
+    for it."""
     database = replicas.current()
     try:
         if not context.has_just_written:
@@ -130,20 +131,20 @@ def _known(context: Context) -> Known | None:
 
 
 def _key(prepared: Prepared, variables: dict[str, Any], context: Context) -> str:
-    """What an answer depends on besides the catalogue. The currency is in the text, or in the variables."""
-    asked = {name: variables[name] for name in prepared.variables if name in variables}
-    parts = "\n".join((prepared.hash, prepared.name, _sorted_json(asked), context.site, _shop()))
+    """A key of all that an answer depends on, besides the catalogue. The currency is in the text or the variables."""
+    used = {name: variables[name] for name in prepared.variables if name in variables}
+    parts = "\n".join((prepared.hash, prepared.name, _sorted_json(used), context.site, _shop()))
     return f"answer:{hashlib.sha256(parts.encode()).hexdigest()}"
 
 
 @lru_cache(maxsize=1)
 def _shop() -> str:
-    """What of the settings shows in public answers: processes of another release may share the same Redis."""
-    told = {name: str(value) for name in _TOLD if (value := getattr(settings, name))}
-    return hashlib.sha256(_sorted_json(told).encode()).hexdigest()
+    """A hash of the settings that public answers depend on, because several releases may share one Redis."""
+    values = {name: str(value) for name in _SETTINGS if (value := getattr(settings, name))}
+    return hashlib.sha256(_sorted_json(values).encode()).hexdigest()
 
 
-_TOLD = (
+_SETTINGS = (
     "DEBUG",
     "SECRET_KEY",  # It signs cursors.
     "SHOP_NAME",
@@ -157,8 +158,10 @@ _TOLD = (
 )
 
 
-def _made(prepared: Prepared, variables: dict[str, Any] | None, context: Context, version: Version) -> Entry | Answer:
-    """An answer to be kept; or one that is not, since it tells of errors or of who has asked."""
+def _made(
+    prepared: Prepared, variables: dict[str, Any] | None, context: Context, version: Version
+) -> Entry | GraphQLResponse:
+    """An entry for the cache; or the plain response, if it has errors or depends on the client."""
     made = execution.execute(prepared, variables, context)
     if made.has_errors or context.is_personal:
         return made
@@ -169,8 +172,10 @@ def _made(prepared: Prepared, variables: dict[str, Any] | None, context: Context
 State = Literal["hit", "stale", "miss"]
 
 
-def _given_once(key: str, known: Known, make: Callable[[], Entry | Answer]) -> tuple[Entry | Answer, State]:
-    """What is kept by that key, or what `make` makes: once, for all that ask at the same time."""
+def _given_once(
+    key: str, known: Known, make: Callable[[], Entry | GraphQLResponse]
+) -> tuple[Entry | GraphQLResponse, State]:
+    """The stored answer, or the one that `make` returns. Only one of several concurrent requests calls `make`."""
     entry, state = _judged(memory.get(key), known)
     if entry and state == "hit":
         return entry, state
@@ -196,7 +201,7 @@ def _given_once(key: str, known: Known, make: Callable[[], Entry | Answer]) -> t
 
 
 def _of_all_processes(key: str, known: Known, stale: Entry | None) -> tuple[Entry | None, State]:
-    """What another process has made, or makes now; None if this one shall."""
+    """The answer that another process has made or is making; None if this process has to make it."""
     until = time.monotonic() + PATIENCE
     while True:
         entry, state = _judged(_shared(key), known)
@@ -226,10 +231,10 @@ def _shared(key: str) -> Entry | None:
 
 
 class _Versions:
-    """The version of the catalogue in one database, which is asked as seldom as the promise allows.
+    """The version of the catalogue in one database, read as rarely as CATALOG_STALE_SECONDS allows.
 
-    For half the promised time it is believed; for the other half, while one request asks. So what is served is never
-    older than what was right when that time began.
+    For half of that time, the known version is used. For the other half, one request reads it again, while the others
+    still use the known one. So no answer is stale for longer than that time.
     """
 
     def __init__(self, database: str) -> None:
@@ -238,7 +243,7 @@ class _Versions:
         self._known: Known | None = None
 
     def known(self) -> Known | None:
-        """None while another thread waits for it too long. Raises DatabaseFailure."""
+        """The version; None if another thread has been reading it for too long. Raises DatabaseFailure."""
         known = self._known
         if _age(known) < settings.CATALOG_STALE_SECONDS / 2:
             return known
@@ -249,14 +254,14 @@ class _Versions:
             return None
         try:
             known = self._known
-            if _age(known) >= settings.CATALOG_STALE_SECONDS / 2:  # Else another has asked, while this one waited.
+            if _age(known) >= settings.CATALOG_STALE_SECONDS / 2:  # Otherwise another thread has read it meanwhile.
                 self._known = known = _asked(self._database, known)
             return known
         finally:
             self._asking.release()
 
     def forget(self) -> None:
-        """Has the next request ask."""
+        """Makes the next request read the version."""
         self._known = None
 
 
@@ -279,7 +284,7 @@ def _asked(database: str, known: Known | None) -> Known:
 
 
 class _Fills:
-    """The keys for which this process is making answers."""
+    """The keys of the answers that this process is making."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -287,7 +292,7 @@ class _Fills:
 
     @contextmanager
     def claimed(self, key: str) -> Iterator[bool]:
-        """Whether it is this thread that makes the answer."""
+        """Yields whether this thread has to make the answer."""
         with self._lock:
             is_ours = key not in self._running
             if is_ours:
@@ -308,7 +313,7 @@ class _Fills:
 
 
 def forget() -> None:
-    """Begins anew, as a process does that has just started."""
+    """Clears everything, as in a process that has just started."""
     memory.clear()
     _versions.clear()
     _shop.cache_clear()

@@ -1,4 +1,4 @@
-"""The HTTP side of the endpoint, after the GraphQL-over-HTTP specification.
+"""The HTTP endpoint, according to the GraphQL-over-HTTP specification.
 
 https://graphql.github.io/graphql-over-http/draft/
 """
@@ -20,7 +20,7 @@ from domain.base import outside
 from schema.base.context import Context
 from schema.base.errors import BadRequest
 from schema.serving import examples, persisted_queries, response_cache, uploads
-from schema.serving.execution import Answer, NotAllowedByGet, Refused
+from schema.serving.execution import GraphQLResponse, NotAllowedByGet, Refused
 from schema.serving.persisted_queries import PersistedQueryError
 
 RESPONSE_TYPE = "application/graphql-response+json"
@@ -30,9 +30,9 @@ held_back = BoundedSemaphore(4)
 _PREFLIGHT_HEADERS = ("apollo-require-preflight", "x-apollo-operation-name")
 
 
-@csrf_exempt  # Replaced by the rule of `_trusts_cookies`.
+@csrf_exempt  # `_trusts_cookies` replaces it.
 def graphql(request: HttpRequest) -> HttpResponse:
-    """`/graphql/`: operations by POST, queries by GET too; GraphiQL for a browser that asks for a page."""
+    """`/graphql/`: operations by POST, and queries by GET too. A browser that requests HTML gets GraphiQL."""
     if settings.GRAPHIQL and request.method == "GET" and _wants_page(request) and "query" not in request.GET:
         config = {"endpoint": request.path, "tabs": examples.tabs()}
         return render(request, "graphiql.html", {"config": config})
@@ -42,23 +42,23 @@ def graphql(request: HttpRequest) -> HttpResponse:
         return _error(error, JSON_TYPE)
     context = Context(request=request, trusts_cookies=_trusts_cookies(request))
     try:
-        asked = _parameters(request, context)
+        parameters = _parameters(request, context)
         answer = response_cache.answer(
-            query=asked["query"],
-            operation_name=asked["operationName"],
-            variables=asked["variables"],
+            query=parameters["query"],
+            operation_name=parameters["operationName"],
+            variables=parameters["variables"],
             context=context,
             queries_only=request.method == "GET",
         )
-        persisted_queries.keep(asked["query"], asked["extensions"])
+        persisted_queries.keep(parameters["query"], parameters["extensions"])
     except BadRequest as error:
         return _error(error, media_type)
     except PersistedQueryError as error:
         return _error(BadRequest(error.message, error.status, error.code), media_type)
     except NotAllowedByGet:
-        return _error(BadRequest("A mutation is sent by POST.", 405), media_type)
+        return _error(BadRequest("A mutation must be sent by POST.", 405), media_type)
     except Refused as refused:
-        answer = refused.answer
+        answer = refused.response
         if answer.retry_after:
             _hold_back()
     finally:
@@ -70,8 +70,8 @@ def graphql(request: HttpRequest) -> HttpResponse:
 
 
 def _hold_back() -> None:
-    """Has one who came too often wait for being told so: else, who comes again as fast as they are refused takes the
-    processor from buyers. A few at once, so that many of them do not take the threads instead."""
+    """Delays the refusal of a client that sent too many requests. Otherwise a client that retries at once would take
+    processor time from buyers. Only a few requests wait at the same time, so that they do not use up the threads."""
     if held_back.acquire(blocking=False):
         try:
             with outside.waiting():
@@ -85,18 +85,19 @@ def _wants_page(request: HttpRequest) -> bool:
 
 
 def _negotiated(request: HttpRequest) -> str:
-    """The media type to answer in."""
+    """The media type of the response."""
     if request.method not in ("GET", "POST"):
-        raise BadRequest("GraphQL is spoken by GET and POST.", 405)
+        raise BadRequest("Use GET or POST.", 405)
     media_type = _preferred(request.headers.get("Accept", "*/*"))
     if media_type is None:
-        raise BadRequest(f"This endpoint answers in {RESPONSE_TYPE} or {JSON_TYPE}.", 406)
+        raise BadRequest(f"The response can be {RESPONSE_TYPE} or {JSON_TYPE}.", 406)
     return media_type
 
 
 @lru_cache(maxsize=200)
 def _preferred(accept: str) -> str | None:
-    """The older type, unless the client knows the newer one by name. Clients send the same header each time."""
+    """The preferred media type: application/json, unless the client names the newer one. The result is cached, because
+    clients send the same header each time."""
     known = [JSON_TYPE, RESPONSE_TYPE]
     if RESPONSE_TYPE in accept:
         known.reverse()
@@ -107,7 +108,7 @@ def _preferred(accept: str) -> str | None:
 
 
 def _trusts_cookies(request: HttpRequest) -> bool:
-    """Whether a browser would have asked us first before sending this from another site.
+    """Whether a browser would have sent a preflight request first if another site had made it send this.
 
     https://www.apollographql.com/docs/apollo-server/security/cors#preventing-cross-site-request-forgery-csrf
     """
@@ -115,31 +116,31 @@ def _trusts_cookies(request: HttpRequest) -> bool:
 
 
 def _parameters(request: HttpRequest, context: Context) -> dict[str, Any]:
-    """What _TYPES names, of the right types and free of what no database can store; the query's text at any rate."""
-    given = _from_address(request) if request.method == "GET" else _from_body(request, context)
+    """The parameters in _TYPES, checked for their types and for characters that no database can store."""
+    given = _from_url(request) if request.method == "GET" else _from_body(request, context)
     for name, kind, what in _TYPES:
         if given.get(name) is not None and not isinstance(given[name], kind):
-            raise BadRequest(f"`{name}` has to be {what}.")
+            raise BadRequest(f"`{name}` must be {what}.")
     try:
         _refuse_unstorable(given)
     except RecursionError:
-        raise BadRequest("The body is nested too deeply.") from None
-    asked = {name: given.get(name) or None for name, _, _ in _TYPES}
-    asked["query"] = persisted_queries.text(asked["query"], asked["extensions"])
-    if not asked["query"]:
+        raise BadRequest("The request body is nested too deeply.") from None
+    parameters = {name: given.get(name) or None for name, _, _ in _TYPES}
+    parameters["query"] = persisted_queries.text(parameters["query"], parameters["extensions"])
+    if not parameters["query"]:
         raise BadRequest("`query` is missing.")
-    return asked
+    return parameters
 
 
 _TYPES: tuple[tuple[str, type, str], ...] = (
-    ("query", str, "a text"),
-    ("operationName", str, "a text"),
+    ("query", str, "a string"),
+    ("operationName", str, "a string"),
     ("variables", dict, "an object"),
     ("extensions", dict, "an object"),
 )
 
 
-def _from_address(request: HttpRequest) -> dict[str, Any]:
+def _from_url(request: HttpRequest) -> dict[str, Any]:
     given: dict[str, Any] = {name: request.GET[name] for name, _, _ in _TYPES if name in request.GET}
     for name in ("variables", "extensions"):
         if name in given:
@@ -151,13 +152,13 @@ def _from_body(request: HttpRequest, context: Context) -> dict[str, Any]:
     if request.content_type == uploads.MULTIPART_TYPE and context.trusts_cookies:
         return _with_file(request, context)
     if request.content_type != JSON_TYPE:
-        raise BadRequest("The body has to be application/json.", 415)
+        raise BadRequest("The content type must be application/json.", 415)
     try:
         text = request.body.decode()
     except RequestDataTooBig:
-        raise BadRequest("The body is too long.", 413) from None
+        raise BadRequest("The request body is too large.", 413) from None
     except UnicodeDecodeError:
-        raise BadRequest("The body is not UTF-8.") from None
+        raise BadRequest("The request body is not UTF-8.") from None
     return _object(_parsed(text))
 
 
@@ -168,7 +169,7 @@ def _with_file(request: HttpRequest, context: Context) -> dict[str, Any]:
 
 def _object(given: Any) -> dict[str, Any]:
     if not isinstance(given, dict):
-        raise BadRequest("The body has to be an object with a `query`.")
+        raise BadRequest("The request body must be an object with a `query`.")
     return given
 
 
@@ -176,7 +177,7 @@ def _parsed(text: str) -> Any:
     try:
         return json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError):
-        raise BadRequest("This is not JSON.") from None
+        raise BadRequest("The request is not valid JSON.") from None
 
 
 def _no_number(name: str) -> None:
@@ -184,11 +185,11 @@ def _no_number(name: str) -> None:
 
 
 def _refuse_unstorable(value: Any) -> None:
-    """No database column holds the character NUL, and half a surrogate pair is no text."""
+    """Refuses the character NUL, which no database column can store, and unpaired surrogates, which are not text."""
     match value:
         case str():
             if "\0" in value or (not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value)):
-                raise BadRequest("A text cannot hold NUL or half a surrogate pair.")
+                raise BadRequest("A string cannot contain NUL or an unpaired surrogate.")
         case dict():
             for key, inner in value.items():
                 _refuse_unstorable(key)
@@ -206,8 +207,8 @@ def _error(error: BadRequest, media_type: str) -> HttpResponse:
     return response
 
 
-def _response(answer: Answer, media_type: str) -> HttpResponse:
-    """With the older media type, whatever is well-formed JSON is answered by 200, errors and all."""
+def _response(answer: GraphQLResponse, media_type: str) -> HttpResponse:
+    """The HTTP response. With application/json, its status is 200 even if nothing was executed."""
     response = _json(answer.content, answer.status if media_type == RESPONSE_TYPE else 200, media_type)
     if answer.retry_after:
         response["Retry-After"] = str(answer.retry_after)
@@ -220,12 +221,12 @@ def _json(content: bytes, status: int, media_type: str) -> HttpResponse:
     return response
 
 
-def _cacheable(request: HttpRequest, response: HttpResponse, answer: Answer) -> HttpResponse:
-    """What browsers, proxies and CDNs may keep; nothing of it if the client has the same already."""
+def _cacheable(request: HttpRequest, response: HttpResponse, answer: GraphQLResponse) -> HttpResponse:
+    """Lets browsers, proxies and CDNs cache the response. 304 without a body if the client has the same one."""
     response["Cache-Control"] = settings.CATALOG_CACHE_CONTROL
     response["ETag"] = answer.etag
     patch_vary_headers(response, ["Accept"])
-    del request.session  # Else its middleware sets a cookie, to take back one that is no session's.
+    del request.session  # Otherwise its middleware would delete a session cookie that is invalid.
     return get_conditional_response(request, etag=answer.etag, response=response) or response
 
 

@@ -29,7 +29,7 @@ expose(
 )
 class PriceStep:
     kind: pricing.StepKind = strawberry.field(description="The kind of step.")
-    label: str = strawberry.field(description='A label for people, in English: "2 × MUG-ENAMEL", "VAT on MUG-ENAMEL".')
+    label: str = strawberry.field(description='A label for people, in English: "2 × Enamel mug", "VAT on Enamel mug".')
     amount: Money = strawberry.field(description="The amount that is added, negative for a discount.")
     included: bool = strawberry.field(
         description="Whether the amount is part of earlier amounts already, and does not change the total."

@@ -236,7 +236,7 @@ class LeftFilter(admin.SimpleListFilter):
         return [("low", "Low or out of stock")]
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[models.Stock]") -> "QuerySet[models.Stock]":
-        low = dashboard.running_low().order_by().values("pk")
+        low = dashboard.low_stock().order_by().values("pk")
         return queryset.filter(pk__in=low) if self.value() == "low" else queryset
 
 

@@ -68,22 +68,22 @@ def with_numbers(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any
 
 
 def _sales(days: list[dashboard.Day]) -> dict[str, Any]:
-    most = max(day.takings for day in days)
+    most = max(day.revenue for day in days)
     bars = [
         Bar(
             x=index * 100 / len(days),
-            height=float(day.takings / most * 100) if most > 0 and day.takings > 0 else 0,
-            label=f"{day.date:%a %d %b}: {display.money(day.takings, settings.SHOP_CURRENCY)}, "
+            height=float(day.revenue / most * 100) if most > 0 and day.revenue > 0 else 0,
+            label=f"{day.date:%a %d %b}: {display.money(day.revenue, settings.SHOP_CURRENCY)}, "
             f"{day.orders} order{'' if day.orders == 1 else 's'}",
         )
         for index, day in enumerate(days)
     ]
-    orders, takings = sum(day.orders for day in days), sum((day.takings for day in days), Decimal(0))
+    orders, revenue = sum(day.orders for day in days), sum((day.revenue for day in days), Decimal(0))
     figures = {
-        "Revenue": display.money(takings, settings.SHOP_CURRENCY),
+        "Revenue": display.money(revenue, settings.SHOP_CURRENCY),
         "Orders": f"{orders:,}",
-        "Average order value": display.money(takings / orders, settings.SHOP_CURRENCY) if orders else "–",
-        "Revenue today": display.money(days[-1].takings, settings.SHOP_CURRENCY),
+        "Average order value": display.money(revenue / orders, settings.SHOP_CURRENCY) if orders else "–",
+        "Revenue today": display.money(days[-1].revenue, settings.SHOP_CURRENCY),
     }
     dates = [days[0].date, days[len(days) // 2].date, days[-1].date]
     return {"figures": figures, "bars": bars, "bar_width": 100 / len(days) * 0.7, "dates": dates, "most": most}
@@ -116,7 +116,7 @@ def _payments(now: Any) -> Card:
     """Four kinds of trouble with money in one card, since whoever looks into one looks into all."""
     kinds: list[tuple[QuerySet[Any], Any]] = [
         (
-            dashboard.orders_owed_a_refund(),
+            dashboard.orders_with_refund_due(),
             lambda order: Row(order.number, "refund due", _order_page(order)),
         ),
         (
@@ -136,7 +136,7 @@ def _payments(now: Any) -> Card:
             ),
         ),
         (
-            dashboard.events_about_nothing(now=now),
+            dashboard.unmatched_gateway_events(now=now),
             lambda event: Row(
                 str(event),
                 f"unknown payment, {display.moment(event.received_at)}",
@@ -159,7 +159,7 @@ def _low() -> Card:
     return _card(
         "Low stock",
         "production_quantity_limits",
-        found=dashboard.running_low(),
+        found=dashboard.low_stock(),
         rows=lambda stock: Row(
             f"{stock.variant.product.title} {stock.variant.title}".strip(),
             f"{stock.available} left · {stock.variant.sku}",
@@ -171,7 +171,7 @@ def _low() -> Card:
 
 
 def _background() -> Card:
-    dead, clocks = dashboard.dead_letters(), dashboard.failing_clocks()
+    dead, clocks = dashboard.failed_messages(), dashboard.failing_clocks()
     page = list_page(models.OutboxMessage, "given_up_at__isempty=0")
     rows: Iterable[Row] = [
         *(Row(f"Scheduled job {run.clock}", run.error, page) for run in clocks[:_SHOWN]),

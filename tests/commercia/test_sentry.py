@@ -28,7 +28,7 @@ sentry_sdk.init = lambda **given: init(**given, transport=Caught)
 django.setup()
 
 from django.test import Client
-from domain import cart
+from domain.sales import cart
 
 def broken(key):
     secret_of_the_code = key.code

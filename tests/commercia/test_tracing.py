@@ -32,7 +32,7 @@ body = {
 parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 client.post("/graphql/?next=CANARY-address", json.dumps(body), content_type="application/json",
             headers={"traceparent": parent})
-from domain import cart
+from domain.sales import cart
 def broken(key):
     raise RuntimeError(f"no {key.code}")
 cart.candidates = broken

@@ -41,10 +41,10 @@ def test_a_machine_without_a_usable_python_gets_a_clear_sentence(tmp_path):
         ({"SECRET_KEY": "short"}, "Set SECRET_KEY"),
         ({"JWT_KEY": ""}, "Set JWT_KEY"),
         ({"JWT_KEY": "short"}, "Set JWT_KEY"),
-        ({"JWT_KEY": "x" * 50}, "another one than SECRET_KEY"),
+        ({"JWT_KEY": "x" * 50}, "differs from SECRET_KEY"),
         ({"STOREFRONT_URL": ""}, "Set STOREFRONT_URL"),
         ({"PAYMENT_PROVIDERS": "TEST, BARTER"}, "PAYMENT_PROVIDERS has unknown names: BARTER"),
-        ({"SHOP_CURRENCY": "euro"}, "SHOP_CURRENCY is an ISO 4217 code"),
+        ({"SHOP_CURRENCY": "euro"}, "SHOP_CURRENCY must be an ISO 4217 code"),
     ],
 )
 def test_production_refuses_to_start_on_an_unsafe_value(unsafe, sentence):

@@ -650,6 +650,6 @@ def test_what_is_written_here_is_told_as_what_is_written_over_graphql(client, ow
 def test_what_is_withdrawn_is_not_low_on_stock(shop):
     variant = shop.variants.first()
     models.Stock.objects.filter(pk=variant.pk).update(on_hand=0, reserved=0, policy="DENY")
-    assert dashboard.running_low().filter(pk=variant.pk).exists()
+    assert dashboard.low_stock().filter(pk=variant.pk).exists()
     models.ProductVariant.objects.filter(pk=variant.pk).update(is_withdrawn=True)
-    assert not dashboard.running_low().filter(pk=variant.pk).exists()
+    assert not dashboard.low_stock().filter(pk=variant.pk).exists()

@@ -461,7 +461,7 @@ def test_more_cells_than_columns_fail_their_line(take):
     content = csv_of(SHIRT).rstrip() + ",surplus\r\n" + csv_of(MUG).split("\r\n", 1)[1]
     told = take(content)
     assert (told.counts, told.code) == ((1, 0, 0, 1), 1)
-    assert "line 2 (shirt): failed: More cells" in told.failed[0]
+    assert "line 2 (shirt): failed: This line has more cells" in told.failed[0]
 
 
 def test_empty_cells_beyond_the_columns_do_no_harm(take):
@@ -475,7 +475,7 @@ def test_fewer_cells_than_columns_are_empty_cells(take):
 def test_bytes_of_latin_1_fail_their_line_and_the_others_are_taken(take):
     told = take(csv_of(SHIRT | {"Title": "Caf\xe9"}).encode("latin-1") + csv_of(MUG).split("\r\n", 1)[1].encode())
     assert (told.counts, told.code) == ((1, 0, 0, 1), 1)
-    assert "line 2 (shirt): failed: A text that is not UTF-8." in told.failed[0]
+    assert "line 2 (shirt): failed: This line is not valid UTF-8." in told.failed[0]
 
 
 def test_a_handle_that_is_not_utf_8_fails_its_line(take):

@@ -1,3 +1,5 @@
+"""The interface of a payment gateway, and the data that it exchanges with `domain.payments`."""
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime

@@ -144,7 +144,7 @@ def _refunds(charge: Charge) -> list[Any]:
     of_payment = {"payment_intent": charge.reference, "limit": 100}
     try:
         found: list[Any] = _asked(lambda: _client().v1.refunds.list(of_payment)).data
-    except stripe.InvalidRequestError:  # Of a payment that it took money for: it does not know us, then.
+    except stripe.InvalidRequestError:  # Stripe took this payment, so perhaps the secret key is of another account.
         raise GatewayUnavailable from None
     return found
 

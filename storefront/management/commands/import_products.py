@@ -10,7 +10,7 @@ from django.utils import timezone
 from rich.console import Console
 
 from domain.catalog.products import SaveResult
-from domain.importing.sheets import Note, PicturesLeft, WrongColumns
+from domain.importing.sheets import ImagesSkipped, Note, WrongColumns
 from domain.importing.shopify_csv import import_products
 
 
@@ -46,7 +46,7 @@ class Command(BaseCommand):
                     match outcome:
                         case SaveResult():
                             counts[outcome] += 1
-                        case PicturesLeft(count):
+                        case ImagesSkipped(count):
                             pictures_left += count
                         case Note():
                             failed += outcome.failed

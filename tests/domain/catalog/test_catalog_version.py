@@ -127,7 +127,7 @@ def test_every_write_to_a_table_of_the_catalogue_makes_a_new_version_however_it_
 
 
 def test_the_database_has_the_triggers_of_every_table_in_the_list_and_no_others():
-    assert version_triggers.tables_with_triggers(connection) == {*TABLES}
+    assert version_triggers.tables_with_triggers(connection=connection) == {*TABLES}
 
 
 def test_triggers_that_are_missing_are_created_and_the_others_stay():
@@ -138,11 +138,11 @@ def test_triggers_that_are_missing_are_created_and_the_others_stay():
     }
     with connection.cursor() as cursor:
         cursor.execute(drop[connection.vendor])
-    assert version_triggers.tables_with_triggers(connection) == {*TABLES} - {"storefront_tag"}
+    assert version_triggers.tables_with_triggers(connection=connection) == {*TABLES} - {"storefront_tag"}
     with connection.schema_editor() as editor:
         for operation in import_module("storefront.migrations.0003_catalogue_triggers").Migration.operations:
             operation.database_forwards("storefront", editor, ProjectState(), ProjectState())
-    assert version_triggers.tables_with_triggers(connection) == {*TABLES}
+    assert version_triggers.tables_with_triggers(connection=connection) == {*TABLES}
 
 
 def fail():

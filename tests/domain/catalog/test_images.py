@@ -32,8 +32,13 @@ def _no_file_is_touched_in_a_transaction(monkeypatch):
         return checked
 
     for name in (
-        *("upload_form", "store_original", "read_original", "read_public", "publish"),
-        *("delete_public", "delete_original"),
+        "upload_form",
+        "store_original",
+        "read_original",
+        "read_public",
+        "publish",
+        "delete_public",
+        "delete_original",
     ):
         monkeypatch.setattr(media, name, outside(getattr(media, name)))
 

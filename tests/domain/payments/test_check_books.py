@@ -147,7 +147,7 @@ def test_a_row_that_was_broken_by_hand_is_named(busy_shop, rule, capsys):
 def test_a_gateway_that_has_other_books_is_named(busy_shop):
     TestCharge.objects.filter(pk=Payment.objects.filter(order__state=OrderState.SHIPPED).get().pk).update(amount=1)
     (breach,) = check_books.gateway_breaches(since=NOW - timedelta(days=1))
-    assert (breach.rule, breach.found.endswith("the gateway 1.000 and 0.000")) == ("gateway_agrees", True)
+    assert (breach.rule, breach.found.endswith("gateway: 1.000 taken, 0.000 refunded")) == ("gateway_agrees", True)
 
 
 def test_it_costs_a_statement_a_rule(busy_shop, statements):

@@ -29,8 +29,8 @@ def bought(paid_order):
 
 
 def brought(days=30):
-    """The days that were not empty: date, orders, takings."""
-    return [(day.date, day.orders, day.takings) for day in dashboard.sales(days=days, now=NOW) if day.orders]
+    """The days that were not empty: date, orders, revenue."""
+    return [(day.date, day.orders, day.revenue) for day in dashboard.sales(days=days, now=NOW) if day.orders]
 
 
 def give_back(order, **part):
@@ -40,7 +40,7 @@ def give_back(order, **part):
 def test_a_shop_that_sold_nothing_has_thirty_empty_days():
     days = dashboard.sales(days=30, now=NOW)
     assert [day.date for day in days] == [TODAY - timedelta(days=ago) for ago in range(29, -1, -1)]
-    assert {(day.orders, day.takings) for day in days} == {(0, 0)}
+    assert {(day.orders, day.revenue) for day in days} == {(0, 0)}
 
 
 def test_orders_are_summed_by_the_day_they_were_placed(bought):
@@ -89,13 +89,13 @@ def test_whoever_waited_longest_is_shipped_first(bought):
 
 def test_money_that_is_due_is_looked_at_until_it_went_back(bought):
     order = bought()
-    assert not dashboard.orders_owed_a_refund().exists()
+    assert not dashboard.orders_with_refund_due().exists()
     orders.add_event(order=order, kind=models.OrderEventKind.REFUND_DUE, now=NOW)
-    assert list(dashboard.orders_owed_a_refund()) == [order]
+    assert list(dashboard.orders_with_refund_due()) == [order]
     give_back(order)
-    assert not dashboard.orders_owed_a_refund().exists()
+    assert not dashboard.orders_with_refund_due().exists()
     orders.add_event(order=order, kind=models.OrderEventKind.REFUND_DUE, now=NOW)
-    assert list(dashboard.orders_owed_a_refund()) == [order]
+    assert list(dashboard.orders_with_refund_due()) == [order]
 
 
 def test_a_gateway_has_an_hour_to_answer(bought):
@@ -116,7 +116,7 @@ def test_events_about_money_that_nobody_knows_are_shown_for_a_month(bought):
     unknown = models.GatewayEvent(**told, event_id="2", received_at=NOW)
     old = models.GatewayEvent(**told, event_id="3", received_at=NOW - timedelta(days=31))
     models.GatewayEvent.objects.bulk_create([known, unknown, old])
-    assert [event.event_id for event in dashboard.events_about_nothing(now=NOW)] == ["2"]
+    assert [event.event_id for event in dashboard.unmatched_gateway_events(now=NOW)] == ["2"]
 
 
 def test_stock_is_low_from_the_shops_mark_down_and_the_least_comes_first(settings):
@@ -125,7 +125,7 @@ def test_stock_is_low_from_the_shops_mark_down_and_the_least_comes_first(setting
     none = VariantFactory(stock__on_hand=0, stock__policy=models.StockPolicy.BACKORDER)
     VariantFactory(stock__on_hand=4)
     VariantFactory(stock__on_hand=0, stock__policy=models.StockPolicy.UNTRACKED)
-    assert [stock.variant for stock in dashboard.running_low()] == [none, few]
+    assert [stock.variant for stock in dashboard.low_stock()] == [none, few]
 
 
 def test_a_clock_fails_until_it_runs_again():

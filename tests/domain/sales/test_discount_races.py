@@ -107,7 +107,7 @@ def looking_into(order):
     event = gateways.Event(id=str(order.pk), kind="charge", reference="", payment=order.payments.get().pk)
     payments.receive(provider=PaymentProvider.TEST, event=event, now=LATER)
     noted = GatewayEvent.objects.get(event_id=event.id)
-    return partial(payments.look_into, {"event": noted.pk}, "", LATER)
+    return partial(payments.process_event, {"event": noted.pk}, "", LATER)
 
 
 def test_of_two_late_payments_that_race_for_the_last_use_one_gets_it(ready_cart):
@@ -140,7 +140,7 @@ def test_a_late_payment_waits_for_whoever_is_taking_the_last_use(ready_cart):
             locks.discounts(candidates=Discount.objects.all())
             looking = thread.submit(look)
             assert not wait([looking], timeout=0.5).done
-            promotions.take(order=other, discounts=[discount], now=LATER)
+            promotions.record_uses(order=other, discounts=[discount], now=LATER)
         looking.result(30)
     late.refresh_from_db()
     assert late.state == OrderState.EXPIRED

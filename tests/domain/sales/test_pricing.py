@@ -22,10 +22,8 @@ def code(kind, value="0", name="CODE", covers="ABC"):
 
 
 def add_up(*goods, shipping=None, reductions=(), currency="EUR", inclusive=True, tax=UNTAXED):
-    carriage = ShippingCharge("Post", Decimal(shipping), tax) if shipping is not None else None
-    return totals(
-        goods=goods, carriage=carriage, reductions=reductions, currency=currency, prices_include_tax=inclusive
-    )
+    charge = ShippingCharge("Post", Decimal(shipping), tax) if shipping is not None else None
+    return totals(goods=goods, shipping=charge, reductions=reductions, currency=currency, prices_include_tax=inclusive)
 
 
 # ── examples ─────────────────────────────────────────────────────────────────────────────────────────
@@ -126,7 +124,7 @@ keys = [f"SKU-{number}" for number in range(8)]
 goods = st.dictionaries(st.sampled_from(keys), st.tuples(prices, st.integers(1, 9999), rates)).map(
     lambda drawn: [Item(key, price, quantity, tax) for key, (price, quantity, tax) in drawn.items()]
 )
-carriages = st.none() | st.builds(ShippingCharge, st.just("Post"), prices, rates)
+shipping_charges = st.none() | st.builds(ShippingCharge, st.just("Post"), prices, rates)
 covers = st.frozensets(st.sampled_from(keys))
 reductions = st.lists(
     st.one_of(
@@ -139,7 +137,7 @@ reductions = st.lists(
 carts = st.fixed_dictionaries(
     {
         "goods": goods,
-        "carriage": carriages,
+        "shipping": shipping_charges,
         "reductions": reductions,
         "currency": currencies,
         "prices_include_tax": st.booleans(),
@@ -201,18 +199,18 @@ def test_a_code_never_makes_it_dearer(cart):
     assert totals(**cart).total <= totals(**{**cart, "reductions": []}).total
 
 
-@given(goods, carriages, currencies)
-def test_inclusive_and_exclusive_prices_of_the_same_goods_differ_by_rounding_only(goods, carriage, currency):
+@given(goods, shipping_charges, currencies)
+def test_inclusive_and_exclusive_prices_of_the_same_goods_differ_by_rounding_only(goods, charge, currency):
     """Each line that is priced with tax holds at most half a unit of rounding a piece, and half of its tax."""
     unit = smallest_unit(currency=currency)
-    exclusive = totals(goods=goods, carriage=carriage, currency=currency, prices_include_tax=False)
+    exclusive = totals(goods=goods, shipping=charge, currency=currency, prices_include_tax=False)
 
     def with_tax(price, rate):
         return quantize(amount=quantize(amount=price, currency=currency) * (1 + rate.percent / 100), currency=currency)
 
     inclusive = totals(
         goods=[replace(good, unit_price=with_tax(good.unit_price, good.tax)) for good in goods],
-        carriage=carriage and replace(carriage, price=with_tax(carriage.price, carriage.tax)),
+        shipping=charge and replace(charge, price=with_tax(charge.price, charge.tax)),
         currency=currency,
         prices_include_tax=True,
     )

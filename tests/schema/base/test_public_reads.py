@@ -16,7 +16,7 @@ from schema.base import ids
 from schema.base.context import Context
 from schema.base.public import PUBLIC
 from schema.root import graphql_schema
-from schema.serving import compiled_reads, execution
+from schema.serving import execution
 from storefront import models
 from tests import public_reads
 from tests.factories import (
@@ -58,7 +58,7 @@ def grow(start, stop):
                 stock__on_hand=9,
             )
             VariantPriceFactory(variant=variant, currency_id="USD", price=25, compare_at_price=35)
-            products.refresh(each)
+            products.refresh_derived(product=each)
 
 
 @pytest.fixture
@@ -106,9 +106,13 @@ def samples():
     }
 
 
+def new_context():
+    return Context(request=RequestFactory().get("/graphql/"), trusts_cookies=False)
+
+
 def run_plainly(document):
-    context = Context(request=RequestFactory().get("/graphql/"), trusts_cookies=False)
-    answer = execution.execute(execution.prepare(document, None, pay=lambda _: None), {}, context)
+    prepared = execution.prepare(document, None, pay=lambda _: None)
+    answer = execution.execute(prepared, {}, new_context())
     found = json.loads(answer.content)
     assert "errors" not in found, (document, found["errors"])
     return found["data"]
@@ -124,9 +128,8 @@ def run(request):
 
 
 @pytest.fixture(params=["compiled", "executed"])
-def both_ways(request, monkeypatch):
-    if request.param == "executed":
-        monkeypatch.setattr(compiled_reads, "answer", lambda *_: None)
+def both_ways(request, settings):
+    settings.COMPILED_READS = request.param == "compiled"
 
 
 def undeclared(tables):
@@ -157,7 +160,8 @@ def test_the_list_of_public_tables_has_what_public_fields_read_and_no_more(shop)
 
 
 def info(exchange):
-    context = SimpleNamespace(exchange=exchange, is_abroad=exchange.currency != "EUR")
+    context = new_context()
+    context.exchange = exchange
     return SimpleNamespace(context=context)
 
 

@@ -661,7 +661,7 @@ def test_no_secret_is_logged(
     do("logout")
 
     written = log()
-    assert "A used refresh token came back" in written
+    assert "A refresh token was reused" in written
     assert len(secrets) > 12
     assert [secret for secret in secrets if secret in written] == []
 

@@ -157,7 +157,7 @@ def test_a_resolver_that_reads_what_its_hint_does_not_name_is_answered_all_the_s
     monkeypatch.setattr(definition.store, "only", ["pk"])
     assert both('{ product(slug: "shirt-4") { slug options { name } } }')["data"]["product"]["options"]
     assert not both.compiled
-    assert "the executor is asked" in caplog.text
+    assert "the executor runs it" in caplog.text
 
 
 def test_relations_of_no_rows_are_read_by_no_statement(goods, statements, api, settings):

@@ -393,11 +393,11 @@ def another_process():
 @pytest.fixture
 def kept_in_redis(monkeypatch):
     """The keys by which answers were kept for all processes."""
-    keys, store = [], shared_cache.store
+    keys, keep = [], shared_cache.store
 
     def noted(**given):
         keys.append(given["key"])
-        store(**given)
+        keep(**given)
 
     monkeypatch.setattr(shared_cache, "store", noted)
     return keys
