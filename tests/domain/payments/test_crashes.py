@@ -86,8 +86,8 @@ def give(given):
 
 
 def work(now=None):
-    handlers = {kind: lambda *_: None for kind in HANDLERS} | {payments.EVENT: payments.process_event}
-    outbox.relay(handlers=handlers, clock=lambda: now or timezone.now())
+    ours = {payments.EVENT: payments.process_event, payments.UNVERIFIED_EVENT: payments.verify_event}
+    outbox.relay(handlers={kind: lambda *_: None for kind in HANDLERS} | ours, clock=lambda: now or timezone.now())
 
 
 @pytest.fixture(params=FAKES, ids=lambda fake: fake.provider.lower())
