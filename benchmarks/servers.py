@@ -55,6 +55,11 @@ class Server:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return max(_memory(pid) for pid in children)
 
+    def total_memory(self) -> float:
+        """MB of all its processes together, pages that they share counted once."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return sum(_memory(pid)[1] for pid in [str(self.process.pid), *children])
+
 
 def _memory(pid: str) -> tuple[float, float]:
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
@@ -64,12 +69,12 @@ def _memory(pid: str) -> tuple[float, float]:
 
 @contextmanager
 def running(name: str, command: list[str], *, port: int, work: Path, patience: float = 60, path: str = "/graphql/",
-            **environment: str) -> Iterator[Server]:  # fmt: skip
+            folder: Path = ROOT, **environment: str) -> Iterator[Server]:  # fmt: skip
     """A process that answers at the port, in a group of its own with whatever it starts."""
     log = work / f"{name}.log"
     with log.open("ab") as file:
         process = subprocess.Popen(  # noqa: S603
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
             env={"PATH": os.environ["PATH"], "HOME": str(work), **environment},
         )  # fmt: skip
     try:
@@ -150,17 +155,19 @@ def settings(database: str, **changed: str) -> dict[str, str]:
         "OTEL_EXPORTER_OTLP_ENDPOINT": "",
         "MAX_COST_PER_MINUTE": "0",
         "WEB_CONCURRENCY": str(PROCESSES),
-        "WEB_THREADS": os.environ.get("WEB_THREADS", "16"),
+        "WEB_THREADS": os.environ.get("WEB_THREADS", "6"),
         **changed,
     }
 
 
-def gunicorn(name: str, application: str, *, work: Path, path: str = "/graphql/", **environment: str):  # noqa: ANN201
+def gunicorn(  # noqa: ANN201
+    name: str, application: str, *, work: Path, path: str = "/graphql/", folder: Path = ROOT, **environment: str
+):
     """Two workers by deploy/gunicorn.conf.py, except that none is replaced after so many requests."""
     port = free_port()
     command = [sys.executable, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py", "--bind", f"127.0.0.1:{port}",
                "--max-requests", "0", application]  # fmt: skip
-    return running(name, command, port=port, work=work, path=path, **environment)
+    return running(name, command, port=port, work=work, path=path, folder=folder, **environment)
 
 
 def worker(*, work: Path, **environment: str):  # noqa: ANN201

@@ -1,4 +1,4 @@
-"""What payment gateways tell us at /webhooks/<gateway>/: verified, noted once, and answered at once."""
+"""The webhooks of payment gateways at /webhooks/<gateway>/: stored once, and answered without calling the gateway."""
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
@@ -11,9 +11,10 @@ from domain.payments import gateways, payments
 @csrf_exempt
 @require_POST
 def receive(request: HttpRequest, provider: str) -> HttpResponse:
-    """200 when the event is noted, now or before; 400 for one that was not signed by the gateway, or too long ago.
+    """Stores the event and answers 200, also if it is already stored or still has to be verified by its gateway.
 
-    503 where nobody can tell at the moment.
+    Answers 400 if the signature is wrong or too old, and 503 if too many events wait for verification: the gateway
+    sends the event again later.
     """
     known = {each.value.lower(): each for each in gateways.enabled()}
     if provider not in known:
@@ -21,9 +22,13 @@ def receive(request: HttpRequest, provider: str) -> HttpResponse:
     now = timezone.now()
     try:
         event = gateways.gateway_for(provider=known[provider]).read_event(request.headers, request.body, now=now)
+        if event.signature_headers:
+            payments.store_unverified(provider=known[provider], event=event, body=request.body, now=now)
+        else:
+            payments.receive(provider=known[provider], event=event, now=now)
     except gateways.BadSignature:
         return HttpResponse("The signature is not good.", status=400, content_type="text/plain")
-    except gateways.GatewayUnavailable:  # Only the gateway can tell, and it does not answer: it is to send it again.
-        return HttpResponse(status=503)
-    payments.receive(provider=known[provider], event=event, now=now)
+    except payments.TooManyEvents:
+        message = "Too many events wait for verification. Send this event again later."
+        return HttpResponse(message, status=503, content_type="text/plain", headers={"Retry-After": "60"})
     return HttpResponse(status=200)

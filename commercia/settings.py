@@ -20,7 +20,6 @@ django_stubs_ext.monkeypatch()
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = BASE_DIR / "data"
 
-environ.Env.DB_SCHEMES |= dict.fromkeys(("postgres", "postgresql", "psql", "pgsql"), "commercia.postgresql")
 env = environ.Env()
 env.read_env(BASE_DIR / ".env")
 
@@ -78,6 +77,8 @@ FLUTTERWAVE_WEBHOOK_SECRET = env.str("FLUTTERWAVE_WEBHOOK_SECRET", "")
 # Whether webhooks are signed with the secret, or contain it.
 FLUTTERWAVE_WEBHOOK_SIGNED = env.bool("FLUTTERWAVE_WEBHOOK_SIGNED", False)
 FLUTTERWAVE_API_BASE = env.str("FLUTTERWAVE_API_BASE", "https://api.flutterwave.com").rstrip("/")
+# How many requests of a process may wait for gateways at the same time. The other threads stay free for browsing.
+GATEWAY_THREADS = env.int("GATEWAY_THREADS", max(env.int("WEB_THREADS", 6) - 2, 1))
 _NEEDED_BY = {
     "TEST": (),
     "STRIPE": ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"),
@@ -241,7 +242,7 @@ _NOTICED = {"connect_timeout": 2, "tcp_user_timeout": 2_000}
 DATABASE_REPLICAS: list[str] = []
 for _url in env_list("DATABASE_REPLICA_URLS"):
     _replica = env.db_url_config(_url)
-    if not _replica["ENGINE"] == _database["ENGINE"] == "commercia.postgresql":
+    if not _replica["ENGINE"] == _database["ENGINE"] == "django.db.backends.postgresql":
         raise ImproperlyConfigured("DATABASE_REPLICA_URLS and DATABASE_URL must be PostgreSQL addresses.")
     DATABASE_REPLICAS.append(f"replica{len(DATABASE_REPLICAS) + 1}")
     DATABASES[DATABASE_REPLICAS[-1]] = {

@@ -9,9 +9,10 @@ sys.setswitchinterval(0.001)
 
 # PostgreSQL takes as many processes as there are cores for; SQLite has one writer, so one process is enough.
 workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
-# Two of them work at once, the others wait for gateways: commercia/threads.py. Each has a connection to the database.
-threads = int(os.environ.get("WEB_THREADS", "16"))
-worker_class = "commercia.threads.Worker"
+# By default all but two may wait for gateways (GATEWAY_THREADS). Each thread keeps a connection to the database. The
+# default was measured: docs/performance.md.
+threads = int(os.environ.get("WEB_THREADS", "6"))
+worker_class = "gthread"
 preload_app = True
 timeout = 30
 graceful_timeout = 30

@@ -2,6 +2,7 @@ import json
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pytest
@@ -10,9 +11,9 @@ from django.core.files.storage import Storage, default_storage, storages
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.mail import EmailMessage
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.http import HttpResponse
-from django.test import Client
+from django.test import Client, TransactionTestCase
 from django.test.utils import CaptureQueriesContext
 from hypothesis import settings as hypothesis
 
@@ -161,6 +162,29 @@ def demo_shop(db, settings, monkeypatch) -> None:
     settings.DEBUG = False
 
 
+# What the migrations and Django itself put in, and no test changes.
+KEPT_TABLES = {"django_content_type", "auth_permission", "auth_group", "auth_group_permissions"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_flush():
+    """A test whose transactions end leaves rows. Django's flush then truncates all tables and makes permissions anew,
+    a tenth of a second on SQLite and more on PostgreSQL; only what has rows is emptied, and permissions stay."""
+
+    def empty(_test):
+        tables = connection.introspection.django_table_names(only_existing=False, include_views=False)
+        # The others' triggers write to this one.
+        last = models.CatalogueVersion._meta.db_table
+        names = [*(name for name in tables if name not in {*KEPT_TABLES, last}), last]
+        with connection.constraint_checks_disabled(), transaction.atomic(), connection.cursor() as cursor:
+            for name in names:
+                cursor.execute(f"DELETE FROM {connection.ops.quote_name(name)}")  # noqa: S608 (our own tables)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(TransactionTestCase, "_fixture_teardown", empty)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _quick_passwords(settings):
     """Argon2 is slow on purpose; a test about that sets its hashers itself."""
@@ -209,10 +233,15 @@ def _media(settings, tmp_path):
 
 @pytest.fixture(scope="session")
 def s3_server():
-    from tests.s3 import S3  # noqa: PLC0415 (moto takes a second to import)
+    import botocore.session  # noqa: PLC0415 (S3 takes a second to import)
+
+    from tests.s3 import S3  # noqa: PLC0415
 
     server = S3()
-    yield server
+    with pytest.MonkeyPatch.context() as patched:
+        # Every client of every thread would read and parse botocore's files on S3 anew.
+        patched.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
+        yield server
     server.stop()
 
 

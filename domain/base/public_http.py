@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 import httpcore
 from django.conf import settings
 
+from domain.base import transactions
+
 _KEPT = 500
 # Through these, an address of IPv6 leads to one of IPv4.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -58,6 +60,7 @@ def check(*, url: str) -> None:
 
 def post(*, url: str, body: bytes, headers: Mapping[str, str], seconds: float) -> Answer:
     """Posts, and waits for so many seconds in all. Raises NotPublic, NoAnswer."""
+    transactions.raise_if_open()
     check(url=url)
     until = time.monotonic() + seconds
     timeout = dict.fromkeys(("connect", "read", "write", "pool"), seconds)

@@ -33,7 +33,7 @@ def _abandon_carts(now: datetime) -> int:
 
 
 def _prune(now: datetime) -> int:
-    return sum(module.prune(now=now) for module in (sessions, throttle, outbox, webhooks, imports))
+    return sum(module.prune(now=now) for module in (sessions, throttle, outbox, webhooks, imports, payments))
 
 
 def _reconcile(now: datetime) -> int:

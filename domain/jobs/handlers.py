@@ -78,6 +78,7 @@ HANDLERS: dict[str, outbox.Handler] = {
     "password_reset": _password_reset,
     webhooks.KIND: webhooks.deliver,
     payments.EVENT: payments.process_event,
+    payments.UNVERIFIED_EVENT: payments.verify_event,
     gateways.TEST_EVENT: payments.receive_test,
     images.RENDER: images.on_render,
     images.DISCARD: images.on_discard,

@@ -3,6 +3,7 @@
 A crash between the steps leaves a PENDING payment. Calling the gateway again with the same key tells how it ended.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -26,8 +27,11 @@ from storefront.models import (
     Payment,
     PaymentProvider,
     PaymentState,
+    UnverifiedEvent,
     User,
 )
+
+logger = logging.getLogger(__name__)
 
 
 class PaymentDeclined(DomainError):
@@ -81,12 +85,16 @@ def start(
         raise InvalidInput("This is too long.", field=["payment_method" if len(method) > 500 else "return_url"])
     if return_url and not return_url.startswith(("https://", "http://")):
         raise InvalidInput("This has to be an absolute http or https address.", field=["return_url"])
-    payment = _record_intent(order_id=order_id, viewer=viewer, receipt=receipt, provider=provider, now=now)
-    if payment.state not in _OPEN:
-        return payment
+    payment = None
     try:
-        payment = _charge(payment, method=method, return_url=return_url, now=now)
+        with gateways.waiting_slot(provider=provider):
+            payment = _record_intent(order_id=order_id, viewer=viewer, receipt=receipt, provider=provider, now=now)
+            if payment.state not in _OPEN:
+                return payment
+            payment = _charge(payment, method=method, return_url=return_url, now=now)
     except gateways.GatewayUnavailable:
+        if payment is None:  # Too many requests wait for gateways: nothing was started.
+            raise PaymentUnavailable("The payment provider is busy. Try again in a few seconds.") from None
         payment.refresh_from_db()  # A concurrent request may have recorded the outcome.
         raise PaymentUnavailable("The payment provider did not answer. Try again.", payment=payment) from None
     if payment.state == PaymentState.FAILED:
@@ -239,12 +247,63 @@ def _look_up(payment: Payment, reference: str, *, now: datetime) -> Payment:
 
 # ── gateways' webhooks ───────────────────────────────────────────────────────────────────────────────
 
-EVENT = "gateway_event"
+EVENT, UNVERIFIED_EVENT = "gateway_event", "unverified_event"
+# Anybody can send a request that looks like an event, so their number is limited. A gateway repeats a refused event.
+MAX_UNVERIFIED_EVENTS = 1_000
+_UNVERIFIED_RETENTION = timedelta(days=14)
+
+
+class TooManyEvents(Exception):
+    """Too many events wait for verification. The gateway has to send this one again later."""
 
 
 @transaction.atomic(durable=True)
 def receive(*, provider: PaymentProvider, event: gateways.Event, now: datetime) -> None:
     """Stores a verified event and queues it for `process_event`. The same event again changes nothing."""
+    _record_event(provider=provider, event=event, received_at=now, now=now)
+
+
+@transaction.atomic(durable=True)
+def store_unverified(*, provider: PaymentProvider, event: gateways.Event, body: bytes, now: datetime) -> None:
+    """Stores an event that only its gateway can verify, and queues it for `verify_event`. Raises TooManyEvents."""
+    if UnverifiedEvent.objects.count() >= MAX_UNVERIFIED_EVENTS:
+        raise TooManyEvents
+    unverified = UnverifiedEvent.objects.create(
+        provider=provider, signature_headers=dict(event.signature_headers), body=body.decode(), received_at=now
+    )
+    # After mails and webhooks, so that forged events do not delay them.
+    outbox.put(kind=UNVERIFIED_EVENT, payload={"event": unverified.pk}, now=now, priority=2)
+
+
+def verify_event(payload: Mapping[str, Any], _: str, now: datetime) -> None:
+    """Outbox handler: asks the gateway whether it sent an event; receives or drops it. Raises GatewayUnavailable."""
+    unverified = UnverifiedEvent.objects.filter(pk=payload["event"]).first()
+    if unverified is None:  # It was verified before, or pruned.
+        return
+    provider, body = PaymentProvider(unverified.provider), unverified.body.encode()
+    headers = unverified.signature_headers
+    if not gateways.is_authentic(provider=provider, signature_headers=headers, body=body):
+        logger.warning("Dropped an event of %s that %s did not send.", unverified.received_at, provider.label)
+        UnverifiedEvent.objects.filter(pk=unverified.pk).delete()
+        return
+    event = gateways.gateway_for(provider=provider).read_event(headers, body, now=unverified.received_at)
+    _receive_verified(unverified=unverified, event=event, now=now)
+
+
+@transaction.atomic(durable=True)
+def _receive_verified(*, unverified: UnverifiedEvent, event: gateways.Event, now: datetime) -> None:
+    provider = PaymentProvider(unverified.provider)
+    _record_event(provider=provider, event=event, received_at=unverified.received_at, now=now)
+    UnverifiedEvent.objects.filter(pk=unverified.pk).delete()
+
+
+@transaction.atomic(durable=True)
+def prune(*, now: datetime) -> int:
+    """Deletes events that could not be verified for 14 days. Returns how many."""
+    return UnverifiedEvent.objects.filter(received_at__lte=now - _UNVERIFIED_RETENTION).delete()[0]
+
+
+def _record_event(*, provider: PaymentProvider, event: gateways.Event, received_at: datetime, now: datetime) -> None:
     payments = Payment.objects.filter(provider=provider)
     known = Q(pk=event.payment) if event.payment else Q(reference=event.reference) & ~Q(reference="")
     noted, is_new = GatewayEvent.objects.get_or_create(
@@ -254,7 +313,7 @@ def receive(*, provider: PaymentProvider, event: gateways.Event, now: datetime) 
             "kind": event.kind[:100],
             "reference": event.reference[:200],
             "payment": payments.filter(known).first(),
-            "received_at": now,
+            "received_at": received_at,
         },
     )
     if is_new:

@@ -58,7 +58,8 @@ def refund(
         now=now,
     )
     try:
-        return _request_once(wanted, now=now)
+        with gateways.waiting_slot(provider=PaymentProvider(wanted.payment.provider)):
+            return _request_once(wanted, now=now)
     except gateways.GatewayUnavailable:
         return wanted
 

@@ -21,7 +21,7 @@ from django.utils import timezone
 from structlog.contextvars import bind_contextvars
 
 from domain.accounts.throttle import RateLimited
-from domain.base import outside, replicas, shared_cache
+from domain.base import replicas, shared_cache
 from domain.base.replicas import PRIMARY
 from domain.catalog import catalog_version
 from domain.catalog.catalog_version import Version
@@ -213,8 +213,7 @@ def _from_other_process(key: str, known: Known, stale: Entry | None) -> tuple[En
             return stale or entry, "stale"
         if time.monotonic() > until:
             return None, "miss"
-        with outside.waiting():
-            time.sleep(0.02)
+        time.sleep(0.02)
 
 
 def _judge(entry: Entry | None, known: Known) -> tuple[Entry | None, State]:
@@ -309,8 +308,7 @@ class _Fills:
         with self._lock:
             running = self._running.get(key)
         if running:
-            with outside.waiting():
-                running.wait(PATIENCE)
+            running.wait(PATIENCE)
 
 
 def forget() -> None:

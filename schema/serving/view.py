@@ -16,7 +16,6 @@ from django.shortcuts import render
 from django.utils.cache import get_conditional_response, patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
 
-from domain.base import outside
 from schema.base.context import Context
 from schema.base.errors import BadRequest
 from schema.serving import examples, persisted_queries, response_cache, uploads
@@ -26,7 +25,7 @@ from schema.serving.persisted_queries import PersistedQueryError
 RESPONSE_TYPE = "application/graphql-response+json"
 JSON_TYPE = "application/json"
 _HELD_SECONDS = 0.1
-held_back = BoundedSemaphore(4)
+held_back = BoundedSemaphore(2)
 _PREFLIGHT_HEADERS = ("apollo-require-preflight", "x-apollo-operation-name")
 
 
@@ -74,8 +73,7 @@ def _hold_back() -> None:
     processor time from buyers. Only a few requests wait at the same time, so that they do not use up the threads."""
     if held_back.acquire(blocking=False):
         try:
-            with outside.waiting():
-                time.sleep(_HELD_SECONDS)
+            time.sleep(_HELD_SECONDS)
         finally:
             held_back.release()
 

@@ -29,6 +29,7 @@ from storefront.models.payments import (
     Refund,
     TestCharge,
     TestRefund,
+    UnverifiedEvent,
 )
 from storefront.models.promotions import Discount, DiscountKind, DiscountUse
 from storefront.models.shipping import ShippingMethod, ShippingZone, WeightBand
@@ -89,6 +90,7 @@ __all__ = [
     "TaxRate",
     "TestCharge",
     "TestRefund",
+    "UnverifiedEvent",
     "User",
     "VariantPrice",
     "Versioned",

@@ -116,6 +116,18 @@ class GatewayEvent(models.Model):
         return f"{self.get_provider_display()}: {self.kind}"
 
 
+class UnverifiedEvent(models.Model):
+    """A webhook request that only its gateway can verify, as it came. It is deleted once the gateway has answered."""
+
+    provider = models.CharField(max_length=20, choices=PaymentProvider)
+    signature_headers = models.JSONField(help_text="The headers that the gateway needs to verify the body.")
+    body = models.TextField()
+    received_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.get_provider_display()}: {self.received_at}"
+
+
 class TestCharge(models.Model):
     """The test gateway's own books: its charges."""
 

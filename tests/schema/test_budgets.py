@@ -82,8 +82,12 @@ def shop():
             product.categories.set([root, leaf])
             VariantFactory(product=product, option1="0", image=image, stock__on_hand=100_000)
         first = models.Product.objects.get(slug="shirt-0")
-        for number in range(1, size):
-            VariantFactory(product=first, option1=str(number), image=ImageFactory(product=first))
+        images = ImageFactory.create_batch(size - 1, product=first)
+        variants = models.ProductVariant.objects.bulk_create(
+            models.ProductVariant(product=first, sku=f"SHIRT-0-{number}", option1=str(number), price=20, image=image)
+            for number, image in enumerate(images, start=1)
+        )
+        models.Stock.objects.bulk_create(models.Stock(variant=variant, on_hand=10) for variant in variants)
         ShippingMethodFactory.create_batch(size)
         CurrencyFactory(code="USD")
         DiscountFactory(code=VARIABLES["code"])

@@ -2,8 +2,10 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from threading import Lock
 from typing import TypeVar
 
 from django.conf import settings
@@ -19,6 +21,7 @@ from domain.payments.gateways.protocol import (
     GatewayUnavailable,
     Outcome,
     RefundRequest,
+    Verifier,
 )
 from domain.payments.gateways.stripe import StripeGateway
 from domain.payments.gateways.test import EVENT as TEST_EVENT
@@ -38,7 +41,9 @@ __all__ = [
     "check_each",
     "enabled",
     "gateway_for",
+    "is_authentic",
     "next_check",
+    "waiting_slot",
 ]
 
 logger = logging.getLogger(__name__)
@@ -46,12 +51,15 @@ logger = logging.getLogger(__name__)
 Row = TypeVar("Row")
 _MAX_FAILURES = 3
 
+_PAYPAL = PayPalGateway()
 _GATEWAYS: dict[PaymentProvider, Gateway] = {
     PaymentProvider.TEST: TestGateway(),
     PaymentProvider.STRIPE: StripeGateway(),
-    PaymentProvider.PAYPAL: PayPalGateway(),
+    PaymentProvider.PAYPAL: _PAYPAL,
     PaymentProvider.FLUTTERWAVE: FlutterwaveGateway(),
 }
+# The gateways that have to be asked whether they sent an event.
+_VERIFIERS: dict[PaymentProvider, Verifier] = {PaymentProvider.PAYPAL: _PAYPAL}
 
 
 def enabled() -> list[PaymentProvider]:
@@ -61,6 +69,46 @@ def enabled() -> list[PaymentProvider]:
 
 def gateway_for(*, provider: PaymentProvider) -> Gateway:
     return _GATEWAYS[provider]
+
+
+def is_authentic(*, provider: PaymentProvider, signature_headers: Mapping[str, str], body: bytes) -> bool:
+    """Asks the gateway whether it sent an event. Raises GatewayUnavailable."""
+    return _VERIFIERS[provider].is_authentic(signature_headers, body)
+
+
+class _WaitingRequests:
+    """Counts the requests of this process that wait for a gateway."""
+
+    def __init__(self) -> None:
+        self._lock, self._number = Lock(), 0
+
+    @contextmanager
+    def one_more(self, *, limit: int) -> Iterator[None]:
+        with self._lock:
+            if self._number >= limit:
+                raise GatewayUnavailable
+            self._number += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._number -= 1
+
+
+_waiting_requests = _WaitingRequests()
+
+
+@contextmanager
+def waiting_slot(*, provider: PaymentProvider) -> Iterator[None]:
+    """Wraps the gateway calls of a request. Raises GatewayUnavailable if GATEWAY_THREADS requests already wait.
+
+    This keeps the other threads of the process free for browsing when a gateway is slow.
+    """
+    if provider == PaymentProvider.TEST:  # It runs in this process and answers at once.
+        yield
+        return
+    with _waiting_requests.one_more(limit=settings.GATEWAY_THREADS):
+        yield
 
 
 def charge_of(*, payment: Payment) -> Charge:

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from domain.base import outside
+from domain.base import transactions
 from domain.payments.gateways.protocol import GatewayUnavailable
 
 logger = logging.getLogger(__name__)
@@ -45,14 +45,14 @@ class Conversation:
 
     def ask(self, method: str, path: str, *, headers: Mapping[str, str], **given: Any) -> Answer:
         """Raises GatewayUnavailable where the answer says nothing of the money."""
+        transactions.raise_if_open()
         left = self.until - time.monotonic()
         try:
             if left <= 0:
                 raise TimeoutError
-            with outside.waiting():
-                answer = _client().request(
-                    method, self.base + path, headers=dict(headers), timeout=min(left, _AT_MOST), **given
-                )
+            answer = _client().request(
+                method, self.base + path, headers=dict(headers), timeout=min(left, _AT_MOST), **given
+            )
             body = json.loads(answer.text or "{}", parse_float=Decimal)
         except (httpx.HTTPError, OSError, ValueError) as error:
             logger.warning("%s gave no answer: %s", self.gateway, type(error).__name__)

@@ -43,6 +43,7 @@ _REFUND_STATES = {
 }
 # PayPal sends an event again for three days: https://developer.paypal.com/api/rest/webhooks/
 _EVENT_KEPT = timedelta(days=4)
+# What PayPal wants to know to verify an event, and the header that has it.
 _SIGNED = {
     "auth_algo": "PayPal-Auth-Algo",
     "cert_url": "PayPal-Cert-Url",
@@ -50,6 +51,8 @@ _SIGNED = {
     "transmission_sig": "PayPal-Transmission-Sig",
     "transmission_time": "PayPal-Transmission-Time",
 }
+
+_LONGEST_HEADER = 1000
 
 # The access token of this process, by the time until which it is good.
 access_tokens: dict[float, str] = {}
@@ -108,26 +111,29 @@ class PayPalGateway:
         return sum((Decimal(it["amount"]["value"]) for it in stand), Decimal(0))
 
     def read_event(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Event:
-        """PayPal itself says whether it has signed this.
-
-        https://developer.paypal.com/docs/api/webhooks/v1/#verify-webhook-signature_post
-        """
-        signed = {name: headers.get(header, "") for name, header in _SIGNED.items()}
+        """Parses an event that still has to be verified by `is_authentic`."""
+        signature_headers = {header: headers.get(header, "") for header in _SIGNED.values()}
         try:
-            event = json.loads(body)
-            age = now - datetime.fromisoformat(signed["transmission_time"])
+            event = json.loads(body.decode())
+            age = now - datetime.fromisoformat(signature_headers["PayPal-Transmission-Time"])
             about = event["resource"]
             read = Event(
                 id=str(event["id"]),
                 kind=str(event["event_type"]),
                 reference=_order_of(about),
                 payment=uuid_or_none(text=_key_of(about)),
+                signature_headers=signature_headers,
             )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise BadSignature from None
-        if age > _EVENT_KEPT or not _Talk().is_signed(signed, body):
+        if age > _EVENT_KEPT or not all(map(_may_be_a_header, signature_headers.values())):
             raise BadSignature
         return read
+
+    def is_authentic(self, signature_headers: Mapping[str, str], body: bytes) -> bool:
+        """https://developer.paypal.com/docs/api/webhooks/v1/#verify-webhook-signature_post"""
+        signature = {name: signature_headers[header] for name, header in _SIGNED.items()}
+        return _Talk().is_signed(signature, body)
 
 
 class _Talk:
@@ -204,6 +210,10 @@ class _Talk:
         # A minute less, so that it does not end on its way.
         access_tokens[time.monotonic() + int(answer.body.get("expires_in", 0)) - 60] = token
         return token
+
+
+def _may_be_a_header(text: str) -> bool:
+    return 0 < len(text) <= _LONGEST_HEADER and text.isascii() and text.isprintable()
 
 
 def _outcome(order: Mapping[str, Any]) -> Outcome:

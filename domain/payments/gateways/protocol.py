@@ -1,7 +1,7 @@
 """The interface of a payment gateway, and the data that it exchanges with `domain.payments`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
@@ -64,12 +64,15 @@ class Event:
     """A webhook event about a payment, identified by our id (`payment`), if the event has it, or by `reference`.
 
     It does not say what happened: we look that up at the gateway, since events arrive late, twice and in any order.
+
+    An event with `signature_headers` is not verified yet: only the gateway can do that, and the worker asks it.
     """
 
     id: str
     kind: str
     reference: str
     payment: UUID | None
+    signature_headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def uuid_or_none(*, text: object) -> UUID | None:
@@ -112,5 +115,13 @@ class Gateway(Protocol):
         ...
 
     def read_event(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Event:
-        """Verifies and parses a webhook request. Raises BadSignature."""
+        """Parses a webhook request and verifies it, if this needs no call to the gateway. Raises BadSignature."""
+        ...
+
+
+class Verifier(Protocol):
+    """The interface of a gateway that has to be asked whether it sent an event."""
+
+    def is_authentic(self, signature_headers: Mapping[str, str], body: bytes) -> bool:
+        """Asks the gateway whether it sent this event. Raises GatewayUnavailable."""
         ...

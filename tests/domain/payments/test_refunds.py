@@ -153,7 +153,7 @@ def test_a_refund_that_has_no_answer_yet_counts_as_given(payment, monkeypatch):
     give(payment, 60)
     with pytest.raises(InvalidInput) as refused:
         give(payment, "40.01", request_id="2")
-    assert "40.00 at most" in refused.value.message
+    assert "at most 40.00 EUR" in refused.value.message
     assert give(payment, request_id="2").amount == 40
     with pytest.raises(orders.OrderStateConflict):
         give(payment, "0.01", request_id="3")

@@ -11,7 +11,7 @@ from domain.sales import checkout
 from domain.sales.checkout import CartEmpty, EmailMissing
 from domain.sales.priced_cart import load_priced_cart
 from domain.sales.shipping import ShippingUnavailable
-from storefront.models import Address, Cart, Product, Stock, StockPolicy
+from storefront.models import Address, Cart, Product, ProductVariant, Stock, StockPolicy
 from tests.factories import ADDRESS, NOW, ShippingMethodFactory, UserFactory, VariantFactory, totals
 
 pytestmark = pytest.mark.django_db
@@ -226,6 +226,24 @@ def test_line_whose_stock_fell_is_a_problem(ready_cart):
     Stock.objects.update(on_hand=4)
     (problem,) = problems(cart)
     assert (type(problem), problem.available, problem.field) == (InsufficientStock, 4, ("lines", "0", "quantity"))
+
+
+def test_messages_name_the_product_as_the_buyer_knows_it(ready_cart):
+    shirt, mug, rug, cap = (
+        VariantFactory(product__title=title, option1=size)
+        for title, size in (("Shirt", "M"), ("Mug", ""), ("Rug", ""), ("Cap", ""))
+    )
+    cart = ready_cart({shirt: 5, mug: 5, rug: 1, cap: 1})
+    Stock.objects.filter(variant=shirt).update(on_hand=1)
+    Stock.objects.filter(variant=mug).update(on_hand=0)
+    Product.objects.filter(pk=rug.product_id).update(published_at=None)
+    ProductVariant.objects.filter(pk=cap.pk).update(price=Decimal(5))
+    assert [problem.message for problem in problems(cart)] == [
+        "Only 1 left of Shirt, M.",
+        "Mug is sold out.",
+        "Rug is no longer for sale.",
+        "The price of Cap has changed from 19.90 to 5.00 EUR.",
+    ]
 
 
 @pytest.mark.parametrize("policy", [StockPolicy.BACKORDER, StockPolicy.UNTRACKED])
