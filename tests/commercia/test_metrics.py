@@ -112,8 +112,8 @@ def test_several_processes_count_together(tmp_path):
         "from prometheus_client import CollectorRegistry, generate_latest, multiprocess;"
         "it = CollectorRegistry(); multiprocess.MultiProcessCollector(it); print(generate_latest(it).decode())"
     )
-    for code in (observe, observe, read):
+    for code in (start + observe, start + observe, read):
         ended = subprocess.run(
-            [sys.executable, "-c", start + code], env=given, cwd=ROOT, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code], env=given, cwd=ROOT, capture_output=True, text=True, check=True
         )
     assert 'commercia_request_seconds_count{operation="Front",status="200"} 2.0' in ended.stdout

@@ -8,7 +8,9 @@ import gc
 import importlib.abc
 import importlib.util
 import json
+import math
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -58,7 +60,8 @@ class Forks:
 
     def __init__(self, path: Path, found: list[Mutant], tell: Callable[[int, str], None]) -> None:
         self._path, self._found, self._tell = path, found, tell
-        self._reaching: dict[str, list[pytest.Item]] = defaultdict(list)
+        # By the names of functions and the numbers of lines.
+        self._reaching: dict[str | int, list[pytest.Item]] = defaultdict(list)
         self._failed = False
         self._caches: list[Any] = []
 
@@ -83,8 +86,10 @@ class Forks:
         if database.exists():
             shutil.copy(database, whole)
         live = _functions(self._path)
+        gc.freeze()  # Else each fork would copy what it looks through for garbage.
         for number, mutant in enumerate(self._found):
-            items = sorted(self._reaching[mutant.function], key=seconds.__getitem__)
+            reaching = self._reaching[mutant.line] or self._reaching[mutant.function]
+            items = sorted(reaching, key=seconds.__getitem__)
             limit = 5 + 3 * sum(map(seconds.__getitem__, items))
             outcome = _in_fork(lambda: self._survives(mutant, live, items), limit) if items else UNREACHED  # noqa: B023
             if outcome == TOO_LONG and whole.exists():
@@ -95,24 +100,31 @@ class Forks:
         return True
 
     def _watched(self, item: pytest.Item) -> float:
-        """Runs a test, notes which functions it reaches, and says how long it took."""
+        """Runs a test, notes which functions and lines it reaches, and says how long it took."""
         path, reached = str(self._path.resolve()), set()
 
-        def note(frame: Any, event: str, _: Any) -> None:
-            if event == "call" and frame.f_code.co_filename == path:
-                reached.add(frame.f_code.co_qualname.partition(".<locals>")[0])
+        def enter(frame: Any, _event: str, _: Any) -> Any:
+            if frame.f_code.co_filename != path:
+                return None
+            reached.add(frame.f_code.co_qualname.partition(".<locals>")[0])
+            return step
+
+        def step(frame: Any, event: str, _: Any) -> Any:
+            if event == "line":
+                reached.add(frame.f_lineno)
+            return step
 
         self._forget()
         began = time.monotonic()
-        threading.setprofile(note)
-        sys.setprofile(note)
+        threading.settrace(enter)
+        sys.settrace(enter)
         try:
             _run(item)
         finally:
-            sys.setprofile(None)
-            threading.setprofile(None)
-        for function in reached:
-            self._reaching[function].append(item)
+            sys.settrace(None)
+            threading.settrace(None)  # type: ignore[arg-type]
+        for place in reached:
+            self._reaching[place].append(item)
         return time.monotonic() - began
 
     def _forget(self) -> None:
@@ -151,19 +163,22 @@ def _functions(path: Path) -> dict[str, list[FunctionType]]:
 
 
 def _in_fork(survives: Callable[[], bool], limit: float) -> str:
+    """Tries a mutant in a copy of this process, which may use so many seconds of CPU, and wait ten times as long."""
     child = os.fork()
     if child == 0:
         outcome = False
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(limit), math.ceil(limit)))
+        gc.disable()
         try:
             outcome = survives()
         finally:
             os._exit(0 if outcome else 1)
-    until = time.monotonic() + limit
+    until = time.monotonic() + 10 * limit
     while time.monotonic() < until:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
-            return SURVIVED if status == 0 else CAUGHT
-        time.sleep(0.01)
+            return TOO_LONG if os.WIFSIGNALED(status) else SURVIVED if status == 0 else CAUGHT
+        time.sleep(0.005)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return TOO_LONG
@@ -204,7 +219,7 @@ def outcomes(path: Path, tests: list[str], found: list[Mutant]) -> dict[int, str
                 sys.meta_path.insert(0, Replaced(mutant))
                 return _pytest(tests) == 0
 
-            told[number] = _in_fork(survives, 120)
+            told[number] = _in_fork(survives, 60)
     return told
 
 

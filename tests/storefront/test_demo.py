@@ -36,16 +36,6 @@ def _everything(settings):
     return rows, sorted(path.name for path in settings.MEDIA_ROOT.rglob("*.*"))
 
 
-def test_loading_the_demo_again_changes_nothing_and_says_how_to_log_in(demo_shop, settings, capsys):
-    before = _everything(settings)
-    settings.DEBUG = True
-    capsys.readouterr()
-    call_command("demo")
-    assert _everything(settings) == before
-    told = capsys.readouterr().out
-    assert all(word in told for word in (STAFF, CUSTOMER, PASSWORD, "/admin/"))
-
-
 def _catalogue():
     """What the shop sells, told without the keys of its rows."""
     variants = models.ProductVariant.objects.order_by("sku").select_related("stock")
@@ -75,24 +65,27 @@ def test_a_demo_that_was_interrupted_is_completed_and_the_rest_stays(demo_shop, 
     assert all((settings.MEDIA_ROOT / image.file.name).exists() for image in models.Image.objects.all())
 
 
-def test_the_demo_has_every_part_of_a_shop(demo_shop, settings):
+def test_the_demo_is_a_whole_shop(demo_shop, client, settings, capsys, subtests):
     rows, files = _everything(settings)
-    assert all(rows.values())
-    assert len(files) == len(rows["Image"])  # Each in DETAIL; the other sizes are owed.
-    assert models.OutboxMessage.objects.filter(kind=images.RENDER).count() == len(files)
-    assert {order["state"] for order in rows["Order"]} == {"PAID", "CANCELLED", "AWAITING_PAYMENT"}
-    assert {payment["state"] for payment in rows["Payment"]} == {"SUCCEEDED", "FAILED", "REQUIRES_ACTION"}
-    assert not models.Product.objects.filter(images=None).exists()
-    assert not models.ProductVariant.objects.filter(stock=None).exists()
-
-
-def test_the_demos_owner_and_customer_can_log_in(demo_shop, client):
-    for email, is_staff in ((STAFF, True), (CUSTOMER, False)):
-        assert client.login(username=email, password=PASSWORD)
-        assert models.User.objects.get(email=email).is_staff is is_staff
-
-
-def test_the_books_of_the_demo_balance(demo_shop, capsys):
+    with subtests.test("it has every part"):
+        assert all(rows.values())
+        assert len(files) == len(rows["Image"])  # Each in DETAIL; the other sizes are owed.
+        assert models.OutboxMessage.objects.filter(kind=images.RENDER).count() == len(files)
+        assert {order["state"] for order in rows["Order"]} == {"PAID", "CANCELLED", "AWAITING_PAYMENT"}
+        assert {payment["state"] for payment in rows["Payment"]} == {"SUCCEEDED", "FAILED", "REQUIRES_ACTION"}
+        assert not models.Product.objects.filter(images=None).exists()
+        assert not models.ProductVariant.objects.filter(stock=None).exists()
     capsys.readouterr()
-    call_command("audit", "--gateway-days", "100000")
-    assert capsys.readouterr().out == "The books balance.\n"
+    with subtests.test("its books balance"):
+        call_command("audit", "--gateway-days", "100000")
+        assert capsys.readouterr().out == "The books balance.\n"
+    settings.DEBUG = True
+    with subtests.test("loading it again changes nothing and says how to log in"):
+        call_command("demo")
+        assert _everything(settings) == (rows, files)
+        told = capsys.readouterr().out
+        assert all(word in told for word in (STAFF, CUSTOMER, PASSWORD, "/admin/"))
+    for email, is_staff in ((STAFF, True), (CUSTOMER, False)):
+        with subtests.test("they can log in", email=email):
+            assert client.login(username=email, password=PASSWORD)
+            assert models.User.objects.get(email=email).is_staff is is_staff

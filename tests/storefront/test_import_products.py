@@ -780,7 +780,7 @@ def _peak(products, monkeypatch):
 
 def test_a_file_of_any_length_takes_the_memory_of_one_product(monkeypatch):
     _peak(10, monkeypatch)  # What is imported and cached on first use is not counted.
-    assert _peak(2_000, monkeypatch) < _peak(200, monkeypatch) + 500_000
+    assert _peak(800, monkeypatch) < _peak(80, monkeypatch) + 200_000
 
 
 # ── the exports of real shops, where they are at hand ────────────────────────────────────────────────

@@ -240,7 +240,7 @@ def documents(draw):
 
 
 @given(documents())
-@examples(max_examples=100, suppress_health_check=list(HealthCheck))
+@examples(max_examples=50, suppress_health_check=list(HealthCheck))
 def test_any_selection_of_the_catalogue_is_answered_as_by_the_executor(both, goods, asked):
     document, used = asked
     variables = {name: VARIABLES[name][1] for name in used}

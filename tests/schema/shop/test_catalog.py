@@ -458,22 +458,6 @@ def test_an_empty_part_narrows_nothing_and_no_ids_match_nothing(titles):
     assert titles(filter={"ids": []}) == []
 
 
-def test_tags_are_alternatives_and_a_product_with_two_is_shown_once(api, titles):
-    sold("A", tags=["new", "summer"])
-    sold("B", tags=["old"])
-    assert titles(filter={"tags": ["new", "summer"]}) == ["A"]
-    assert api(LIST, filter={"tags": ["new", "summer"]})["products"]["totalCount"] == 1
-
-
-def test_price_bounds_are_included(titles):
-    for title, price in (("A", "10"), ("B", "20"), ("C", "30")):
-        sold(title, price=Decimal(price))
-    assert set(titles(filter={"price": {"gte": "20"}})) == {"B", "C"}
-    assert set(titles(filter={"price": {"lte": "20.00"}})) == {"A", "B"}
-    assert titles(filter={"price": {"gte": "10.01", "lte": "29.99"}}) == ["B"]
-    assert titles(filter={"price": {"gte": "30", "lte": "10"}}) == []
-
-
 @pytest.mark.parametrize("bound", [10, 10.0, "10", "10.000"])
 def test_a_bound_may_be_a_text_or_a_number(titles, bound):
     sold("A", price=Decimal(10))
@@ -493,17 +477,6 @@ def test_a_bound_that_no_price_has_matches_by_its_value(api, bound):
     assert api(LIST, filter={"price": {"gte": bound}})["products"]["totalCount"] == (Decimal(bound) < 10)
 
 
-def test_what_can_be_had_is_told_from_what_cannot(titles):
-    sold("There")
-    sold("Gone", stock__on_hand=0)
-    sold("Reserved", stock__on_hand=2, stock__reserved=2)
-    sold("Later", stock__on_hand=0, stock__policy="BACKORDER")
-    sold("Always", stock__on_hand=0, stock__policy="UNTRACKED")
-    assert set(titles(filter={"available": True})) == {"There", "Later", "Always"}
-    assert set(titles(filter={"available": False})) == {"Gone", "Reserved"}
-    assert len(titles(filter={"available": None})) == 5
-
-
 @pytest.fixture
 def shirts():
     """Linen has M in red, which is sold out, and L in blue; wool has M in blue."""
@@ -518,18 +491,6 @@ def shirts():
 
 def _options(**chosen):
     return [{"name": name, "values": values} for name, values in chosen.items()]
-
-
-def test_options_hold_for_one_and_the_same_variant(titles, shirts):
-    assert set(titles(filter={"options": _options(Size=["M"])})) == {"Linen", "Wool"}
-    assert titles(filter={"options": _options(Size=["M"], Colour=["Blue"])}) == ["Wool"]
-    assert titles(filter={"options": _options(Size=["M", "L"], Colour=["Red"])}) == ["Linen"]
-    assert titles(filter={"options": _options(Colour=["M"])}) == []
-
-
-def test_the_chosen_options_have_to_be_there_to_be_sold(titles, shirts):
-    assert titles(filter={"options": _options(Size=["M"]), "available": True}) == ["Wool"]
-    assert titles(filter={"options": _options(Size=["M"]), "available": False}) == ["Linen"]
 
 
 def test_ids_narrow_to_those_products_and_junk_among_them_matches_nothing(titles):
@@ -578,68 +539,7 @@ def test_ancestors_lead_from_the_root_to_the_parent(api, tree):
     assert api(ask, slug="home")["category"]["ancestors"] == []
 
 
-def test_a_category_has_the_products_of_all_below_it(titles, tree):
-    sold("Tee", categories=[tree["shirts"]])
-    sold("Harbour", categories=[tree["linen"], tree["shirts"]])
-    sold("Mug", categories=[tree["home"]])
-    assert set(titles(filter={"categorySlug": "clothing"})) == {"Tee", "Harbour"}
-    assert titles(filter={"categorySlug": "linen-shirts"}) == ["Harbour"]
-    assert set(titles(filter={"categoryId": global_id(tree["clothing"])})) == {"Tee", "Harbour"}
-
-
-def test_an_unknown_category_has_no_products(api, titles, tree):
-    sold("Mug", categories=[tree["home"]])
-    assert titles(filter={"categorySlug": "nothing"}) == []
-    assert titles(filter={"categoryId": "junk"}) == []
-    assert titles(filter={"categoryId": ids.encode("Product", tree["home"].pk)}) == []
-    assert api(FACETS, filter={"categorySlug": "nothing"})["products"]["facets"] == []
-
-
 # ── search ───────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_words_their_beginnings_and_their_forms_are_found(titles):
-    sold("Harbour Linen Shirt")
-    sold("Enamel mug")
-    for words in ("linen", "LINEN shirt", "shirts", "harb", "shirt linen"):
-        assert titles(search=words) == ["Harbour Linen Shirt"], words
-
-
-def test_every_word_has_to_match(titles):
-    sold("Linen shirt")
-    sold("Wool shirt")
-    assert titles(search="linen shirt") == ["Linen shirt"]
-
-
-def test_a_misspelt_word_is_forgiven(titles):
-    sold("Linen shirt")
-    sold("Enamel mug")
-    assert titles(search="shrit") == ["Linen shirt"]
-
-
-def test_accents_and_case_do_not_matter(titles):
-    sold("Café crème")
-    assert titles(search="CAFE creme") == titles(search="café") == ["Café crème"]
-
-
-def test_vendor_type_tags_skus_categories_and_description_are_searched(titles, tree):
-    sold(
-        "Nameless",
-        sku="HLS-77",
-        product__vendor="Zephyr",
-        product__product_type="Kaftan",
-        product__description_html="<p>Made of <b>buckram</b>.</p>",
-        tags=["bestseller"],
-        categories=[tree["linen"]],
-    )
-    for word in ("zephyr", "kaftan", "buckram", "bestseller", "HLS-77", "linen"):
-        assert titles(search=word) == ["Nameless"], word
-
-
-def test_the_best_match_comes_first(titles):
-    sold("Mug", product__description_html="Goes with a shirt.", product__published_at=LONG_AGO + timedelta(days=9))
-    sold("Shirt")
-    assert titles(search="shirt") == ["Shirt", "Mug"]
 
 
 def test_a_search_goes_with_filters_sorts_and_facets(api, titles):
@@ -650,57 +550,6 @@ def test_a_search_goes_with_filters_sorts_and_facets(api, titles):
     assert titles(search="shirt", filter={"price": {"lte": "30"}}) == ["Wool shirt"]
     (vendors, *_) = api(FACETS, search="shirt")["products"]["facets"]
     assert vendors["values"] == [{"value": "Harrow", "count": 1}, {"value": "Tide", "count": 1}]
-
-
-@pytest.mark.parametrize("blank", ["", " ", "\t\n"])
-def test_a_search_for_nothing_is_no_search(titles, blank):
-    sold("Mug")
-    assert titles(search=blank) == ["Mug"]
-
-
-@pytest.mark.parametrize(
-    "junk",
-    [
-        "'",
-        '"',
-        "\\",
-        "--",
-        "*",
-        "a*b",
-        "()",
-        "& | !",
-        ":*",
-        "<->",
-        "%",
-        "_",
-        "___",
-        "shirt' OR 1=1 --",
-        "NOT shirt",
-        "AND",
-        "NEAR(a b)",
-        "title:shirt",
-        "{title}",
-        "^shirt",
-        "😀",
-        "²",
-        "ﬁ",
-        "١٢٣",
-        "ß",
-        "İ",
-        "的",
-        "\u200b",
-        "\u0301",
-        "x" * 5_000,
-        "a " * 2_000,
-        "the",
-        "and or not",
-        "a",
-    ],
-)
-def test_a_search_for_anything_is_answered(api, junk):
-    sold("Linen shirt")
-    assert api(LIST, search=junk)["products"]["totalCount"] in {0, 1}
-    assert api(FACETS, search=junk)
 
 
 # ── facets ───────────────────────────────────────────────────────────────────────────────────────────
@@ -722,30 +571,6 @@ def test_facets_count_what_each_value_would_leave(api, shirts):
     }
     kinds = [facet["kind"] for facet in api(FACETS)["products"]["facets"]]
     assert kinds == ["VENDOR", "PRODUCT_TYPE", "TAG", "OPTION", "OPTION"]
-
-
-def test_a_facet_is_counted_under_the_other_filters_but_not_under_its_own(api, shirts):
-    sold("Mug", product__vendor="Tide", product__product_type="Mug")
-    chosen = _counts(api, filter={"vendor": ["Tide"]})
-    assert chosen["Vendor"] == {"Harrow": 2, "Tide": 1}
-    assert "Size" not in chosen
-    blue = _counts(api, filter={"options": _options(Colour=["Blue"])})
-    assert blue["Colour"] == {"Blue": 2, "Red": 1}
-    assert blue["Vendor"] == {"Harrow": 2}
-
-
-def test_the_most_frequent_value_comes_first(api):
-    for vendor in ("B", "A", "C", "C"):
-        sold(product__vendor=vendor)
-    (facet,) = api(FACETS)["products"]["facets"]
-    assert facet["values"] == [{"value": "C", "count": 2}, {"value": "A", "count": 1}, {"value": "B", "count": 1}]
-
-
-def test_a_product_counts_once_however_many_variants_share_a_value(api):
-    product = ProductFactory(option1_name="Size", option2_name="Colour")
-    for colour in ("Red", "Blue"):
-        VariantFactory(product=product, option1="M", option2=colour)
-    assert _counts(api)["Size"] == {"M": 1}
 
 
 def test_the_catalogue_is_the_same_for_everyone(api):

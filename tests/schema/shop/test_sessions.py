@@ -13,7 +13,7 @@ from domain.accounts.throttle import Limit
 from schema.base import ids
 from schema.base.context import REFRESH_COOKIE
 from storefront import models
-from tests.factories import UserFactory, VariantFactory
+from tests.factories import VariantFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -114,10 +114,9 @@ def test_an_app_gets_its_refresh_token_in_the_payload_and_no_cookie(api, come_in
     assert do("refreshToken", refreshToken=token)["user"]["email"] == "ada@example.com"
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("deliver", ["HEADER", "cookie", "", 1, None])
-def test_there_are_two_ways_to_hand_it_over(bad_input, way, deliver):
-    bad_input(way, email="ada@example.com", password="x", token="x", current="x", deliver=deliver)
+@pytest.mark.parametrize("deliver", ["HEADER", "", None])
+def test_there_are_two_ways_to_hand_it_over(bad_input, deliver):
+    bad_input("login", email="ada@example.com", password="x", deliver=deliver)
 
 
 def test_the_session_says_on_which_device_it_is(api, come_in):
@@ -138,13 +137,6 @@ def test_what_follows_in_the_request_is_seen_by_who_has_just_come_in(api, accoun
 
 
 # ── register, login ──────────────────────────────────────────────────────────────────────────────────
-
-
-def test_registering_again_with_the_same_password_is_a_login(come_in):
-    first, second = (come_in("register", deliver="PAYLOAD") for _ in range(2))
-    assert first["user"]["id"] == second["user"]["id"]
-    assert models.User.objects.count() == 1
-    assert models.Session.objects.count() == 2
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -179,34 +171,11 @@ def test_a_name_need_not_be_given(do, password):
     assert do("register", email="bob@example.com", password=password, name=None)["user"]["name"] == ""
 
 
-@pytest.mark.parametrize(
-    "email", ["ADA@example.com", " ada@Example.COM ", "ada@ｅxample.com", "ada@example。com", "ada@example.com\u200b"]
-)
-def test_an_e_mail_is_the_same_in_every_spelling(do, account, password, email):
-    user = account()
-    assert do("login", email=email, password=password)["user"]["id"] == ids.encode("User", user.pk)
-
-
-@pytest.mark.parametrize(
-    "wrong", ["", "wrong-password", "LAMP-OTTER-QUARRY", " lamp-otter-quarry", "x" * 10_000], ids=lambda text: text[:9]
-)
-def test_a_wrong_password_opens_nothing(api, account, refusals, wrong):
+def test_a_wrong_password_opens_nothing(api, account, refusals):
     account()
-    assert refusals("login", email="ada@example.com", password=wrong) == [WRONG]
+    assert refusals("login", email="ada@example.com", password="wrong-password") == [WRONG]
     assert not api.client.cookies
     assert not models.Session.objects.exists()
-
-
-def test_who_may_not_log_in_is_told_nothing_of_it(account, password, refusals):
-    account(is_active=False)
-    assert refusals("login", email="ada@example.com", password=password) == [WRONG]
-
-
-def test_an_account_without_a_password_has_none_that_fits(refusals):
-    models.User.objects.create_user("ada@example.com", None)
-    UserFactory(email="bob@example.com")
-    for email in ("ada@example.com", "bob@example.com"):
-        assert refusals("login", email=email, password="") == [WRONG]
 
 
 # ── refreshToken ─────────────────────────────────────────────────────────────────────────────────────
@@ -259,10 +228,8 @@ def test_nobody_is_refreshed_to_nobody(refusals):
     assert refusals("refreshToken") == [EXPIRED]
 
 
-@pytest.mark.parametrize("junk", ["", "x", "x:y:z", "é😀", "%", "x" * 10_000], ids=lambda text: text[:6])
-def test_a_token_that_nobody_has_is_told_as_an_old_one(come_in, refusals, junk):
-    come_in("login", deliver="PAYLOAD")
-    assert refusals("refreshToken", refreshToken=junk) == [EXPIRED]
+def test_a_token_that_nobody_has_is_told_as_an_old_one(refusals):
+    assert refusals("refreshToken", refreshToken="x") == [EXPIRED]
 
 
 @pytest.mark.parametrize("tamper", [lambda v: v[:-1] + "_", lambda v: "x" + v, lambda v: v.split(":")[0], lambda v: ""])
@@ -287,21 +254,6 @@ def test_a_refreshed_session_does_not_last_longer(api, come_in, do, clock, setti
     clock.forward(days=1)
     do("refreshToken")
     assert api.client.cookies["refresh"]["max-age"] == (settings.SESSION_DAYS - 1) * 86_400
-
-
-def test_a_session_past_its_end_is_not_refreshed(come_in, refusals, clock, settings):
-    come_in("login")
-    clock.forward(days=settings.SESSION_DAYS)
-    assert refusals("refreshToken") == [EXPIRED]
-
-
-def test_two_tabs_that_refresh_at_once_both_go_on(come_in, do, clock):
-    token = come_in("login", deliver="PAYLOAD")["refreshToken"]
-    first = do("refreshToken", refreshToken=token)
-    clock.now += sessions.GRACE - timedelta(seconds=1)
-    second = do("refreshToken", refreshToken=token)
-    assert first["refreshToken"] == second["refreshToken"]
-    assert do("refreshToken", refreshToken=second["refreshToken"])["accessToken"]
 
 
 def test_a_used_token_that_comes_back_later_ends_the_session_for_both(come_in, do, refusals, clock, api, bearer):
@@ -469,14 +421,6 @@ def test_logging_out_everywhere_ends_the_tokens_of_every_device(api, come_in, do
     assert not any(table.objects.exists() for table in SESSION_TABLES)
 
 
-def test_logging_out_everywhere_leaves_others_alone(come_in, do, bearer, account, password):
-    account("bob@example.com")
-    token = do("login", email="bob@example.com", password=password, deliver="PAYLOAD")["refreshToken"]
-    bearer(come_in("login")["accessToken"])
-    do("logout", everywhere=True)
-    assert do("refreshToken", refreshToken=token)["user"]["email"] == "bob@example.com"
-
-
 def test_the_next_visitor_of_the_browser_sees_no_cart(api, come_in, do, put, ask, bearer):
     guests = put()["code"]
     bearer(come_in("login")["accessToken"])
@@ -512,40 +456,6 @@ def test_the_link_of_a_mail_is_good_once(come_in, mailed, do, refusals):
     for used in (token, other):
         assert refusals("resetPassword", token=used, password="another-pass-7") == [LINK_EXPIRED]
     assert do("login", email="ada@example.com", password=NEW_PASSWORD)["accessToken"]
-
-
-def test_the_link_of_a_mail_is_good_for_an_hour(account, mailed, refusals, settings):
-    account()
-    token = mailed("requestPasswordReset", email="ada@example.com")
-    assert settings.PASSWORD_RESET_MINUTES == 60
-    settings.PASSWORD_RESET_MINUTES = -1
-    assert refusals("resetPassword", token=token, password=NEW_PASSWORD) == [LINK_EXPIRED]
-
-
-def test_a_password_that_is_refused_leaves_the_link_good(account, mailed, refusals, do):
-    account()
-    token = mailed("requestPasswordReset", email="ada@example.com")
-    assert refusals("resetPassword", token=token, password="short") == [invalid("password")]
-    assert do("resetPassword", token=token, password=NEW_PASSWORD)["accessToken"]
-
-
-def test_a_new_password_by_mail_proves_the_e_mail(do, mailed, password):
-    do("register", email="ada@example.com", password=password)
-    token = mailed("requestPasswordReset", email="ada@example.com")
-    assert do("resetPassword", token=token, password=NEW_PASSWORD)["user"]["emailVerified"] is True
-
-
-@pytest.mark.parametrize("way", ["resetPassword", "changePassword"])
-def test_a_new_password_ends_every_other_session(come_in, way, do, refusals, browser, ask, bearer, password):
-    elsewhere = come_in("login", deliver="PAYLOAD")
-    browser()
-    payload = come_in(way)
-    assert [session["current"] for session in payload["user"]["sessions"]] == [True]
-    assert refusals("refreshToken", refreshToken=elsewhere["refreshToken"]) == [EXPIRED]
-    assert refusals("login", email="ada@example.com", password=password) == [WRONG]
-    bearer(payload["accessToken"])
-    assert ask("me")["email"] == "ada@example.com"
-    assert do("refreshToken")["accessToken"]
 
 
 def test_changing_a_password_takes_the_present_one(come_in, bearer, refusals, do):
@@ -641,18 +551,6 @@ def test_every_line_is_told_with_what_became_of_it(browser, come_in, enter, acco
     ]
 
 
-def test_a_cart_without_room_says_so(browser, come_in, enter, account, put, bearer, monkeypatch):
-    enter(account())
-    put()
-    put()
-    bearer(None)
-    browser()
-    put()
-    monkeypatch.setattr("domain.sales.cart.MAX_LINES", 2)
-    (change,) = come_in("login")["merged"]
-    assert (change["after"], change["reason"]) == (0, "CART_FULL")
-
-
 def test_refreshing_merges_nothing_and_keeps_the_cart(api, come_in, do, put, browser):
     token = come_in("login", deliver="PAYLOAD")["refreshToken"]
     browser()
@@ -662,10 +560,9 @@ def test_refreshing_merges_nothing_and_keeps_the_cart(api, come_in, do, put, bro
     assert "cart" in api.client.cookies
 
 
-@pytest.mark.parametrize("way", WITH_CART)
-@pytest.mark.parametrize("code", ["", "nobody's", "x" * 5_000], ids=["empty", "unknown", "long"])
-def test_a_code_that_opens_no_cart_stops_no_login(come_in, way, code):
-    payload = come_in(way, cartCode=code)
+@pytest.mark.parametrize("code", ["", "nobody's"], ids=["empty", "unknown"])
+def test_a_code_that_opens_no_cart_stops_no_login(come_in, code):
+    payload = come_in("login", cartCode=code)
     assert payload["accessToken"]
     assert (payload["merged"], payload["cart"]) == ([], None)
 
@@ -751,13 +648,9 @@ ATTEMPTS = {
 
 
 @pytest.mark.parametrize("name", ATTEMPTS)
-@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
-@pytest.mark.parametrize("by", ["account_from_address", "account", "address"])
-def test_every_attempt_is_counted_and_after_some_there_are_no_more(limit, limited, account, name, known, by):
+def test_every_attempt_is_counted_and_after_some_there_are_no_more(limit, limited, name):
     action, given, code = ATTEMPTS[name]
-    limit(action, **{by: 3})
-    if known:
-        account()
+    limit(action, account_from_address=3)
     assert limited(name, 5, email="ada@example.com", **given) == [code] * 3 + ["RATE_LIMITED"] * 2
 
 
@@ -778,78 +671,6 @@ def test_ten_aliases_of_one_request_are_ten_attempts(limit, api, name, account):
     assert all(error["__typename"] == "RateLimited" and error["retryAfter"] > 0 for (error,) in errors[4:])
 
 
-def test_the_right_password_is_not_even_tried_then(limit, limited, account, password):
-    limit("login", account_from_address=2)
-    account()
-    limited("login", 2, email="ada@example.com", password="wrong-password")
-    assert limited("login", 1, email="ada@example.com", password=password) == ["RATE_LIMITED"]
-    assert not models.Session.objects.exists()
-
-
-def test_nobody_is_created_and_no_mail_is_sent_then(limit, do, limited, mailoutbox, password):
-    limit("register", address=1)
-    limit("reset", address=1)
-    assert limited("register", 2, email="ada@example.com", password=password) == ["OK", "RATE_LIMITED"]
-    assert limited("register", 1, email="bob@example.com", password=password) == ["RATE_LIMITED"]
-    assert models.User.objects.count() == 1
-
-
-def test_no_mail_is_sent_then(limit, limited, delivered):
-    limit("reset", account=2)
-    limited("requestPasswordReset", 4, email="ada@example.com")
-    assert len(delivered()) == 2
-
-
-def test_other_accounts_are_counted_for_themselves(limit, limited, account):
-    limit("login", account_from_address=1)
-    given = {"password": "wrong-password"}
-    assert limited("login", 2, email="ada@example.com", **given) == ["INVALID_CREDENTIALS", "RATE_LIMITED"]
-    assert limited("login", 1, email="bob@example.com", **given) == ["INVALID_CREDENTIALS"]
-
-
-@pytest.mark.parametrize("email", ["ADA@example.com", " ada@EXAMPLE.com"])
-def test_another_spelling_is_no_other_account(limit, limited, email):
-    limit("login", account_from_address=1)
-    limited("login", 1, email="ada@example.com", password="wrong-password")
-    assert limited("login", 1, email=email, password="wrong-password") == ["RATE_LIMITED"]
-
-
-def test_whoever_gets_in_has_all_their_attempts_again(limit, limited, account, password):
-    limit("login", account_from_address=3)
-    account()
-    for _ in range(3):
-        assert limited("login", 2, email="ada@example.com", password="wrong-password") == ["INVALID_CREDENTIALS"] * 2
-        assert limited("login", 1, email="ada@example.com", password=password) == ["OK"]
-
-
-def test_a_strangers_attempts_do_not_keep_the_owner_out(limit, limited, api, account, password):
-    limit("login", account_from_address=2)
-    account()
-    api.client.defaults["REMOTE_ADDR"] = "203.0.113.9"
-    assert limited("login", 3, email="ada@example.com", password="wrong-password")[-1] == "RATE_LIMITED"
-    api.client.defaults["REMOTE_ADDR"] = "198.51.100.7"
-    assert limited("login", 1, email="ada@example.com", password=password) == ["OK"]
-
-
-def test_a_stranger_who_claims_the_e_mail_gets_no_new_attempts_by_their_own_password(limit, limited, account):
-    """Else they log in to their claim now and then, and go on guessing the owner's password in between."""
-    account()
-    assert limited("register", 1, email="ada@example.com", password=NEW_PASSWORD) == ["OK"]
-    limit("login", account=4)
-    guess = {"email": "ada@example.com", "password": "wrong-password"}
-    assert limited("login", 3, **guess) == ["INVALID_CREDENTIALS"] * 3
-    assert limited("login", 1, email="ada@example.com", password=NEW_PASSWORD) == ["OK"]
-    assert limited("login", 3, **guess)[-1] == "RATE_LIMITED"
-
-
-def test_a_lockout_ends_by_itself(limit, limited, clock, account, password):
-    limit("login", account=1, account_from_address=1, address=1)
-    account()
-    limited("login", 2, email="ada@example.com", password="wrong-password")
-    clock.forward(seconds=901)
-    assert limited("login", 1, email="ada@example.com", password=password) == ["OK"]
-
-
 def test_it_is_told_exactly_when_a_lockout_ends(limit, api, clock, limited, password, account):
     limit("login", account_from_address=1)
     account()
@@ -863,19 +684,6 @@ def test_it_is_told_exactly_when_a_lockout_ends(limit, api, clock, limited, pass
     assert limited("login", 1, **given) == ["RATE_LIMITED"]
     clock.forward(seconds=1)
     assert limited("login", 1, **given) == ["OK"]
-
-
-def test_an_open_session_goes_on_during_a_lockout(limit, limited, come_in, do, ask, put, bearer, password):
-    payload = come_in("login")
-    bearer(payload["accessToken"])
-    put()
-    limit("login", account=1, account_from_address=1, address=HUGE)
-    assert limited("login", 3, email="ada@example.com", password="wrong-password")[-1] == "RATE_LIMITED"
-    assert ask("me")["cart"]["totalQuantity"] == 1
-    bearer(do("refreshToken")["accessToken"])
-    assert put()["totalQuantity"] == 1 + 1
-    assert do("changePassword", current=password, password=NEW_PASSWORD)["accessToken"]
-    assert do("logout") == {}
 
 
 def test_whoever_guesses_the_present_password_is_stopped(limit, come_in, bearer, limited, password):
