@@ -27,7 +27,7 @@ def receive(request: HttpRequest, provider: str) -> HttpResponse:
         else:
             payments.receive(provider=known[provider], event=event, now=now)
     except gateways.BadSignature:
-        return HttpResponse("The signature is not good.", status=400, content_type="text/plain")
+        return HttpResponse("The signature is not valid.", status=400, content_type="text/plain")
     except payments.TooManyEvents:
         message = "Too many events wait for verification. Send this event again later."
         return HttpResponse(message, status=503, content_type="text/plain", headers={"Retry-After": "60"})

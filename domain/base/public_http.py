@@ -1,7 +1,7 @@
-"""HTTP to addresses that somebody typed in: to public hosts alone, and never for longer than it is given.
+"""HTTP requests to addresses that staff entered: only to public hosts, and with a limit on the total time.
 
-A name is resolved once, each of its addresses is judged, and the connection goes to one of those: there is no second
-look-up that could answer otherwise. Redirects are answers, not followed.
+A name is resolved once, each of its addresses is checked, and the connection uses one of these. So a second DNS
+look-up cannot return a private address. Redirects are not followed.
 """
 
 import ipaddress
@@ -18,48 +18,48 @@ from django.conf import settings
 
 from domain.base import transactions
 
-_KEPT = 500
-# Through these, an address of IPv6 leads to one of IPv4.
+_MAX_TEXT_LENGTH = 500
+# IPv6 addresses in this network lead to IPv4 addresses.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class NotPublic(Exception):
-    """The address is not one on the public Internet, by HTTPS."""
+    """The address is not an https address on the public Internet."""
 
 
-class NoAnswer(Exception):
-    """The host could not be reached, or did not answer properly in time."""
+class NoResponse(Exception):
+    """The host was not reachable, or did not send a valid response in time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """`text` is the body's beginning, 500 characters at most."""
+class Response:
+    """`text` is the start of the body, at most 500 characters."""
 
     status: int
     text: str
 
 
 def check(*, url: str) -> None:
-    """Raises NotPublic for an address that leads nowhere public. A name that is not known yet may be so later."""
+    """Raises NotPublic unless the URL is a public https address. Accepts unknown names: they may exist later."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or 443
     except ValueError:
-        raise NotPublic("This is no address.") from None
+        raise NotPublic("This is not a valid address.") from None
     if not host or parts.username or parts.password:
-        raise NotPublic("An address without a name and a password in it.")
+        raise NotPublic("The address needs a host, and may not contain a user name or password.")
     if settings.WEBHOOK_PRIVATE_TARGETS:
         return
     if parts.scheme != "https":
-        raise NotPublic("An address that begins with https://.")
+        raise NotPublic("The address has to begin with https://.")
     try:
         _addresses(host, port)
     except OSError:
         return
 
 
-def post(*, url: str, body: bytes, headers: Mapping[str, str], seconds: float) -> Answer:
-    """Posts, and waits for so many seconds in all. Raises NotPublic, NoAnswer."""
+def post(*, url: str, body: bytes, headers: Mapping[str, str], seconds: float) -> Response:
+    """Sends a POST request that may take `seconds` in total. Raises NotPublic, NoResponse."""
     transactions.raise_if_open()
     check(url=url)
     until = time.monotonic() + seconds
@@ -70,25 +70,25 @@ def post(*, url: str, body: bytes, headers: Mapping[str, str], seconds: float) -
             httpcore.ConnectionPool(network_backend=backend, ssl_context=ssl.create_default_context()) as pool,
             pool.stream(
                 "POST", url, headers=list(headers.items()), content=body, extensions={"timeout": timeout}
-            ) as answer,
+            ) as response,
         ):
             text = b""
-            for part in answer.iter_stream():
+            for part in response.iter_stream():
                 text += part
-                if len(text) >= _KEPT:
+                if len(text) >= _MAX_TEXT_LENGTH:
                     break
-            return Answer(answer.status, text.decode(errors="replace").replace("\0", "")[:_KEPT])
+            return Response(response.status, text.decode(errors="replace").replace("\0", "")[:_MAX_TEXT_LENGTH])
     except (httpcore.TimeoutException, TimeoutError):
-        raise NoAnswer("No answer in time.") from None
+        raise NoResponse("There was no response in time.") from None
     except (httpcore.NetworkError, httpcore.ProtocolError, OSError, ValueError) as error:
-        raise NoAnswer(f"{type(error).__name__}: {error}"[:_KEPT]) from None
+        raise NoResponse(f"{type(error).__name__}: {error}"[:_MAX_TEXT_LENGTH]) from None
 
 
 def _addresses(host: str, port: int) -> list[str]:
-    """Where a name leads. Raises NotPublic if any of it is not public, OSError if it is not known."""
+    """The host's IP addresses. Raises NotPublic if any is not public, OSError if the name is unknown."""
     found = {str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
     if not settings.WEBHOOK_PRIVATE_TARGETS and not all(_is_public(address) for address in found):
-        raise NotPublic("An address on the public Internet.")
+        raise NotPublic("The address has to be on the public Internet.")
     return sorted(found, key=lambda address: ":" in address)
 
 
@@ -117,9 +117,9 @@ class _Guarded(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        failure: Exception = OSError("There is no address.")
+        failure: Exception = OSError("The host has no IP address.")
         for address in _addresses(host, port):
-            left = _left(self._until, timeout)
+            left = _remaining(self._until, timeout)
             try:
                 stream = self._plain.connect_tcp(address, port, left, local_address, socket_options)
             except httpcore.NetworkError as error:
@@ -130,16 +130,16 @@ class _Guarded(httpcore.NetworkBackend):
 
 
 class _Limited(httpcore.NetworkStream):
-    """A stream that ends at a time, however often it gives a little."""
+    """A stream with a deadline, which also ends a response that arrives very slowly."""
 
     def __init__(self, stream: httpcore.NetworkStream, until: float) -> None:
         self._stream, self._until = stream, until
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _left(self._until, timeout))
+        return self._stream.read(max_bytes, _remaining(self._until, timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, _left(self._until, timeout))
+        self._stream.write(buffer, _remaining(self._until, timeout))
 
     def close(self) -> None:
         self._stream.close()
@@ -147,14 +147,14 @@ class _Limited(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        left = _left(self._until, timeout)
+        left = _remaining(self._until, timeout)
         return _Limited(self._stream.start_tls(ssl_context, server_hostname, left), self._until)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
 
 
-def _left(until: float, timeout: float | None) -> float:
+def _remaining(until: float, timeout: float | None) -> float:
     left = until - time.monotonic()
     if left <= 0:
         raise TimeoutError

@@ -1,4 +1,4 @@
-"""Refuses network calls inside a transaction. Its row locks, and on SQLite all writers, would wait for the answer."""
+"""Refuses network calls inside a transaction, whose row locks (on SQLite, all writers) would wait for the response."""
 
 from django.db import connections
 

@@ -111,7 +111,7 @@ def deliver(payload: Mapping[str, Any], _: str, now: datetime) -> None:
             url=delivery.endpoint.url, body=delivery.body.encode(), headers=headers, seconds=_TIMEOUT_SECONDS
         )
         status, text = response.status, response.text
-    except public_http.NoAnswer as error:
+    except public_http.NoResponse as error:
         WebhookEndpoint.objects.filter(pk=delivery.endpoint_id).update(resting_until=now + _PAUSE)
         text = str(error)
     except public_http.NotPublic as error:

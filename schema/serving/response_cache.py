@@ -36,7 +36,7 @@ _KEPT_SECONDS = 300
 PATIENCE = 2.0
 _CLAIM_SECONDS = 5
 # The cost that is charged for reading the version, to clients who need it more often than others.
-_LOOK = 10
+_VERSION_COST = 10
 
 
 class Entry(NamedTuple):
@@ -93,18 +93,18 @@ def answer(
 
 def _public(prepared: Prepared, variables: dict[str, Any] | None, context: Context) -> GraphQLResponse:
     if context.has_just_written:
-        return _of_one_database(prepared, variables, context)
-    return replicas.read(query=lambda: _of_one_database(prepared, variables, context))
+        return _from_one_database(prepared, variables, context)
+    return replicas.read(query=lambda: _from_one_database(prepared, variables, context))
 
 
-def _of_one_database(prepared: Prepared, variables: dict[str, Any] | None, context: Context) -> GraphQLResponse:
+def _from_one_database(prepared: Prepared, variables: dict[str, Any] | None, context: Context) -> GraphQLResponse:
     """Reads the version from the same database as the answer, and before it."""
     context.forget_catalog()
-    known = _known(context) if settings.CATALOG_CACHE_MEGABYTES else None
+    known = _known_version(context) if settings.CATALOG_CACHE_MEGABYTES else None
     if known is None:
         return execution.execute(prepared, variables, context)
     key = _key(prepared, variables or {}, context)
-    entry, state = _given_once(key, known, lambda: _made(prepared, variables, context, known.version))
+    entry, state = _get_or_make(key, known, lambda: _make(prepared, variables, context, known.version))
     context.log_fields |= {"cache": state}
     if isinstance(entry, GraphQLResponse):
         return entry
@@ -112,7 +112,7 @@ def _of_one_database(prepared: Prepared, variables: dict[str, Any] | None, conte
     return GraphQLResponse(entry.content, etag=entry.etag)
 
 
-def _known(context: Context) -> Known | None:
+def _known_version(context: Context) -> Known | None:
     """The version; None while the primary does not answer, so that nothing is stored. `replicas.read` handles the
     failure of a replica. For a client that has just written, the primary is read each time, and the client is charged
     for it."""
@@ -120,8 +120,8 @@ def _known(context: Context) -> Known | None:
     try:
         if not context.has_just_written:
             return _versions_of(database).known()
-        context.pay(_LOOK)
-        return _asked(PRIMARY, None)
+        context.pay(_VERSION_COST)
+        return _read_version(PRIMARY, None)
     except RateLimited as limited:
         raise execution.too_much(limited) from None
     except DatabaseFailure:
@@ -158,7 +158,7 @@ _SETTINGS = (
 )
 
 
-def _made(
+def _make(
     prepared: Prepared, variables: dict[str, Any] | None, context: Context, version: Version
 ) -> Entry | GraphQLResponse:
     """An entry for the cache; or the plain response, if it has errors or depends on the client."""
@@ -172,22 +172,22 @@ def _made(
 State = Literal["hit", "stale", "miss"]
 
 
-def _given_once(
+def _get_or_make(
     key: str, known: Known, make: Callable[[], Entry | GraphQLResponse]
 ) -> tuple[Entry | GraphQLResponse, State]:
     """The stored answer, or the one that `make` returns. Only one of several concurrent requests calls `make`."""
-    entry, state = _judged(memory.get(key), known)
+    entry, state = _judge(memory.get(key), known)
     if entry and state == "hit":
         return entry, state
     with _fills.claimed(key) as is_ours:
         if not is_ours:
             if entry is None:
                 _fills.wait(key)
-                entry, state = _judged(memory.get(key), known)
+                entry, state = _judge(memory.get(key), known)
             return (entry, state) if entry else (make(), "miss")
-        entry, state = _judged(memory.get(key), known)
+        entry, state = _judge(memory.get(key), known)
         if state != "hit":
-            entry, state = _of_all_processes(key, known, entry)
+            entry, state = _from_other_process(key, known, entry)
         if entry:
             return entry, state
         try:
@@ -200,11 +200,11 @@ def _given_once(
         return made, "miss"
 
 
-def _of_all_processes(key: str, known: Known, stale: Entry | None) -> tuple[Entry | None, State]:
+def _from_other_process(key: str, known: Known, stale: Entry | None) -> tuple[Entry | None, State]:
     """The answer that another process has made or is making; None if this process has to make it."""
     until = time.monotonic() + PATIENCE
     while True:
-        entry, state = _judged(_shared(key), known)
+        entry, state = _judge(_shared(key), known)
         if entry and (state == "hit" or stale is None):
             memory.keep(key, entry)
         if state == "hit" or shared_cache.claim(key=f"making:{key}", seconds=_CLAIM_SECONDS):
@@ -216,7 +216,8 @@ def _of_all_processes(key: str, known: Known, stale: Entry | None) -> tuple[Entr
         time.sleep(0.02)
 
 
-def _judged(entry: Entry | None, known: Known) -> tuple[Entry | None, State]:
+def _judge(entry: Entry | None, known: Known) -> tuple[Entry | None, State]:
+    """The entry if it may be served, and whether it is current, stale or missing."""
     if entry is None or entry.until <= time.time():
         return None, "miss"
     if entry.version >= known.version:
@@ -238,7 +239,7 @@ class _Versions:
 
     def __init__(self, database: str) -> None:
         self._database = database
-        self._asking = Lock()
+        self._reading = Lock()
         self._known: Known | None = None
 
     def known(self) -> Known | None:
@@ -247,17 +248,17 @@ class _Versions:
         if _age(known) < settings.CATALOG_STALE_SECONDS / 2:
             return known
         if _age(known) < settings.CATALOG_STALE_SECONDS:
-            if not self._asking.acquire(blocking=False):
+            if not self._reading.acquire(blocking=False):
                 return known
-        elif not self._asking.acquire(timeout=PATIENCE):
+        elif not self._reading.acquire(timeout=PATIENCE):
             return None
         try:
             known = self._known
             if _age(known) >= settings.CATALOG_STALE_SECONDS / 2:  # Otherwise another thread has read it meanwhile.
-                self._known = known = _asked(self._database, known)
+                self._known = known = _read_version(self._database, known)
             return known
         finally:
-            self._asking.release()
+            self._reading.release()
 
     def forget(self) -> None:
         """Makes the next request read the version."""
@@ -272,7 +273,7 @@ def _age(known: Known | None) -> float:
     return time.monotonic() - known.at if known else math.inf
 
 
-def _asked(database: str, known: Known | None) -> Known:
+def _read_version(database: str, known: Known | None) -> Known:
     at = time.monotonic()
     version = catalog_version.current(now=timezone.now(), database=database)
     if known is None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from django.conf import settings
 
-from domain.payments.gateways.http import Answer, Conversation
+from domain.payments.gateways.http import GatewayClient, Response
 from domain.payments.gateways.protocol import (
     BadSignature,
     Charge,
@@ -34,8 +34,8 @@ _MAX_PAGES = 5
 class FlutterwaveGateway:
     def charge(self, charge: Charge) -> Outcome:
         """Sends the buyer to Flutterwave's page, the same one as long as the payment is open."""
-        talk = _Talk()
-        known = talk.outcome(charge)
+        client = _Client()
+        known = client.outcome(charge)
         if known is not None:
             return known
         given = {
@@ -46,28 +46,28 @@ class FlutterwaveGateway:
             "customer": {"email": charge.email},
             "customizations": {"title": settings.SHOP_NAME, "description": f"Order {charge.number}"},
         }
-        answer = talk.ask("POST", "/v3/payments", json=given)
-        if not answer.is_good:
-            return Outcome(state=PaymentState.FAILED, reference="", failure=_reason(answer))
-        return _waiting(_data(answer)["link"])
+        response = client.request("POST", "/v3/payments", json=given)
+        if not response.is_good:
+            return Outcome(state=PaymentState.FAILED, reference="", failure=_reason(response))
+        return _requires_action(_data(response)["link"])
 
     def look_up(self, charge: Charge) -> Outcome | None:
-        return _Talk().outcome(charge)
+        return _Client().outcome(charge)
 
     def refund(self, wanted: RefundRequest) -> Outcome:
         given = {"amount": float(wanted.amount), "comments": str(wanted.key)}
-        answer = _Talk().ask("POST", f"/v3/transactions/{wanted.charge.reference}/refund", json=given)
-        if not answer.is_good:
-            return Outcome(state=PaymentState.FAILED, reference="", failure=_reason(answer))
-        return _refund_outcome(_data(answer))
+        response = _Client().request("POST", f"/v3/transactions/{wanted.charge.reference}/refund", json=given)
+        if not response.is_good:
+            return Outcome(state=PaymentState.FAILED, reference="", failure=_reason(response))
+        return _refund_outcome(_data(response))
 
     def look_up_refund(self, wanted: RefundRequest) -> Outcome | None:
-        ours = (it for it in _Talk().refunds(wanted.charge) if it.get("comments") == str(wanted.key))
+        ours = (it for it in _Client().refunds(wanted.charge) if it.get("comments") == str(wanted.key))
         found = next(ours, None)
         return _refund_outcome(found) if found else None
 
     def refunded_total(self, charge: Charge) -> Decimal:
-        stand = (it for it in _Talk().refunds(charge) if _refund_outcome(it).state != PaymentState.FAILED)
+        stand = (it for it in _Client().refunds(charge) if _refund_outcome(it).state != PaymentState.FAILED)
         return sum((Decimal(it["amount_refunded"]) for it in stand), Decimal(0))
 
     def read_event(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Event:  # noqa: ARG002
@@ -96,21 +96,21 @@ class FlutterwaveGateway:
             raise BadSignature from None
 
 
-class _Talk:
+class _Client:
     """The requests to Flutterwave that one method of the gateway makes."""
 
     def __init__(self) -> None:
-        self._talk = Conversation("Flutterwave", settings.FLUTTERWAVE_API_BASE)
+        self._client = GatewayClient("Flutterwave", settings.FLUTTERWAVE_API_BASE)
 
-    def ask(self, method: str, path: str, **given: Any) -> Answer:
+    def request(self, method: str, path: str, **given: Any) -> Response:
         headers = {"authorization": f"Bearer {settings.FLUTTERWAVE_SECRET_KEY}"}
-        return self._talk.ask(method, path, headers=headers, **given)
+        return self._client.request(method, path, headers=headers, **given)
 
     def outcome(self, charge: Charge) -> Outcome | None:
         """The outcome of the buyer's attempt. Before one: the payment page, if it was created; else None."""
         known = _data(self._transaction(charge))
         if known.get("tx_ref") != str(charge.key):
-            return _waiting(charge.redirect_url) if charge.redirect_url else None
+            return _requires_action(charge.redirect_url) if charge.redirect_url else None
         state = _STATES.get(known["status"], PaymentState.PENDING)
         return Outcome(
             state=state,
@@ -126,24 +126,24 @@ class _Talk:
         if flw_ref is None:
             raise GatewayUnavailable  # It knew the payment before, so perhaps the secret key is of another account.
         for page in range(1, _MAX_PAGES + 1):
-            answer = self.ask("GET", "/v3/refunds", params={"flw_ref": flw_ref, "page": page})
-            if not answer.is_good:
+            response = self.request("GET", "/v3/refunds", params={"flw_ref": flw_ref, "page": page})
+            if not response.is_good:
                 raise GatewayUnavailable
-            found = answer.body.get("data") or []
+            found = response.body.get("data") or []
             yield from (it for it in found if str(it.get("tx_id")) == charge.reference)
-            if page >= (answer.body.get("meta") or {}).get("page_info", {}).get("total_pages", 1):
+            if page >= (response.body.get("meta") or {}).get("page_info", {}).get("total_pages", 1):
                 return
 
-    def _transaction(self, charge: Charge) -> Answer:
-        return self.ask("GET", "/v3/transactions/verify_by_reference", params={"tx_ref": str(charge.key)})
+    def _transaction(self, charge: Charge) -> Response:
+        return self.request("GET", "/v3/transactions/verify_by_reference", params={"tx_ref": str(charge.key)})
 
 
-def _data(answer: Answer) -> dict[str, Any]:
-    data = answer.body.get("data")
-    return data if answer.is_good and isinstance(data, dict) else {}
+def _data(response: Response) -> dict[str, Any]:
+    data = response.body.get("data")
+    return data if response.is_good and isinstance(data, dict) else {}
 
 
-def _waiting(link: str) -> Outcome:
+def _requires_action(link: str) -> Outcome:
     return Outcome(state=PaymentState.REQUIRES_ACTION, reference="", redirect_url=link)
 
 
@@ -157,5 +157,5 @@ def _refund_outcome(refund: Mapping[str, Any]) -> Outcome:
     return Outcome(state=state, reference=str(refund["id"]), failure="" if state != PaymentState.FAILED else status)
 
 
-def _reason(answer: Answer) -> str:
-    return str(answer.body.get("message") or "Refused.")[:500]
+def _reason(response: Response) -> str:
+    return str(response.body.get("message") or "Refused.")[:500]

@@ -1,4 +1,4 @@
-"""HTTP to a gateway: JSON, amounts exact, and an answer within ten seconds or none."""
+"""HTTP requests to gateways: JSON with exact decimals, and a limit on the total time."""
 
 import json
 import logging
@@ -16,16 +16,16 @@ from domain.payments.gateways.protocol import GatewayUnavailable
 
 logger = logging.getLogger(__name__)
 
-# What a gateway is asked in one go (a token, how it stands, what to do) takes no longer than this in all.
-_SECONDS = 8
-_AT_MOST = 5
-# 401 and 403 are about us rather than about the payment; 408, 409 and 429 mean: not now.
-_SAYS_NOTHING = {401, 403, 408, 409, 429}
+# The limit for all requests of one gateway method (a token, a look-up, an action) together, and for each of them.
+_TOTAL_SECONDS = 8
+_REQUEST_SECONDS = 5
+# Statuses that say nothing about the payment: 401 and 403 are about our account; 408, 409 and 429 mean "try later".
+_INCONCLUSIVE = {401, 403, 408, 409, 429}
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """`body` is what the JSON says; empty where it is none. Its status is 2xx or 4xx."""
+class Response:
+    """A response with status 2xx or 4xx. `body` is its JSON object; empty if it has none."""
 
     status: int
     body: dict[str, Any]
@@ -36,34 +36,34 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Conversation:
-    """Questions to one gateway that have to be over in time."""
+class GatewayClient:
+    """Sends requests to a gateway until a deadline that all of them share."""
 
     gateway: str
     base: str
-    until: float = field(default_factory=lambda: time.monotonic() + _SECONDS)
+    until: float = field(default_factory=lambda: time.monotonic() + _TOTAL_SECONDS)
 
-    def ask(self, method: str, path: str, *, headers: Mapping[str, str], **given: Any) -> Answer:
-        """Raises GatewayUnavailable where the answer says nothing of the money."""
+    def request(self, method: str, path: str, *, headers: Mapping[str, str], **given: Any) -> Response:
+        """Raises GatewayUnavailable if the response does not tell whether money moved."""
         transactions.raise_if_open()
         left = self.until - time.monotonic()
         try:
             if left <= 0:
                 raise TimeoutError
-            answer = _client().request(
-                method, self.base + path, headers=dict(headers), timeout=min(left, _AT_MOST), **given
+            response = _client().request(
+                method, self.base + path, headers=dict(headers), timeout=min(left, _REQUEST_SECONDS), **given
             )
-            body = json.loads(answer.text or "{}", parse_float=Decimal)
+            body = json.loads(response.text or "{}", parse_float=Decimal)
         except (httpx.HTTPError, OSError, ValueError) as error:
-            logger.warning("%s gave no answer: %s", self.gateway, type(error).__name__)
+            logger.warning("%s did not answer: %s", self.gateway, type(error).__name__)
             raise GatewayUnavailable from None
-        if answer.status_code >= 500 or answer.status_code in _SAYS_NOTHING:
-            logger.warning("%s gave no answer: HTTP %s", self.gateway, answer.status_code)
+        if response.status_code >= 500 or response.status_code in _INCONCLUSIVE:
+            logger.warning("%s did not answer: HTTP %s", self.gateway, response.status_code)
             raise GatewayUnavailable
-        return Answer(answer.status_code, body if isinstance(body, dict) else {})
+        return Response(response.status_code, body if isinstance(body, dict) else {})
 
 
 @lru_cache(maxsize=1)
 def _client() -> httpx.Client:
-    # Kept connections; no proxy of the environment's, no redirects.
+    # Keeps connections open; uses no proxy of the environment and follows no redirects.
     return httpx.Client(trust_env=False, headers={"user-agent": "Commercia"})

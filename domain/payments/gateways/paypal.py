@@ -1,6 +1,6 @@
 """PayPal: Orders v2. https://developer.paypal.com/docs/api/orders/v2/
 
-The buyer approves an order at PayPal; its money is taken when we capture it, and by nothing else.
+The buyer approves an order at PayPal. Only our capture takes the money.
 """
 
 import base64
@@ -15,7 +15,7 @@ from uuid import UUID
 from django.conf import settings
 
 from domain.base.money import exponent
-from domain.payments.gateways.http import Answer, Conversation
+from domain.payments.gateways.http import GatewayClient, Response
 from domain.payments.gateways.protocol import (
     BadSignature,
     Charge,
@@ -27,8 +27,8 @@ from domain.payments.gateways.protocol import (
 )
 from storefront.models import PaymentState
 
-# https://developer.paypal.com/reference/currency-codes/: what PayPal takes no decimals of.
-_WHOLE = {"HUF", "JPY", "TWD"}
+# Currencies that PayPal accepts without decimals: https://developer.paypal.com/reference/currency-codes/
+_WITHOUT_DECIMALS = {"HUF", "JPY", "TWD"}
 _CAPTURE_STATES = {
     "COMPLETED": PaymentState.SUCCEEDED,
     "PARTIALLY_REFUNDED": PaymentState.SUCCEEDED,
@@ -41,10 +41,10 @@ _REFUND_STATES = {
     "FAILED": PaymentState.FAILED,
     "CANCELLED": PaymentState.FAILED,
 }
-# PayPal sends an event again for three days: https://developer.paypal.com/api/rest/webhooks/
-_EVENT_KEPT = timedelta(days=4)
-# What PayPal wants to know to verify an event, and the header that has it.
-_SIGNED = {
+# PayPal repeats an event for up to three days: https://developer.paypal.com/api/rest/webhooks/
+_MAX_EVENT_AGE = timedelta(days=4)
+# The parameters by which PayPal verifies an event, and the headers that have them.
+_SIGNATURE_HEADERS = {
     "auth_algo": "PayPal-Auth-Algo",
     "cert_url": "PayPal-Cert-Url",
     "transmission_id": "PayPal-Transmission-Id",
@@ -52,67 +52,69 @@ _SIGNED = {
     "transmission_time": "PayPal-Transmission-Time",
 }
 
-_LONGEST_HEADER = 1000
+_MAX_HEADER_LENGTH = 1000
 
-# The access token of this process, by the time until which it is good.
+# The access token of this process, by its expiry (on the monotonic clock).
 access_tokens: dict[float, str] = {}
 
 
 class PayPalGateway:
     def charge(self, charge: Charge) -> Outcome:
-        """Has the buyer sent to PayPal; captures what they have approved there."""
+        """Sends the buyer to PayPal; captures an order that the buyer has approved."""
         if not _can_be_charged(charge):
-            failure = f"PayPal does not take {charge.amount} {charge.currency}, which is not round enough."
+            failure = f"PayPal cannot charge {charge.amount} {charge.currency}: the amount has too many decimals."
             return Outcome(state=PaymentState.FAILED, reference="", failure=failure)
-        talk = _Talk()
-        answer = talk.order(charge.reference) if charge.reference else talk.make(charge)
-        if not answer.is_good:
-            return Outcome(state=PaymentState.FAILED, reference=charge.reference, failure=_reason(answer))
-        outcome = _outcome(answer.body)
+        client = _Client()
+        response = client.order(charge.reference) if charge.reference else client.make(charge)
+        if not response.is_good:
+            return Outcome(state=PaymentState.FAILED, reference=charge.reference, failure=_reason(response))
+        outcome = _outcome(response.body)
         if not outcome.is_approved:
             return outcome
-        captured = talk.capture(outcome.reference, key=charge.key)
+        captured = client.capture(outcome.reference, key=charge.key)
         if captured.is_good:
             return _outcome(captured.body)
-        outcome = _outcome(talk.order(outcome.reference).body)
+        outcome = _outcome(client.order(outcome.reference).body)
         if not outcome.is_approved:
-            return outcome  # A twin of this request was first.
+            return outcome  # A concurrent request has captured it.
         return Outcome(state=PaymentState.FAILED, reference=outcome.reference, failure=_reason(captured))
 
     def look_up(self, charge: Charge) -> Outcome | None:
-        """An order whose making was not answered is none: nobody knows where to approve it."""
-        answer = _Talk().order(charge.reference) if charge.reference else None
-        return _outcome(answer.body) if answer and answer.is_good else None
+        """None without a reference: if creating the order was not answered, the buyer cannot approve it either."""
+        response = _Client().order(charge.reference) if charge.reference else None
+        return _outcome(response.body) if response and response.is_good else None
 
     def refund(self, wanted: RefundRequest) -> Outcome:
-        talk = _Talk()
-        captures = _payments(talk.order(wanted.charge.reference).body, "captures")
+        client = _Client()
+        captures = _payments(client.order(wanted.charge.reference).body, "captures")
         if not captures:
-            raise GatewayUnavailable  # It knew one once: this is another account's key, say.
+            raise GatewayUnavailable  # It knew one before, so perhaps the keys are of another account.
         given = {
             "amount": {"value": str(wanted.amount), "currency_code": wanted.charge.currency},
             "invoice_id": str(wanted.key),
             "custom_id": str(wanted.charge.key),
         }
-        answer = talk.ask("POST", f"/v2/payments/captures/{captures[0]['id']}/refund", key=wanted.key, json=given)
-        if not answer.is_good:
-            return Outcome(state=PaymentState.FAILED, reference="", failure=_reason(answer))
-        return _refund_outcome(answer.body)
+        response = client.request(
+            "POST", f"/v2/payments/captures/{captures[0]['id']}/refund", key=wanted.key, json=given
+        )
+        if not response.is_good:
+            return Outcome(state=PaymentState.FAILED, reference="", failure=_reason(response))
+        return _refund_outcome(response.body)
 
     def look_up_refund(self, wanted: RefundRequest) -> Outcome | None:
-        order = _Talk().order(wanted.charge.reference).body
+        order = _Client().order(wanted.charge.reference).body
         ours = (it for it in _payments(order, "refunds") if it.get("invoice_id") == str(wanted.key))
         found = next(ours, None)
         return _refund_outcome(found) if found else None
 
     def refunded_total(self, charge: Charge) -> Decimal:
-        refunds = _payments(_Talk().order(charge.reference).body, "refunds")
+        refunds = _payments(_Client().order(charge.reference).body, "refunds")
         stand = [it for it in refunds if _REFUND_STATES.get(it["status"]) != PaymentState.FAILED]
         return sum((Decimal(it["amount"]["value"]) for it in stand), Decimal(0))
 
     def read_event(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Event:
         """Parses an event that still has to be verified by `is_authentic`."""
-        signature_headers = {header: headers.get(header, "") for header in _SIGNED.values()}
+        signature_headers = {header: headers.get(header, "") for header in _SIGNATURE_HEADERS.values()}
         try:
             event = json.loads(body.decode())
             age = now - datetime.fromisoformat(signature_headers["PayPal-Transmission-Time"])
@@ -126,35 +128,35 @@ class PayPalGateway:
             )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise BadSignature from None
-        if age > _EVENT_KEPT or not all(map(_may_be_a_header, signature_headers.values())):
+        if age > _MAX_EVENT_AGE or not all(map(_may_be_a_header, signature_headers.values())):
             raise BadSignature
         return read
 
     def is_authentic(self, signature_headers: Mapping[str, str], body: bytes) -> bool:
         """https://developer.paypal.com/docs/api/webhooks/v1/#verify-webhook-signature_post"""
-        signature = {name: signature_headers[header] for name, header in _SIGNED.items()}
-        return _Talk().is_signed(signature, body)
+        signature = {name: signature_headers[header] for name, header in _SIGNATURE_HEADERS.items()}
+        return _Client().is_signed(signature, body)
 
 
-class _Talk:
-    """What one call of the gateway asks PayPal."""
+class _Client:
+    """The requests to PayPal that one method of the gateway makes."""
 
     def __init__(self) -> None:
-        self._talk = Conversation("PayPal", settings.PAYPAL_API_BASE)
+        self._client = GatewayClient("PayPal", settings.PAYPAL_API_BASE)
 
-    def ask(self, method: str, path: str, *, key: object = None, **given: Any) -> Answer:
+    def request(self, method: str, path: str, *, key: object = None, **given: Any) -> Response:
         headers = {"authorization": f"Bearer {self._access()}", "prefer": "return=representation"}
         if key:
             headers["paypal-request-id"] = str(key)
         if method == "POST":
             headers["content-type"] = "application/json"
         try:
-            return self._talk.ask(method, path, headers=headers, **given)
+            return self._client.request(method, path, headers=headers, **given)
         except GatewayUnavailable:
-            access_tokens.clear()  # It may be the token that is no longer good.
+            access_tokens.clear()  # Perhaps the token is no longer valid.
             raise
 
-    def make(self, charge: Charge) -> Answer:
+    def make(self, charge: Charge) -> Response:
         back = charge.return_url or settings.STOREFRONT_URL
         given = {
             "intent": "CAPTURE",
@@ -162,7 +164,7 @@ class _Talk:
                 {
                     "custom_id": str(charge.key),
                     "description": f"Order {charge.number}",
-                    "amount": {"value": _written(charge), "currency_code": charge.currency},
+                    "amount": {"value": _amount_text(charge), "currency_code": charge.currency},
                 }
             ],
             "payment_source": {
@@ -177,43 +179,43 @@ class _Talk:
                 }
             },
         }
-        return self.ask("POST", "/v2/checkout/orders", key=charge.key, json=given)
+        return self.request("POST", "/v2/checkout/orders", key=charge.key, json=given)
 
-    def order(self, reference: str) -> Answer:
-        return self.ask("GET", f"/v2/checkout/orders/{reference}")
+    def order(self, reference: str) -> Response:
+        return self.request("GET", f"/v2/checkout/orders/{reference}")
 
-    def capture(self, reference: str, *, key: UUID) -> Answer:
-        return self.ask("POST", f"/v2/checkout/orders/{reference}/capture", key=f"{key}-capture", content=b"{}")
+    def capture(self, reference: str, *, key: UUID) -> Response:
+        return self.request("POST", f"/v2/checkout/orders/{reference}/capture", key=f"{key}-capture", content=b"{}")
 
     def is_signed(self, signed: Mapping[str, str], body: bytes) -> bool:
-        """The event goes as it came: another order of its keys would be another text."""
+        """Sends the event's body unchanged, because PayPal signed these bytes."""
         given = json.dumps({**signed, "webhook_id": settings.PAYPAL_WEBHOOK_ID}).encode()
         content = given[:-1] + b', "webhook_event": ' + body + b"}"
-        answer = self.ask("POST", "/v1/notifications/verify-webhook-signature", content=content)
-        return answer.body.get("verification_status") == "SUCCESS"
+        response = self.request("POST", "/v1/notifications/verify-webhook-signature", content=content)
+        return response.body.get("verification_status") == "SUCCESS"
 
     def _access(self) -> str:
         good = [token for until, token in list(access_tokens.items()) if until > time.monotonic()]
         if good:
             return good[0]
         basic = base64.b64encode(f"{settings.PAYPAL_CLIENT_ID}:{settings.PAYPAL_SECRET}".encode()).decode()
-        answer = self._talk.ask(
+        response = self._client.request(
             "POST",
             "/v1/oauth2/token",
             headers={"authorization": f"Basic {basic}"},
             data={"grant_type": "client_credentials"},
         )
-        if "access_token" not in answer.body:
+        if "access_token" not in response.body:
             raise GatewayUnavailable
-        token: str = answer.body["access_token"]
+        token: str = response.body["access_token"]
         access_tokens.clear()
-        # A minute less, so that it does not end on its way.
-        access_tokens[time.monotonic() + int(answer.body.get("expires_in", 0)) - 60] = token
+        # One minute less, so that it does not expire during a request.
+        access_tokens[time.monotonic() + int(response.body.get("expires_in", 0)) - 60] = token
         return token
 
 
 def _may_be_a_header(text: str) -> bool:
-    return 0 < len(text) <= _LONGEST_HEADER and text.isascii() and text.isprintable()
+    return 0 < len(text) <= _MAX_HEADER_LENGTH and text.isascii() and text.isprintable()
 
 
 def _outcome(order: Mapping[str, Any]) -> Outcome:
@@ -264,15 +266,15 @@ def _key_of(about: Mapping[str, Any]) -> Any:
     return about.get("custom_id") or units[0].get("custom_id")
 
 
-def _reason(answer: Answer) -> str:
-    details = answer.body.get("details") or [{}]
-    return str(details[0].get("description") or answer.body.get("message") or "Refused.")[:500]
+def _reason(response: Response) -> str:
+    details = response.body.get("details") or [{}]
+    return str(details[0].get("description") or response.body.get("message") or "Refused.")[:500]
 
 
 def _can_be_charged(charge: Charge) -> bool:
-    return charge.currency not in _WHOLE or not charge.amount % 1
+    return charge.currency not in _WITHOUT_DECIMALS or not charge.amount % 1
 
 
-def _written(charge: Charge) -> str:
-    decimals = 0 if charge.currency in _WHOLE else exponent(currency=charge.currency)
+def _amount_text(charge: Charge) -> str:
+    decimals = 0 if charge.currency in _WITHOUT_DECIMALS else exponent(currency=charge.currency)
     return f"{charge.amount:.{decimals}f}"

@@ -64,15 +64,13 @@ class StripeGateway:
         wanted = {"payment_method": charge.method, **({"return_url": charge.return_url} if charge.return_url else {})}
         key = f"{charge.key}-confirm-{charge.method}"
         try:
-            confirmed = _asked(
-                lambda: _client().v1.payment_intents.confirm(intent.id, wanted, {"idempotency_key": key})
-            )
+            confirmed = _call(lambda: _client().v1.payment_intents.confirm(intent.id, wanted, {"idempotency_key": key}))
         except (stripe.CardError, stripe.InvalidRequestError) as error:
             intent = self._intent(replace(charge, reference=intent.id))
             if intent.status in {"succeeded", "processing", "canceled"}:
                 return _outcome(intent)  # A concurrent request has confirmed it.
             # A retry is a new payment. Cancel this one, so that it cannot be confirmed in another browser window.
-            _asked(lambda: _client().v1.payment_intents.cancel(intent.id))
+            _call(lambda: _client().v1.payment_intents.cancel(intent.id))
             return Outcome(state=PaymentState.FAILED, reference=intent.id, failure=error.user_message or "Declined.")
         return _outcome(confirmed)
 
@@ -93,7 +91,7 @@ class StripeGateway:
             "metadata": {"refund": str(wanted.key)},
         }
         try:
-            made = _asked(lambda: _client().v1.refunds.create(given, {"idempotency_key": str(wanted.key)}))
+            made = _call(lambda: _client().v1.refunds.create(given, {"idempotency_key": str(wanted.key)}))
         except stripe.InvalidRequestError as error:
             return Outcome(state=PaymentState.FAILED, reference="", failure=error.user_message or "Refused.")
         return _refund_outcome(made)
@@ -130,20 +128,20 @@ class StripeGateway:
 
     def _intent(self, charge: Charge) -> Any:
         if charge.reference:
-            return _asked(lambda: _client().v1.payment_intents.retrieve(charge.reference))
+            return _call(lambda: _client().v1.payment_intents.retrieve(charge.reference))
         given = {
             "amount": _minor(charge.amount, charge.currency),
             "currency": charge.currency.lower(),
             "automatic_payment_methods": {"enabled": True},
             "metadata": {"payment": str(charge.key)},
         }
-        return _asked(lambda: _client().v1.payment_intents.create(given, {"idempotency_key": str(charge.key)}))
+        return _call(lambda: _client().v1.payment_intents.create(given, {"idempotency_key": str(charge.key)}))
 
 
 def _refunds(charge: Charge) -> list[Any]:
     of_payment = {"payment_intent": charge.reference, "limit": 100}
     try:
-        found: list[Any] = _asked(lambda: _client().v1.refunds.list(of_payment)).data
+        found: list[Any] = _call(lambda: _client().v1.refunds.list(of_payment)).data
     except stripe.InvalidRequestError:  # Stripe took this payment, so perhaps the secret key is of another account.
         raise GatewayUnavailable from None
     return found
@@ -169,11 +167,11 @@ def _client_of(secret_key: str, address: str) -> Any:
     )
 
 
-def _asked(call: Callable[[], Any]) -> Any:
+def _call(request: Callable[[], Any]) -> Any:
     """Calls Stripe. Raises GatewayUnavailable for answers that do not tell whether the money moved."""
     transactions.raise_if_open()
     try:
-        return call()
+        return request()
     except (stripe.CardError, stripe.InvalidRequestError):
         raise
     except stripe.StripeError as error:

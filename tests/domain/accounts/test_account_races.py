@@ -21,6 +21,7 @@ from domain.sales import checkout, orders
 from domain.sales.cart import CartKey
 from domain.sales.priced_cart import PricedCart
 from storefront.models import (
+    Cart,
     CartLine,
     CartState,
     Order,
@@ -156,7 +157,7 @@ def test_sessions_deleted_for_new_ones_while_they_are_refreshed_leave_no_trace()
 def test_one_account_logged_in_to_many_times_at_once_gets_the_guest_s_cart_once():
     user, variant = account(), VariantFactory(stock__on_hand=1000)
     adding(variant, 5, user=user)()
-    guest = adding(variant, 3)().cart
+    guest = adding(variant, 3)()
     outcomes = together(*[logging_in(address=f"192.0.2.{number}", cart=guest) for number in range(20)])
     assert kinds(outcomes) == {LoggedIn: 20}
     assert Counter(len(entered.changes) for entered in outcomes) == {1: 1, 0: 19}
@@ -166,7 +167,7 @@ def test_one_account_logged_in_to_many_times_at_once_gets_the_guest_s_cart_once(
 
 def test_carts_of_many_devices_that_log_in_at_once_come_together():
     user, variant, other = account(), *VariantFactory.create_batch(2, stock__on_hand=1000)
-    guests = [adding(variant, 1)().cart for _ in range(20)]
+    guests = [adding(variant, 1)() for _ in range(20)]
     for guest in guests:
         adding(other, 2, code=guest.code)()
     logins = [logging_in(address=f"192.0.2.{n}", cart=guest) for n, guest in enumerate(guests)]
@@ -179,7 +180,7 @@ def test_carts_of_many_devices_that_log_in_at_once_come_together():
 
 def test_accounts_that_log_in_at_once_with_one_guest_s_cart_do_not_share_it():
     variant = VariantFactory(stock__on_hand=1000)
-    guest = adding(variant, 3)().cart
+    guest = adding(variant, 3)()
     users = [account(f"ada{number}@example.com") for number in range(20)]
     logins = [logging_in(user.email, address=f"192.0.2.{n}", cart=guest) for n, user in enumerate(users)]
     outcomes = together(*logins)
@@ -207,24 +208,24 @@ def test_browser_that_logs_in_to_many_accounts_at_once_leaves_its_session():
 def test_units_added_while_the_cart_is_merged_are_in_the_account_s_cart_or_refused():
     for number in range(8):
         user, variant = account(f"ada{number}@example.com"), VariantFactory(stock__on_hand=1000)
-        guest = adding(variant, 1)().cart
+        guest = adding(variant, 1)()
         to_guest, to_own = [adding(variant, 2, code=guest.code)] * 5, [adding(variant, 10, user=user)] * 5
         login = logging_in(user.email, address=f"192.0.2.{number}", cart=guest)
         entered, *added = together(login, *(call for pair in zip(to_guest, to_own, strict=True) for call in pair))
         assert (type(entered), len(entered.changes)) == (LoggedIn, 1)
-        assert set(kinds(added[::2])) <= {PricedCart, carts.UnknownCartCode}
-        assert kinds(added[1::2]) == {PricedCart: 5}
-        assert units(cart=user.carts.get(state=CartState.ACTIVE)) == 1 + 2 * kinds(added[::2])[PricedCart] + 50
+        assert set(kinds(added[::2])) <= {Cart, carts.UnknownCartCode}
+        assert kinds(added[1::2]) == {Cart: 5}
+        assert units(cart=user.carts.get(state=CartState.ACTIVE)) == 1 + 2 * kinds(added[::2])[Cart] + 50
 
 
 def test_units_added_from_a_browser_that_remembers_the_merged_cart_are_in_one_cart_or_another():
     for number in range(8):
         user, variant = account(f"ada{number}@example.com"), VariantFactory(stock__on_hand=1000)
-        guest = adding(variant, 1)().cart
+        guest = adding(variant, 1)()
         login = logging_in(user.email, address=f"192.0.2.{number}", cart=guest)
         entered, *added = together(login, *[adding(variant, 2, remembered=guest.code)] * 8)
-        assert (type(entered), kinds(added)) == (LoggedIn, {PricedCart: 8})
-        in_guests = {priced.cart.pk for priced in added} - {guest.pk}
+        assert (type(entered), kinds(added)) == (LoggedIn, {Cart: 8})
+        in_guests = {cart.pk for cart in added} - {guest.pk}
         assert units(variant=variant, cart__state=CartState.ACTIVE) == 17
         assert units(variant=variant, cart__in=in_guests) == 2 * len(in_guests)
 
@@ -254,7 +255,7 @@ def test_account_s_cart_that_is_placed_during_a_login_elsewhere_loses_no_unit(re
     for number in range(15):
         user, variant = account(f"ada{number}@example.com"), VariantFactory()
         own = ready_cart({variant: 2}, user, shipping)
-        guest = adding(variant, 3)().cart
+        guest = adding(variant, 3)()
         place = partial(orders.place, key=CartKey(code=own.code, user=user), expected_total=totals(own).total, now=NOW)
         entered, placed = together(logging_in(user.email, address=f"192.0.2.{number}", cart=guest), place)
         assert (type(entered), len(entered.changes)) == (LoggedIn, 1)
@@ -273,7 +274,7 @@ def test_one_visitor_who_registers_twice_at_once_has_one_account(known):
         if known:
             account(email, OTHER)
         variant = VariantFactory()
-        guest = adding(variant, 3)().cart
+        guest = adding(variant, 3)()
         outcomes = together(*[registering(email, cart=guest, address=f"192.0.2.{number}")] * 4)
         assert kinds(outcomes) == {LoggedIn: 4}
         (user,) = {entered.user for entered in outcomes}
@@ -392,7 +393,7 @@ def test_account_deleted_while_it_is_used_is_left_by_all_and_nobody_waits_for_an
     shipping = ShippingMethodFactory()
     for number in range(10):
         user, variant = account(f"ada{number}@example.com"), VariantFactory(stock__on_hand=1000)
-        own, guest = ready_cart({variant: 1}, user, shipping), adding(variant, 1)().cart
+        own, guest = ready_cart({variant: 1}, user, shipping), adding(variant, 1)()
         entry, key = begun(user), CartKey(code=own.code, user=user)
         total = totals(own).total
         deleted, *outcomes = together(

@@ -118,14 +118,14 @@ def test_a_redirect_is_not_followed(serve):
 def test_whoever_drips_is_not_waited_for(serve, pieces):
     url = serve(*(pieces or [b""] * 100))
     began = time.monotonic()
-    with pytest.raises(public_http.NoAnswer, match="in time"):
+    with pytest.raises(public_http.NoResponse, match="in time"):
         post(url, seconds=0.5)
     assert time.monotonic() - began < 1.5
 
 
 @pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH\r\n"], ids=["none", "ssh"])
 def test_whoever_speaks_no_http_has_not_answered(serve, answer):
-    with pytest.raises(public_http.NoAnswer):
+    with pytest.raises(public_http.NoResponse):
         post(serve(answer))
 
 
@@ -133,7 +133,7 @@ def test_nobody_at_home_is_no_answer(settings):
     settings.WEBHOOK_PRIVATE_TARGETS = True
     with socket.create_server((REACHED, 0)) as taken:
         port = taken.getsockname()[1]
-    with pytest.raises(public_http.NoAnswer):
+    with pytest.raises(public_http.NoResponse):
         post(f"http://{REACHED}:{port}/")
 
 
@@ -142,5 +142,5 @@ def test_a_name_that_is_not_known_is_no_answer(monkeypatch):
         raise socket.gaierror(-2, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(public_http.NoAnswer):
+    with pytest.raises(public_http.NoResponse):
         post("https://erp.example/")

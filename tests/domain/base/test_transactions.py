@@ -35,5 +35,5 @@ def test_nothing_is_posted_to_other_systems_in_a_transaction(settings):
     settings.WEBHOOK_PRIVATE_TARGETS = True
     with transaction.atomic(), pytest.raises(RuntimeError, match="inside a database transaction"):
         public_http.post(url="http://127.0.0.1:1/", body=b"", headers={}, seconds=1)
-    with pytest.raises(public_http.NoAnswer):
+    with pytest.raises(public_http.NoResponse):
         public_http.post(url="http://127.0.0.1:1/", body=b"", headers={}, seconds=1)

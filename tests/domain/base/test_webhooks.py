@@ -174,7 +174,7 @@ def test_an_endpoint_that_hangs_is_left_alone_for_a_minute(endpoint, monkeypatch
 
     def hang(url, **_):
         tried.append(url)
-        raise public_http.NoAnswer("No answer in time.")
+        raise public_http.NoResponse("No answer in time.")
 
     monkeypatch.setattr(public_http, "post", hang)
     for _ in range(3):
@@ -200,7 +200,7 @@ def test_a_target_that_is_private_is_never_reached(endpoint, receiver, settings)
     webhooks.queue_test(endpoint=endpoint, now=NOW)
     relay()
     assert receiver.got == []
-    assert WebhookDelivery.objects.get().answer == "An address on the public Internet."
+    assert WebhookDelivery.objects.get().answer == "The address has to be on the public Internet."
 
 
 def test_little_stock_is_told_once_when_it_comes_to_be_little(endpoint, receiver, placed_order):
