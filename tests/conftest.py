@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.http import HttpResponse
 from django.test import Client, TransactionTestCase
 from django.test.utils import CaptureQueriesContext
+from hypothesis import Phase
 from hypothesis import settings as hypothesis
 
 from commercia.settings import s3_storages
@@ -30,6 +31,8 @@ from tests import factories
 
 # The same examples on each run and machine, and no complaint when a busy one is slow.
 hypothesis.register_profile("shop", deadline=None, derandomize=True)
+# For tests/mutation: that an example fails is enough, and nobody looks for the simplest one.
+hypothesis.register_profile("mutants", hypothesis.get_profile("shop"), phases=[Phase.explicit, Phase.generate])
 hypothesis.load_profile("shop")
 
 

@@ -189,7 +189,7 @@ def _pytest(tests: list[str], *plugins: Any) -> int:
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
-    options = ["--reuse-db", "-x", "-q", "--capture=no", "-p", "no:cacheprovider"]
+    options = ["--hypothesis-profile=mutants", "--reuse-db", "-x", "-q", "--capture=no", "-p", "no:cacheprovider"]
     options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # Of what is loaded before the fork.
     return int(pytest.main([*options, *tests], plugins=plugins))
 

@@ -1,10 +1,13 @@
 from decimal import Decimal
 
 import pytest
+from django.db.models import F, Sum
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.base.money import MAX_AMOUNT, Exchange, quantize, smallest_unit
+from domain.base.money import MAX_AMOUNT, ZERO, ExactAmount, Exchange, quantize, smallest_unit
+from storefront.models import Product
+from tests.factories import ProductFactory
 
 amounts = st.decimals(min_value=0, max_value=10**9, places=6)
 currencies = st.sampled_from(["EUR", "JPY", "KWD"])
@@ -71,8 +74,8 @@ def test_the_smallest_unit_is_the_smallest_coin(currency, unit):
     assert str(smallest_unit(currency=currency)) == unit
 
 
-def test_the_largest_amount_is_what_a_column_holds():
-    assert MAX_AMOUNT == 100_000_000_000
+def test_amounts_are_from_nothing_to_what_a_column_holds():
+    assert (ZERO, MAX_AMOUNT) == (0, 100_000_000_000)
 
 
 def test_digits_of_a_large_amount_are_kept():
@@ -122,3 +125,21 @@ def test_a_bound_finds_exactly_what_is_shown_within_it(amount, rate, currency, b
     exchange = Exchange(currency, rate)
     assert (amount >= exchange.lower_bound(bound)) == (exchange(amount) >= bound)
     assert (amount <= exchange.upper_bound(bound)) == (exchange(amount) <= bound)
+
+
+# ── in SQL ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.django_db
+def test_amounts_that_the_database_adds_up_are_exact():
+    """0.1 + 0.2 is 0.30000000000000004 in binary fractions, and ten times 0.1 is 0.9999999999999999."""
+    ProductFactory.create_batch(10, min_price="0.1", max_price="0.2")
+    ranges = Product.objects.annotate(sum=ExactAmount(F("min_price") + F("max_price")))
+    assert ranges.filter(sum=Decimal("0.3")).count() == 10
+    assert {str(product.sum) for product in ranges} == {"0.300"}
+    totals = Product.objects.values("vendor").annotate(sum=ExactAmount(Sum("min_price")))
+    assert [str(each["sum"]) for each in totals.filter(sum=1)] == ["1.000"]
+    Product.objects.update(min_price=ExactAmount(F("min_price") + F("max_price")), max_price="0.3")
+    assert Product.objects.filter(min_price=F("max_price")).count() == 10
+    assert Product.objects.none().aggregate(sum=ExactAmount(Sum("min_price")))["sum"] is None
+    assert Product.objects.filter(pk=0).aggregate(sum=ExactAmount(Sum("min_price")))["sum"] is None
