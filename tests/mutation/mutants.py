@@ -4,7 +4,6 @@ Most operators are mutmut's. mutmut itself leaves out functions with decorators,
 walk over the source is ours. Prose, annotations and imports are not changed.
 """
 
-import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,12 +35,7 @@ class Mutant:
 
     def code(self) -> CodeType:
         """The compiled function."""
-        return _code(self.source, self.path, self.function)
-
-
-def _code(source: bytes, path: Path, function: str) -> CodeType:
-    codes = _codes(compile(source, str(path.resolve()), "exec"))
-    return next(code for code in codes if code.co_qualname == function)
+        return _functions(self.source, self.path)[self.function]
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -58,29 +52,28 @@ def of_file(path: Path) -> list[Mutant]:
     walk = _Walk()
     wrapper.module.visit(walk)
     spans = wrapper.resolve(ByteSpanPositionProvider)
+    original = _functions(text, path)
     found: dict[bytes, Mutant] = {}
     for old, new, around in walk.found:
         start, end = spans[old].start, spans[old].start + spans[old].length
         source = text[:start] + wrapper.module.code_for_node(new).strip().encode() + text[end:]
-        if not _is_python(source):
+        try:
+            changed = _functions(source, path)
+        except SyntaxError:
             continue
         # The default of a parameter lies outside of its function: it is known when that is defined.
-        is_inside = around and _code(source, path, around) != _code(text, path, around)
-        function = around if is_inside else ""
+        is_inside = around and changed[around] != original[around]
         line = text[:start].count(b"\n")
         before = text.splitlines()[line : text[:end].count(b"\n") + 1]
         after = source.splitlines()[line : line + source.count(b"\n") - text.count(b"\n") + len(before)]
         shown = (" ".join(each.strip().decode() for each in lines) for lines in (before, after))
-        found.setdefault(source, Mutant(path, line + 1, function, *shown, source))
+        found.setdefault(source, Mutant(path, line + 1, around if is_inside else "", *shown, source))
     return list(found.values())
 
 
-def _is_python(source: bytes) -> bool:
-    try:
-        ast.parse(source)
-    except SyntaxError:
-        return False
-    return True
+def _functions(source: bytes, path: Path) -> dict[str, CodeType]:
+    """The compiled functions of a file, by their qualified names."""
+    return {code.co_qualname: code for code in _codes(compile(source, str(path.resolve()), "exec"))}
 
 
 class _Walk(cst.CSTVisitor):
