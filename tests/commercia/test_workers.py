@@ -45,7 +45,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def wait_until(condition, seconds=60):
+def wait_until(condition, seconds=120):
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if condition():
