@@ -1,4 +1,4 @@
-"""The webhooks of payment gateways at /webhooks/<gateway>/: stored once, and answered without calling the gateway."""
+"""Receives the webhooks of payment gateways at /webhooks/<gateway>/. Stores each once, without calling the gateway."""
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
@@ -16,16 +16,16 @@ def receive(request: HttpRequest, provider: str) -> HttpResponse:
     Answers 400 if the signature is wrong or too old, and 503 if too many events wait for verification: the gateway
     sends the event again later.
     """
-    known = {each.value.lower(): each for each in gateways.enabled()}
-    if provider not in known:
+    providers = {gateway.value.lower(): gateway for gateway in gateways.enabled()}
+    if provider not in providers:
         raise Http404
     now = timezone.now()
     try:
-        event = gateways.gateway_for(provider=known[provider]).read_event(request.headers, request.body, now=now)
+        event = gateways.gateway_for(provider=providers[provider]).read_event(request.headers, request.body, now=now)
         if event.signature_headers:
-            payments.store_unverified(provider=known[provider], event=event, body=request.body, now=now)
+            payments.store_unverified(provider=providers[provider], event=event, body=request.body, now=now)
         else:
-            payments.receive(provider=known[provider], event=event, now=now)
+            payments.receive(provider=providers[provider], event=event, now=now)
     except gateways.BadSignature:
         return HttpResponse("The signature is not valid.", status=400, content_type="text/plain")
     except payments.TooManyEvents:

@@ -1,4 +1,4 @@
-"""The logging configuration: JSON in production, readable text in development. Each line has its request's id."""
+"""The logging configuration: JSON in production, readable text in development. Each line has the request id."""
 
 import sys
 from typing import Any
@@ -26,7 +26,7 @@ def configuration(*, as_json: bool, level: str) -> dict[str, Any]:
         cache_logger_on_first_use=True,
     )
     # Tracebacks without the values of variables, which may be passwords or tokens.
-    shown = (
+    renderers = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if as_json
         else [
@@ -40,7 +40,7 @@ def configuration(*, as_json: bool, level: str) -> dict[str, Any]:
             "line": {
                 "()": structlog.stdlib.ProcessorFormatter,
                 "foreign_pre_chain": [*_SHARED, structlog.stdlib.ExtraAdder(allow=())],
-                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *shown],
+                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
             }
         },
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},

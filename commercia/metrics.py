@@ -1,4 +1,4 @@
-"""Prometheus metrics at `/metrics`: counters of the processes, and gauges from the database.
+"""Prometheus metrics at `/metrics`: counters of this process, and gauges from the database.
 
 With the directory PROMETHEUS_MULTIPROC_DIR, the counters of several processes are added up:
 https://prometheus.github.io/client_python/multiprocess/
@@ -58,12 +58,12 @@ class Shop(Collector):
         yield self._by_state("commercia_payments", "Payments by state.", Payment)
         waiting = OutboxMessage.objects.filter(delivered_at=None, given_up_at=None)
         failing = Count("pk", filter=~Q(error=""))
-        found = waiting.aggregate(number=Count("pk"), oldest=Min("created_at"), failing=failing)
-        yield GaugeMetricFamily("commercia_outbox_waiting", "Messages not delivered yet.", found["number"])
-        age = (self._now - found["oldest"]).total_seconds() if found["oldest"] else 0
+        totals = waiting.aggregate(number=Count("pk"), oldest=Min("created_at"), failing=failing)
+        yield GaugeMetricFamily("commercia_outbox_waiting", "Messages not delivered yet.", totals["number"])
+        age = (self._now - totals["oldest"]).total_seconds() if totals["oldest"] else 0
         yield GaugeMetricFamily("commercia_outbox_oldest_seconds", "Age of the oldest undelivered message.", age)
         yield GaugeMetricFamily(
-            "commercia_outbox_failing", "Undelivered messages that failed before.", found["failing"]
+            "commercia_outbox_failing", "Undelivered messages that failed before.", totals["failing"]
         )
         dead = OutboxMessage.objects.filter(delivered_at=None).exclude(given_up_at=None).count()
         yield GaugeMetricFamily("commercia_outbox_dead", "Messages given up after too many failures.", dead)
@@ -90,14 +90,14 @@ class Shop(Collector):
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Requires METRICS_TOKEN as a bearer token. 404 without it, and if the setting is empty."""
-    given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    if not settings.METRICS_TOKEN or not constant_time_compare(given, settings.METRICS_TOKEN):
+    """Requires METRICS_TOKEN as a bearer token. Answers 404 without it, or if the setting is empty."""
+    token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    if not settings.METRICS_TOKEN or not constant_time_compare(token, settings.METRICS_TOKEN):
         return HttpResponseNotFound()
-    counted: CollectorRegistry = REGISTRY
+    registry: CollectorRegistry = REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        counted = CollectorRegistry()
-        MultiProcessCollector(counted)  # type: ignore[no-untyped-call]
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     shop = CollectorRegistry()
     shop.register(Shop(timezone.now()))
-    return HttpResponse(generate_latest(counted) + generate_latest(shop), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(generate_latest(registry) + generate_latest(shop), content_type=CONTENT_TYPE_LATEST)

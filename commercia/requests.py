@@ -34,15 +34,15 @@ class RequestLog:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        given = request.headers.get("X-Request-ID", "")
-        request_id = given if settings.BEHIND_PROXY and _ID.fullmatch(given) else uuid.uuid4().hex
+        proxy_id = request.headers.get("X-Request-ID", "")
+        request_id = proxy_id if settings.BEHIND_PROXY and _ID.fullmatch(proxy_id) else uuid.uuid4().hex
         statements = _Statements()
         began = time.perf_counter()
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        with ExitStack() as watched:
-            for each in connections.all():
-                watched.enter_context(each.execute_wrapper(statements))
+        with ExitStack() as stack:
+            for database in connections.all():
+                stack.enter_context(database.execute_wrapper(statements))
             response = self._get_response(request)
         seconds, log_fields = time.perf_counter() - began, getattr(request, "operation", {})
         structlog.contextvars.unbind_contextvars("operation")
@@ -69,10 +69,10 @@ class _Statements:
     def __init__(self) -> None:
         self.number, self.seconds = 0, 0.0
 
-    def __call__(self, execute: Callable[..., Any], *given: Any) -> Any:
+    def __call__(self, execute: Callable[..., Any], *arguments: Any) -> Any:
         began = time.perf_counter()
         try:
-            return execute(*given)
+            return execute(*arguments)
         finally:
             self.number += 1
             self.seconds += time.perf_counter() - began
@@ -81,8 +81,8 @@ class _Statements:
 class Health:
     """`/livez`: the process answers. `/readyz`: the shop can sell, because the database is reachable and migrated.
 
-    The first middleware, so that probes by IP address and without TLS are answered. A cache or broker that is down is
-    reported, but does not fail the check, because the shop works without it.
+    It is the first middleware, so that it also answers probes by IP address and without TLS. A cache or
+    broker that is down is reported but does not fail the check, because the shop works without it.
     """
 
     def __init__(self, get_response: Handler) -> None:
@@ -97,12 +97,12 @@ class Health:
         return self._get_response(request)
 
     def _readiness(self) -> HttpResponse:
-        needed = {"database": self._database}
-        wanted = {"cache": _cache} if settings.REDIS_URL else {}
+        required = {"database": self._database}
+        optional = {"cache": _cache} if settings.REDIS_URL else {}
         if settings.BROKER_URL:
-            wanted["broker"] = _broker
-        found = {name: check() for name, check in {**needed, **wanted}.items()}
-        return JsonResponse(found, status=200 if all(found[name] == "ok" for name in needed) else 503)
+            optional["broker"] = _broker
+        results = {name: check() for name, check in {**required, **optional}.items()}
+        return JsonResponse(results, status=200 if all(results[name] == "ok" for name in required) else 503)
 
     def _database(self) -> str:
         try:
@@ -127,7 +127,7 @@ def _cache() -> str:
 
 
 def _broker() -> str:
-    from kombu.connection import Connection  # noqa: PLC0415 (only where there is one)
+    from kombu.connection import Connection  # noqa: PLC0415 (only with a broker)
 
     try:
         with Connection(settings.BROKER_URL, connect_timeout=2) as broker:  # type: ignore[no-untyped-call]

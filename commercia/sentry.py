@@ -6,7 +6,7 @@ from structlog.contextvars import get_contextvars
 
 
 def options(dsn: str) -> dict[str, Any]:
-    """The options of `sentry_sdk.init`. Without values of variables, bodies and breadcrumbs, which may hold secrets."""
+    """The options of `sentry_sdk.init`. Excludes local variables, bodies and breadcrumbs, which may hold secrets."""
     return {
         "dsn": dsn,
         "send_default_pii": False,
@@ -18,10 +18,10 @@ def options(dsn: str) -> dict[str, Any]:
 
 
 def before_send(event: dict[str, Any], _: dict[str, Any]) -> dict[str, Any]:
-    """Removes request data and adds the request id, by which the log has the request. Groups by operation."""
-    known = get_contextvars()
-    event["transaction"] = known.get("operation") or event.get("transaction", "")
-    event.setdefault("tags", {})["request_id"] = known.get("request_id", "")
-    for removed in ("request", "user", "extra", "modules"):
-        event.pop(removed, None)
+    """Removes request data, adds the request id to find the request in the log, and groups by operation."""
+    log_context = get_contextvars()
+    event["transaction"] = log_context.get("operation") or event.get("transaction", "")
+    event.setdefault("tags", {})["request_id"] = log_context.get("request_id", "")
+    for key in ("request", "user", "extra", "modules"):
+        event.pop(key, None)
     return event

@@ -79,18 +79,18 @@ FLUTTERWAVE_WEBHOOK_SIGNED = env.bool("FLUTTERWAVE_WEBHOOK_SIGNED", False)
 FLUTTERWAVE_API_BASE = env.str("FLUTTERWAVE_API_BASE", "https://api.flutterwave.com").rstrip("/")
 # How many requests of a process may wait for gateways at the same time. The other threads stay free for browsing.
 GATEWAY_THREADS = env.int("GATEWAY_THREADS", max(env.int("WEB_THREADS", 6) - 2, 1))
-_NEEDED_BY = {
+_REQUIRED_SETTINGS = {
     "TEST": (),
     "STRIPE": ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"),
     "PAYPAL": ("PAYPAL_CLIENT_ID", "PAYPAL_SECRET", "PAYPAL_WEBHOOK_ID"),
     "FLUTTERWAVE": ("FLUTTERWAVE_SECRET_KEY", "FLUTTERWAVE_WEBHOOK_SECRET"),
 }
-if unknown := set(PAYMENT_PROVIDERS) - _NEEDED_BY.keys():
+if unknown := set(PAYMENT_PROVIDERS) - _REQUIRED_SETTINGS.keys():
     raise ImproperlyConfigured(f"PAYMENT_PROVIDERS has unknown names: {', '.join(sorted(unknown))}.")
 for _provider in PAYMENT_PROVIDERS:
-    if not all(globals()[name] for name in _NEEDED_BY[_provider]):
+    if not all(globals()[name] for name in _REQUIRED_SETTINGS[_provider]):
         raise ImproperlyConfigured(
-            f"{_provider} needs {', '.join(_NEEDED_BY[_provider])}; see docs/{_provider.lower()}.md."
+            f"{_provider} needs {', '.join(_REQUIRED_SETTINGS[_provider])}; see docs/{_provider.lower()}.md."
         )
 if not re.fullmatch("[A-Z]{3}", SHOP_CURRENCY):
     raise ImproperlyConfigured("SHOP_CURRENCY must be an ISO 4217 code of three letters, such as EUR.")
@@ -222,7 +222,7 @@ TEMPLATES = [
 DATABASES = {"default": env.db("DATABASE_URL", f"sqlite:///{DATA_DIR / 'shop.sqlite3'}")}
 _database = DATABASES["default"]
 if _database["ENGINE"] == "django.db.backends.sqlite3":
-    # IMMEDIATE: a transaction takes the write lock when it starts, so it cannot fail later for lack of it.
+    # IMMEDIATE: a transaction takes the write lock when it starts, so it cannot fail to get it later.
     _database["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
@@ -234,11 +234,11 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
 else:
     _database["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE", 60)
     _database["CONN_HEALTH_CHECKS"] = True
-    # The server prepares a statement that a connection sends for the third time: docs/performance.md.
+    # The server prepares a statement when a connection sends it for the third time: docs/performance.md.
     _prepared = {"server_side_binding": True, "prepare_threshold": 2} if env.bool("DATABASE_PREPARE", True) else {}
     _database["OPTIONS"] = _prepared | _database.get("OPTIONS", {})
-# Replicas for reads of the public catalogue: docs/caching.md. A dead one is noticed within two seconds.
-_NOTICED = {"connect_timeout": 2, "tcp_user_timeout": 2_000}
+# Replicas for reads of the public catalogue: docs/caching.md. The timeouts detect a dead replica within two seconds.
+_REPLICA_TIMEOUTS = {"connect_timeout": 2, "tcp_user_timeout": 2_000}
 DATABASE_REPLICAS: list[str] = []
 for _url in env_list("DATABASE_REPLICA_URLS"):
     _replica = env.db_url_config(_url)
@@ -249,7 +249,7 @@ for _url in env_list("DATABASE_REPLICA_URLS"):
         **_replica,
         "CONN_MAX_AGE": _database["CONN_MAX_AGE"],
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": _NOTICED | _prepared | _replica.get("OPTIONS", {}),
+        "OPTIONS": _REPLICA_TIMEOUTS | _prepared | _replica.get("OPTIONS", {}),
         "TEST": {"MIRROR": "default"},
     }
 DATABASE_ROUTERS = ["domain.base.replicas.Router"] if DATABASE_REPLICAS else []
@@ -262,7 +262,7 @@ CACHES: dict[str, dict[str, Any]] = {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "commercia",
-        # Short, because the shop works without a cache that does not answer.
+        # Short, because the shop also works without the cache.
         "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
     }
     if REDIS_URL
@@ -348,7 +348,7 @@ WHITENOISE_USE_FINDERS = DEBUG
 
 # ── The admin ────────────────────────────────────────────────────────────────────────────────────────
 UNFOLD: dict[str, Any] = {
-    # Functions, because unfold would import a text with a dot in it.
+    # Functions, because unfold treats a string with a dot as an import path.
     "SITE_TITLE": lambda _request: SHOP_NAME,
     "SITE_HEADER": lambda _request: SHOP_NAME,
     "SITE_SYMBOL": "storefront",
@@ -373,7 +373,7 @@ if BEHIND_PROXY:
 
 if SENTRY_DSN := env.str("SENTRY_DSN", ""):
     sentry_sdk.init(**sentry.options(SENTRY_DSN))
-# Read by OpenTelemetry's exporter too.
+# OpenTelemetry's exporter also reads this variable.
 if env.str("OTEL_EXPORTER_OTLP_ENDPOINT", ""):
     MIDDLEWARE.insert(MIDDLEWARE.index("commercia.requests.RequestLog") + 1, "commercia.tracing.Tracing")
 METRICS_TOKEN = env.str("METRICS_TOKEN", "")

@@ -31,14 +31,14 @@ class Tracing:
         self._span = partial(tracer.start_as_current_span, record_exception=False, set_status_on_exception=False)
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        # Only our own proxy may set the parent trace, else anyone could fill the collector.
+        # Only our own proxy may set the parent trace. Otherwise anyone could flood the collector.
         parent = TraceContextTextMapPropagator().extract(request.headers) if settings.BEHIND_PROXY else None
         with (
             self._span("request", context=parent, kind=SpanKind.SERVER) as span,
-            ExitStack() as watched,
+            ExitStack() as stack,
         ):
-            for each in connections.all():
-                watched.enter_context(each.execute_wrapper(self._statement))
+            for database in connections.all():
+                stack.enter_context(database.execute_wrapper(self._statement))
             response = self._get_response(request)
             log_fields = getattr(request, "operation", {})
             span.update_name(log_fields.get("operation") or f"{request.method} {request.path}")
@@ -55,7 +55,7 @@ class Tracing:
                 span.set_status(StatusCode.ERROR)
         return response
 
-    def _statement(self, execute: Callable[..., Any], sql: str, *given: Any) -> Any:
-        known = {"db.system.name": connection.vendor, "db.query.text": sql}
-        with self._span(sql.partition(" ")[0], kind=SpanKind.CLIENT, attributes=known):
-            return execute(sql, *given)
+    def _statement(self, execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
+        attributes = {"db.system.name": connection.vendor, "db.query.text": sql}
+        with self._span(sql.partition(" ")[0], kind=SpanKind.CLIENT, attributes=attributes):
+            return execute(sql, *arguments)

@@ -1,4 +1,4 @@
-"""Receives files posted with the form of `createImageUpload`, if they are stored on disk. S3 receives its own."""
+"""Receives files posted with the form of `createImageUpload` if they are stored on disk. S3 gets them directly."""
 
 from django.conf import settings
 from django.core.exceptions import SuspiciousOperation

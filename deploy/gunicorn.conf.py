@@ -1,16 +1,16 @@
-"""gunicorn: one process with threads on the embedded default; WEB_CONCURRENCY processes in production."""
+"""gunicorn: one process with threads for SQLite, WEB_CONCURRENCY processes in production."""
 
 import os
 import sys
 
-# A request that works out much lets go of the interpreter so often, in seconds, that the others beside it hardly wait:
+# Seconds after which a CPU-bound thread must release the GIL. Short, so that other requests hardly wait:
 # docs/performance.md.
 sys.setswitchinterval(0.001)
 
-# PostgreSQL takes as many processes as there are cores for; SQLite has one writer, so one process is enough.
+# With PostgreSQL, use one process per core. SQLite has one writer, so one process is enough.
 workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
-# By default all but two may wait for gateways (GATEWAY_THREADS). Each thread keeps a connection to the database. The
-# default was measured: docs/performance.md.
+# By default, all but two may wait for gateways (GATEWAY_THREADS). Each thread keeps a database connection.
+# The default was measured: docs/performance.md.
 threads = int(os.environ.get("WEB_THREADS", "6"))
 worker_class = "gthread"
 preload_app = True
@@ -25,7 +25,7 @@ loglevel = os.environ.get("GUNICORN_LOG_LEVEL", "warning")
 
 
 def post_worker_init(_: object) -> None:
-    """Without a broker, each serving process does what is owed, beside answering."""
+    """Without a broker, each web process also runs the background jobs."""
     from django.conf import settings  # noqa: PLC0415 (loaded with the app, not with this file)
 
     from storefront.management.commands.worker import Worker  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""The staff's pages. What has rules (stock, orders, payments) is shown here and changed by the domain."""
+"""The admin. Stock, orders and payments are read-only here: only domain functions change them."""
 
 from django.contrib import admin
 

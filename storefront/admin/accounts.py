@@ -1,4 +1,4 @@
-"""The people."""
+"""Users and groups."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ admin.site.unregister(Group)
 
 @admin.register(Group)
 class GroupAdmin(BaseGroupAdmin, ModelAdmin[Group]):
-    """Who may do what, by job."""
+    """Staff groups and their permissions."""
 
 
 class SessionInline(ReadOnlyInline):
@@ -54,7 +54,7 @@ class UserAdmin(BaseUserAdmin[models.User], ModelAdmin[models.User]):
         return self.inlines if obj else []
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False  # Orders and the stock's history name people: they are forgotten, not deleted.
+        return False  # Orders and stock movements refer to users, so users are anonymised instead.
 
     def has_forget_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("storefront.delete_user")
@@ -70,5 +70,5 @@ class UserAdmin(BaseUserAdmin[models.User], ModelAdmin[models.User]):
     @admin.action(description="Anonymise the selected users (their orders are kept)", permissions=["forget"])
     def forget(self, request: HttpRequest, users: "QuerySet[models.User]") -> None:
         for user in users:
-            if user != request.user:  # Whoever goes by mistake cannot come back to mend it.
+            if user != request.user:  # Staff must not lock themselves out by mistake.
                 accounts.anonymize(user=user)

@@ -22,7 +22,7 @@ from storefront.admin.read_only import ReadOnlyAdmin, presence_filter
 
 @admin.register(models.OutboxMessage)
 class OutboxMessageAdmin(ReadOnlyAdmin):
-    """Background jobs. The shop no longer retries the failed ones: staff remove the cause, then retry them here."""
+    """Background jobs. Failed jobs are not retried automatically: staff fix the cause, then retry them here."""
 
     list_display = ["kind", "created_at", "attempts", "next_attempt", "done_at", "failed_at", "error"]
     list_filter = [
@@ -102,7 +102,7 @@ class WebhookEndpointAdmin(ModelAdmin[models.WebhookEndpoint]):
         return HttpResponseRedirect(request.path)
 
     def has_view_permission(self, request: HttpRequest, obj: models.WebhookEndpoint | None = None) -> bool:
-        return self.has_change_permission(request, obj)  # Who sees the secret can speak in the shop's name.
+        return self.has_change_permission(request, obj)  # Anyone who sees the secret can sign events as the shop.
 
     @admin.action(description="Send a test event to the selected endpoints", permissions=["change"])
     def send_test(self, request: HttpRequest, endpoints: "QuerySet[models.WebhookEndpoint]") -> None:

@@ -1,4 +1,4 @@
-"""What the pages are made of: unfold's classes. It has no types; they are Django's, which it extends."""
+"""Base classes of the admin, from unfold. It is not typed, so mypy sees Django's classes, which it extends."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ Parent = TypeVar("Parent", bound=db.Model)
 
 
 class ShortDecimalField(forms.DecimalField):
-    """Shows no more decimals than an amount has, where the column holds more and they are zeros."""
+    """Hides trailing zeros beyond the decimals of the shop's currency."""
 
     def prepare_value(self, value: Any) -> Any:
         if not isinstance(value, Decimal):
@@ -41,20 +41,20 @@ class ModelAdmin(unfold.ModelAdmin[Row]):
     formfield_overrides = _OVERRIDES
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        with _told(obj, request):
+        with _logging_changes(obj, request):
             super().save_model(request, obj, form, change)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         for row in formset.save(commit=False):
-            with _told(row, request):
+            with _logging_changes(row, request):
                 row.save()
         for row in formset.deleted_objects:
-            with _told(row, request):
+            with _logging_changes(row, request):
                 row.delete()
         formset.save_m2m()
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        with _told(obj, request):
+        with _logging_changes(obj, request):
             super().delete_model(request, obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
@@ -63,16 +63,16 @@ class ModelAdmin(unfold.ModelAdmin[Row]):
 
 
 @contextmanager
-def _told(row: Any, request: HttpRequest) -> Iterator[None]:
-    """Tells the audit what becomes of what staff write, as the domain's writing functions do."""
+def _logging_changes(row: Any, request: HttpRequest) -> Iterator[None]:
+    """Adds an entry to the change log when the row is created, updated or deleted, as domain functions do."""
     if not isinstance(row, Versioned | ProductVariant):
         yield
         return
-    key, was = row.pk, type(row)._default_manager.filter(pk=row.pk).first()
-    before = change_log.column_values(row=was) if was else {}
+    key, old = row.pk, type(row)._default_manager.filter(pk=row.pk).first()
+    before = change_log.column_values(row=old) if old else {}
     yield
     after = {} if row.pk is None else change_log.column_values(row=row)
-    action = ChangeAction.DELETED if not after else ChangeAction.UPDATED if was else ChangeAction.CREATED
+    action = ChangeAction.DELETED if not after else ChangeAction.UPDATED if old else ChangeAction.CREATED
     if fields := change_log.differences(before=before, after=after):
         row.pk = row.pk or key
         change_log.entry(

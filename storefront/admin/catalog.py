@@ -1,4 +1,4 @@
-"""The goods and how many there are."""
+"""Products, categories, tags, prices and stock."""
 
 from typing import Any, cast
 
@@ -22,7 +22,7 @@ from storefront.templatetags import display
 
 
 class NamesProducts(ModelAdmin[Any]):
-    """A row whose name its products are found by."""
+    """For models whose name is part of their products' search index."""
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
@@ -137,21 +137,21 @@ class ProductAdmin(ModelAdmin[models.Product]):
     )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return False  # A product comes with its variants and their stock: by import.
+        return False  # Products are created by import, with their variants and stock.
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False  # It is withdrawn by emptying its date of publication.
+        return False  # Products are unpublished instead.
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[models.Product]":
-        counted = models.Stock.objects.filter(variant__product=OuterRef("pk")).exclude(
+        tracked = models.Stock.objects.filter(variant__product=OuterRef("pk")).exclude(
             policy=models.StockPolicy.UNTRACKED
         )
-        per_product = counted.order_by().values("variant__product")
+        per_product = tracked.order_by().values("variant__product")
         left = per_product.annotate(sum=Sum(F("on_hand") - F("reserved"))).values("sum")
         return super().get_queryset(request).annotate(left=Subquery(left)).prefetch_related("images")
 
     def save_model(self, request: HttpRequest, obj: models.Product, form: Any, change: bool) -> None:
-        locks.product(candidates=models.Product.objects.filter(pk=obj.pk))  # An import writes the same rows.
+        locks.product(candidates=models.Product.objects.filter(pk=obj.pk))  # Imports write the same rows.
         if form.has_changed():
             super().save_model(request, obj, form, change)
 
@@ -160,7 +160,7 @@ class ProductAdmin(ModelAdmin[models.Product]):
     ) -> None:
         super().save_related(request, form, formsets, change)
         if not form.has_changed() and any(formset.has_changed() for formset in formsets):
-            form.instance.save()  # Its variants are a part of it: this is another version.
+            form.instance.save()  # Changed variants also give the product a new version.
         products.refresh_derived(product=form.instance)
 
     @admin.display(description="picture")
@@ -169,8 +169,9 @@ class ProductAdmin(ModelAdmin[models.Product]):
 
     @admin.display(description="price", ordering="min_price")
     def prices(self, product: models.Product) -> str:
-        least, most = (display.money(price, settings.SHOP_CURRENCY) for price in (product.min_price, product.max_price))
-        return least if least == most else f"{least.removesuffix(settings.SHOP_CURRENCY)}– {most}"
+        prices = (product.min_price, product.max_price)
+        lowest, highest = (display.money(price, settings.SHOP_CURRENCY) for price in prices)
+        return lowest if lowest == highest else f"{lowest.removesuffix(settings.SHOP_CURRENCY)}– {highest}"
 
     @admin.display(description="stock", ordering="left")
     def stock(self, product: Any) -> str:
@@ -182,26 +183,26 @@ class ProductAdmin(ModelAdmin[models.Product]):
     def status(self, product: models.Product) -> str:
         if product.published_at is None:
             return display.badge("archived" if product.archived_at else "draft", "over")
-        is_out = product.published_at <= timezone.now()
-        return display.badge("published", "good") if is_out else display.badge("scheduled", "waiting")
+        is_published_now = product.published_at <= timezone.now()
+        return display.badge("published", "good") if is_published_now else display.badge("scheduled", "waiting")
 
     @admin.action(description="Publish the selected products", permissions=["change"])
     def publish(self, request: HttpRequest, chosen: "QuerySet[models.Product]") -> None:
-        number = _revise(request, chosen.filter(published_at=None), BulkUpdate(is_published=True))
+        number = _update_products(request, chosen.filter(published_at=None), BulkUpdate(is_published=True))
         self.message_user(request, f"Published: {number}." if number else "They are already published.")
 
     @admin.action(description="Unpublish the selected products", permissions=["change"])
     def withdraw(self, request: HttpRequest, chosen: "QuerySet[models.Product]") -> None:
-        number = _revise(request, chosen.exclude(published_at=None), BulkUpdate(is_published=False))
+        number = _update_products(request, chosen.exclude(published_at=None), BulkUpdate(is_published=False))
         self.message_user(request, f"Unpublished: {number}." if number else "None of them is published.")
 
 
-def _revise(request: HttpRequest, chosen: "QuerySet[models.Product]", revision: BulkUpdate) -> int:
+def _update_products(request: HttpRequest, chosen: "QuerySet[models.Product]", changes: BulkUpdate) -> int:
     keys = list(chosen.order_by("pk").values_list("pk", flat=True))
     for first in range(0, len(keys), products.MAX_AT_ONCE):
-        some = keys[first : first + products.MAX_AT_ONCE]
+        batch = keys[first : first + products.MAX_AT_ONCE]
         products.update_many(
-            product_ids=some, changes=revision, actor=cast("models.User", request.user), now=timezone.now()
+            product_ids=batch, changes=changes, actor=cast("models.User", request.user), now=timezone.now()
         )
     return len(keys)
 

@@ -1,4 +1,4 @@
-"""Who changed what of the shop."""
+"""The activity log."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -37,7 +37,7 @@ class ChangeAdmin(ReadOnlyAdmin):
 
     @admin.display(description="fields")
     def names(self, change: models.Change) -> str:
-        return ", ".join(_called(name) for name in sorted(change.fields))
+        return ", ".join(_field_label(name) for name in sorted(change.fields))
 
     @admin.display(description="user", ordering="actor")
     def who(self, change: models.Change) -> str:
@@ -49,21 +49,21 @@ class ChangeAdmin(ReadOnlyAdmin):
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **options: Any) -> Any:
         change: models.Change = options["obj"]
-        context |= {"what": self.what(change).capitalize(), "fields": list(_fields(change))}
+        context |= {"what": self.what(change).capitalize(), "fields": list(_field_changes(change))}
         return super().render_change_form(request, context, *args, **options)
 
 
-def _fields(change: models.Change) -> Iterator[tuple[str, str, str]]:
+def _field_changes(change: models.Change) -> Iterator[tuple[str, str, str]]:
     for name, (before, after) in sorted(change.fields.items()):
-        yield _called(name), _read(name, before), _read(name, after)
+        yield _field_label(name), _format_value(name, before), _format_value(name, after)
 
 
-def _called(name: str) -> str:
+def _field_label(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _read(name: str, value: Any) -> str:
-    """A value of JSON as a person reads it."""
+def _format_value(name: str, value: Any) -> str:
+    """Formats a JSON value for display."""
     match value:
         case None | "" | []:
             return "–"

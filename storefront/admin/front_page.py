@@ -1,4 +1,4 @@
-"""The first page: how the shop sells, and what waits for somebody. Each sees of it what they may."""
+"""The dashboard: sales figures and open tasks, limited to what the user may view."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from storefront.admin.navigation import list_page
 from storefront.templatetags import display
 
 _DAYS = 30
-_SHOWN = 5
+_MAX_ROWS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A thing that waits: what it is, a word about it, and the page where something can be done."""
+    """An open task: its name, a short note, and the page to handle it."""
 
     name: str
     about: str
@@ -31,7 +31,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """So many things that wait, the first few of them, and the page with all; `nothing` is said when there are none."""
+    """Open tasks of one kind: number, first few, and the page with all. `nothing` is the text for an empty card."""
 
     title: str
     icon: str
@@ -43,7 +43,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A day of the chart, in its units: 0 to 100 up."""
+    """A day of the chart. Width and height of the chart are 100 units."""
 
     x: float
     height: float
@@ -51,28 +51,28 @@ class Bar:
 
 
 def with_numbers(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """unfold's callback: the context of the first page, with what the viewer may see."""
-    may = request.user.has_perm
+    """unfold's callback: adds the figures and cards that the user may view to the context of the dashboard."""
+    has_perm = request.user.has_perm
     now = timezone.now()
     cards = []
-    if may("storefront.view_order"):
+    if has_perm("storefront.view_order"):
         context |= _sales(dashboard.sales(days=_DAYS, now=now))
-        cards.append(_to_ship())
-    if may("storefront.view_gatewayevent"):
-        cards.append(_payments(now))
-    if may("storefront.view_stock"):
-        cards.append(_low())
-    if may("storefront.view_outboxmessage"):
-        cards.append(_background())
+        cards.append(_orders_to_ship())
+    if has_perm("storefront.view_gatewayevent"):
+        cards.append(_payments_to_check(now))
+    if has_perm("storefront.view_stock"):
+        cards.append(_low_stock())
+    if has_perm("storefront.view_outboxmessage"):
+        cards.append(_failed_jobs())
     return context | {"cards": cards}
 
 
 def _sales(days: list[dashboard.Day]) -> dict[str, Any]:
-    most = max(day.revenue for day in days)
+    highest = max(day.revenue for day in days)
     bars = [
         Bar(
             x=index * 100 / len(days),
-            height=float(day.revenue / most * 100) if most > 0 and day.revenue > 0 else 0,
+            height=float(day.revenue / highest * 100) if highest > 0 and day.revenue > 0 else 0,
             label=f"{day.date:%a %d %b}: {display.money(day.revenue, settings.SHOP_CURRENCY)}, "
             f"{day.orders} order{'' if day.orders == 1 else 's'}",
         )
@@ -86,23 +86,23 @@ def _sales(days: list[dashboard.Day]) -> dict[str, Any]:
         "Revenue today": display.money(days[-1].revenue, settings.SHOP_CURRENCY),
     }
     dates = [days[0].date, days[len(days) // 2].date, days[-1].date]
-    return {"figures": figures, "bars": bars, "bar_width": 100 / len(days) * 0.7, "dates": dates, "most": most}
+    return {"figures": figures, "bars": bars, "bar_width": 100 / len(days) * 0.7, "dates": dates, "most": highest}
 
 
-def _card(title: str, icon: str, *, found: QuerySet[Any], rows: Any, page: str, nothing: str) -> Card:
-    return Card(title, icon, found.count(), [rows(row) for row in found[:_SHOWN]], page, nothing)
+def _card(title: str, icon: str, *, queryset: QuerySet[Any], row: Any, page: str, nothing: str) -> Card:
+    return Card(title, icon, queryset.count(), [row(each) for each in queryset[:_MAX_ROWS]], page, nothing)
 
 
 def _order_page(order: models.Order) -> str:
     return reverse("admin:storefront_order_change", args=[order.pk])
 
 
-def _to_ship() -> Card:
+def _orders_to_ship() -> Card:
     return _card(
         "Orders to ship",
         "package_2",
-        found=dashboard.orders_to_ship(),
-        rows=lambda order: Row(
+        queryset=dashboard.orders_to_ship(),
+        row=lambda order: Row(
             order.number,
             f"{order.shipping_address.name} · {order.shipping_method} · {display.moment(order.placed_at)}",
             _order_page(order),
@@ -112,8 +112,8 @@ def _to_ship() -> Card:
     )
 
 
-def _payments(now: Any) -> Card:
-    """Four kinds of trouble with money in one card, since whoever looks into one looks into all."""
+def _payments_to_check(now: Any) -> Card:
+    """All payment problems in one card, because staff check them together."""
     kinds: list[tuple[QuerySet[Any], Any]] = [
         (
             dashboard.orders_with_refund_due(),
@@ -144,23 +144,23 @@ def _payments(now: Any) -> Card:
             ),
         ),
     ]
-    rows = [row(found) for rows, row in kinds for found in rows[:_SHOWN]]
+    rows = [row(each) for queryset, row in kinds for each in queryset[:_MAX_ROWS]]
     return Card(
         "Payments to check",
         "account_balance",
-        sum(found.count() for found, _ in kinds),
-        rows[:_SHOWN],
+        sum(queryset.count() for queryset, _ in kinds),
+        rows[:_MAX_ROWS],
         list_page(models.Order, "events__kind__exact=REFUND_DUE"),
         "No problems with payments.",
     )
 
 
-def _low() -> Card:
+def _low_stock() -> Card:
     return _card(
         "Low stock",
         "production_quantity_limits",
-        found=dashboard.low_stock(),
-        rows=lambda stock: Row(
+        queryset=dashboard.low_stock(),
+        row=lambda stock: Row(
             f"{stock.variant.product.title} {stock.variant.title}".strip(),
             f"{stock.available} left · {stock.variant.sku}",
             reverse("admin:storefront_product_change", args=[stock.variant.product_id]),
@@ -170,18 +170,18 @@ def _low() -> Card:
     )
 
 
-def _background() -> Card:
-    dead, clocks = dashboard.failed_messages(), dashboard.failing_clocks()
+def _failed_jobs() -> Card:
+    failed, clocks = dashboard.failed_messages(), dashboard.failing_clocks()
     page = list_page(models.OutboxMessage, "given_up_at__isempty=0")
     rows: Iterable[Row] = [
-        *(Row(f"Scheduled job {run.clock}", run.error, page) for run in clocks[:_SHOWN]),
-        *(Row(str(letter), letter.error, page) for letter in dead[:_SHOWN]),
+        *(Row(f"Scheduled job {run.clock}", run.error, page) for run in clocks[:_MAX_ROWS]),
+        *(Row(str(message), message.error, page) for message in failed[:_MAX_ROWS]),
     ]
     return Card(
         "Failed jobs",
         "mail_off",
-        clocks.count() + dead.count(),
-        list(rows)[:_SHOWN],
+        clocks.count() + failed.count(),
+        list(rows)[:_MAX_ROWS],
         page,
         "No failed jobs.",
     )

@@ -38,19 +38,19 @@ class ImportForm(forms.Form):
 
     def __init__(self, request: HttpRequest, *arguments: Any) -> None:
         super().__init__(*arguments)
-        allowed = _kinds(request)
+        allowed = _allowed_kinds(request)
         kind = cast("forms.ChoiceField", self.fields["kind"])
         kind.choices = [choice for choice in models.ImportKind.choices if choice[0] in allowed]
         kind.initial = request.GET.get("kind")
         self.fields["file"].help_text = f"A CSV file in UTF-8, at most {filesizeformat(settings.IMPORT_MAX_BYTES)}."
 
 
-def _kinds(request: HttpRequest) -> list[str]:
+def _allowed_kinds(request: HttpRequest) -> list[str]:
     return imports.allowed_kinds(user=request.user) if isinstance(request.user, models.User) else []
 
 
 def _figures(row: models.Import) -> dict[str, str]:
-    """The progress and the results so far; while the file is only checked, what the results would be."""
+    """The progress and the results so far. For a dry run, the results that the import would have."""
     counts = {"Created": row.created, "Updated": row.updated, "Unchanged": row.unchanged, "Failed lines": row.failed}
     counts |= {"Images left out": row.pictures_left} if row.pictures_left else {}
     return {"Lines processed": _progress(row)} | {name: f"{count:,}" for name, count in counts.items()}
@@ -71,16 +71,16 @@ class ImportAdmin(ReadOnlyAdmin):
     change_form_template = "admin/import.html"
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        return bool(_kinds(request))
+        return bool(_allowed_kinds(request))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return bool(_kinds(request))
+        return bool(_allowed_kinds(request))
 
     def has_view_permission(self, request: HttpRequest, obj: models.Import | None = None) -> bool:
-        return bool(_kinds(request)) if obj is None else obj.kind in _kinds(request)
+        return bool(_allowed_kinds(request)) if obj is None else obj.kind in _allowed_kinds(request)
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[models.Import]":
-        return super().get_queryset(request).filter(kind__in=_kinds(request))
+        return super().get_queryset(request).filter(kind__in=_allowed_kinds(request))
 
     def get_urls(self) -> list[URLPattern]:
         run = self.admin_site.admin_view(require_POST(self.run_view))
@@ -114,7 +114,8 @@ class ImportAdmin(ReadOnlyAdmin):
     def progress(self, row: models.Import) -> str:
         return _progress(row)
 
-    @method_decorator(csrf_exempt)  # `_upload` checks it: nothing is read before it is known who sends how much.
+    # `_upload` checks the CSRF token, after permission and size are checked without reading the body.
+    @method_decorator(csrf_exempt)
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         if not self.has_add_permission(request):
             raise PermissionDenied
@@ -139,15 +140,15 @@ class ImportAdmin(ReadOnlyAdmin):
         return self._page(request, form)
 
     def _page(self, request: HttpRequest, form: ImportForm, status: int = 200) -> HttpResponse:
-        shown = {**self.admin_site.each_context(request), "opts": self.opts, "title": "Import a file", "form": form}
-        return TemplateResponse(request, "admin/import_file.html", shown, status=status)
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "title": "Import a file", "form": form}
+        return TemplateResponse(request, "admin/import_file.html", context, status=status)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         row = self.get_object(request, object_id)
-        shown = {"report": row.rows.all(), "most": imports.MAX_ROWS, "figures": _figures(row)} if row else {}
-        return super().change_view(request, object_id, form_url, shown)
+        context = {"report": row.rows.all(), "most": imports.MAX_ROWS, "figures": _figures(row)} if row else {}
+        return super().change_view(request, object_id, form_url, context)
 
     def run_view(self, request: HttpRequest, key: int) -> HttpResponse:
         row = self.get_object(request, str(key))

@@ -1,4 +1,4 @@
-"""The way around: the pages a viewer may open, under the nouns that a clerk looks for."""
+"""The sidebar: the pages that the user may open, grouped by area."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from storefront import models
 
-# Each group's pages: the model whose list it is, how it is called, its icon, and what the list is narrowed to.
+# The pages of each group: model of the list, title, icon, and query string that filters the list.
 _GROUPS: dict[str, list[tuple[Any, str, str, str]]] = {
     "Orders": [
         (models.Order, "To ship", "package_2", "state__exact=PAID"),
@@ -51,19 +51,19 @@ _GROUPS: dict[str, list[tuple[Any, str, str, str]]] = {
 
 
 def list_page(model: Any, narrowed_to: str = "") -> str:
-    """The address of a model's list."""
+    """The URL of a model's list, optionally filtered by a query string."""
     page = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
     return f"{page}?{narrowed_to}" if narrowed_to else page
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
-    """What unfold shows at the side."""
+    """unfold's callback for the sidebar."""
     first = {"title": "Dashboard", "icon": "dashboard", "link": reverse("admin:index")}
     groups: list[dict[str, Any]] = [{"title": "", "items": [first]}]
     for title, pages in _GROUPS.items():
         items = [
-            {"title": name, "icon": icon, "link": list_page(model, part), "active": _is_open(request, model, part)}
-            for model, name, icon, part in pages
+            {"title": name, "icon": icon, "link": list_page(model, query), "active": _is_open(request, model, query)}
+            for model, name, icon, query in pages
             if admin.site.get_model_admin(model).has_view_permission(request)
         ]
         if items:
@@ -72,9 +72,13 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def _is_open(request: HttpRequest, model: Any, narrowed_to: str) -> bool:
-    """Whether what is shown is this page: the list narrowed like that, or else any of the model's."""
-    asked = request.GET.urlencode()
+    """Whether the current page is this entry: the list with this filter, or without a filter any page of the model."""
+    current_query = request.GET.urlencode()
     if narrowed_to:
-        return request.path == list_page(model) and asked == narrowed_to
-    elsewhere = any(it is model and part and part == asked for pages in _GROUPS.values() for it, _, _, part in pages)
-    return request.path.startswith(list_page(model)) and not elsewhere
+        return request.path == list_page(model) and current_query == narrowed_to
+    has_other_entry = any(
+        other is model and query and query == current_query
+        for pages in _GROUPS.values()
+        for other, _, _, query in pages
+    )
+    return request.path.startswith(list_page(model)) and not has_other_entry

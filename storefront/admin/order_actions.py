@@ -1,7 +1,7 @@
-"""What staff do about an order: asked for by a form of its own, done by the domain.
+"""The actions of staff on orders. Each has its own form and calls the domain.
 
-Django saves what its own pages change inside a transaction, which the domain's functions refuse: these are views
-of our own, outside of any.
+Django's own change pages save inside a transaction, which the domain's functions refuse. So these are separate views
+without a transaction.
 """
 
 from collections.abc import Callable, Iterable
@@ -26,7 +26,7 @@ from storefront.templatetags.display import money
 
 
 class OrderAction(forms.Form):
-    """One thing to do about an order: what it asks for, who may, when it is offered, and how it is done."""
+    """An action on an order: its form fields, its permission, when it is offered, and how it is performed."""
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -34,7 +34,7 @@ class OrderAction(forms.Form):
     explanation: ClassVar[str]
     permission: ClassVar[str] = "storefront.change_order"
     is_dangerous: ClassVar[bool] = False
-    do_not_call_in_templates = True  # The class itself is shown, as a button.
+    do_not_call_in_templates = True  # Templates show the class itself as a button.
 
     def __init__(self, *args: Any, order: models.Order, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -45,24 +45,24 @@ class OrderAction(forms.Form):
         raise NotImplementedError
 
     def perform(self, *, actor: models.User, now: datetime) -> str:
-        """Does it, and says so. Raises what the domain raises."""
+        """Performs the action and returns a success message. Raises the errors of the domain."""
         raise NotImplementedError
 
     def done(self, *, actor: models.User, now: datetime) -> str | None:
-        """What was done, in words; None where it was refused, the reasons then being this form's errors."""
+        """Performs the action and returns a success message. On failure, adds errors to the form and returns None."""
         try:
             return self.perform(actor=actor, now=now)
         except* DomainError as group:
-            for error in _each(group):
-                named = error.field[0] if error.field else ""
-                self.add_error(named if named in self.fields else None, error.message)
+            for error in _flatten(group):
+                field = error.field[0] if error.field else ""
+                self.add_error(field if field in self.fields else None, error.message)
         return None
 
 
-def _each(group: BaseExceptionGroup[DomainError]) -> Iterable[DomainError]:
+def _flatten(group: BaseExceptionGroup[DomainError]) -> Iterable[DomainError]:
     for error in group.exceptions:
         if isinstance(error, BaseExceptionGroup):
-            yield from _each(error)
+            yield from _flatten(error)
         else:
             yield error
 
@@ -110,7 +110,7 @@ class Refund(OrderAction):
     permission = "storefront.add_refund"
     is_dangerous = True
 
-    # Written into the page: whoever clicks twice, or sends the page once more, gives once.
+    # Part of the page, so that a double click or a resent form refunds only once.
     request_id = forms.CharField(max_length=100, widget=forms.HiddenInput)
     payment_id = forms.TypedChoiceField(label="Payment", coerce=UUID, widget=widgets.UnfoldAdminSelectWidget)
     amount = forms.DecimalField(
@@ -137,42 +137,42 @@ class Refund(OrderAction):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        taken = sorted(_taken(self.order), key=lambda payment: payment.amount == payment.refunded)
+        payments = sorted(_succeeded_payments(self.order), key=lambda payment: payment.amount == payment.refunded)
         self.fields["payment_id"].choices = [  # type: ignore[attr-defined]
             (
                 str(payment.pk),
                 f"{money(payment.amount - payment.refunded, payment.currency)} left ({payment.get_provider_display()})",
             )
-            for payment in taken
+            for payment in payments
         ]
         self.fields["request_id"].initial = uuid4().hex
 
     @staticmethod
     def is_offered(order: models.Order) -> bool:
-        return any(payment.refunded < payment.amount for payment in _taken(order))
+        return any(payment.refunded < payment.amount for payment in _succeeded_payments(order))
 
     def perform(self, *, actor: models.User, now: datetime) -> str:
         try:
             refund = refunds.refund(**self.cleaned_data, actor=actor, now=now)
         except RequestIdReused:
-            self._renew()
+            self._renew_request_id()
             raise DomainError(
                 "This page has already refunded another amount. Click Refund again to refund this amount too."
             ) from None
-        given = money(refund.amount, self.order.currency)
+        amount = money(refund.amount, self.order.currency)
         if refund.state == models.PaymentState.FAILED:
-            self._renew()
-            raise DomainError(f"{given} could not be refunded: {refund.failure}")
+            self._renew_request_id()
+            raise DomainError(f"{amount} could not be refunded: {refund.failure}")
         if refund.state == models.PaymentState.SUCCEEDED:
-            return f"{given} refunded."
-        return f"The refund of {given} is pending: the gateway has not answered yet. The shop will try again."
+            return f"{amount} refunded."
+        return f"The refund of {amount} is pending: the gateway has not answered yet. The shop will try again."
 
-    def _renew(self) -> None:
-        """Makes the next click another refund: by its id, the last one would only be answered again."""
+    def _renew_request_id(self) -> None:
+        """Sets a new request id, so that the next click makes a new refund instead of returning the last one."""
         self.data = {**self.data, "request_id": uuid4().hex}
 
 
-def _taken(order: models.Order) -> list[models.Payment]:
+def _succeeded_payments(order: models.Order) -> list[models.Payment]:
     return [payment for payment in order.payments.all() if payment.state == models.PaymentState.SUCCEEDED]
 
 
@@ -197,17 +197,17 @@ class Cancel(OrderAction):
         return "The order has been cancelled."
 
 
-# The first that is offered is the one to expect.
+# In order of likelihood: the first offered action is the usual next step.
 ACTIONS: list[type[OrderAction]] = [Deliver, Ship, Refund, Cancel]
 
 
 def offered(order: models.Order, viewer: Any) -> list[type[OrderAction]]:
-    """What the viewer may do about the order as it is."""
+    """The actions that the viewer may perform on the order in its current state."""
     return [action for action in ACTIONS if action.is_offered(order) and viewer.has_perm(action.permission)]
 
 
 def view(action: type[OrderAction]) -> Callable[[HttpRequest, UUID], HttpResponse]:
-    """The page of an action: GET asks, POST does it."""
+    """The view of an action: GET shows the form, POST performs the action."""
 
     def act(request: HttpRequest, order_id: UUID) -> HttpResponse:
         viewer: Any = request.user
@@ -218,8 +218,8 @@ def view(action: type[OrderAction]) -> Callable[[HttpRequest, UUID], HttpRespons
             raise Http404
         page = reverse("admin:storefront_order_change", args=[order.pk])
         form = action(request.POST if request.method == "POST" else None, order=order)
-        if form.is_valid() and (told := form.done(actor=viewer, now=timezone.now())):
-            messages.success(request, told)
+        if form.is_valid() and (message := form.done(actor=viewer, now=timezone.now())):
+            messages.success(request, message)
             return HttpResponseRedirect(page)
         context = {
             **admin.site.each_context(request),

@@ -1,4 +1,4 @@
-"""Orders, what gateways said, and refunds."""
+"""Orders, gateway events and refunds."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from storefront.templatetags import display
 
 @admin.register(models.GatewayEvent)
 class GatewayEventAdmin(ReadOnlyAdmin):
-    """Events that payment gateways sent. Those without a payment are about a payment that the shop does not know."""
+    """Events that payment gateways sent. Those without a payment refer to an unknown payment."""
 
     list_display = ["received_at", "provider", "kind", "reference", "payment", "processed_at"]
     list_filter = [
@@ -49,7 +49,7 @@ class RefundAdmin(ReadOnlyAdmin):
 
 
 class EventFilter(admin.ChoicesFieldListFilter):
-    """By what happened to an order, now or then."""
+    """Filters by any event in the order's history."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -58,7 +58,7 @@ class EventFilter(admin.ChoicesFieldListFilter):
 
 @admin.register(models.Order)
 class OrderAdmin(ReadOnlyAdmin):
-    """A page tells an order's whole story; what staff do about it are `order_actions`."""
+    """Shows the order with its history. `order_actions` has the actions of staff."""
 
     list_display = ["number", "where_it_is", "to_pay", "email", "placed"]
     list_per_page = 50

@@ -1,4 +1,4 @@
-"""What is shown here and changed by the domain."""
+"""Read-only admin classes, for data that only domain functions change."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -33,7 +33,7 @@ class ReadOnlyAdmin(ModelAdmin[Any]):
 
 
 def presence_filter(title: str, *, present: str, absent: str) -> type[admin.EmptyFieldListFilter]:
-    """A filter on whether a field has a value, with words for both cases."""
+    """A filter on whether a field has a value, with a label for each case."""
 
     class PresenceFilter(admin.EmptyFieldListFilter):
         def __init__(self, *args: Any, **options: Any) -> None:
@@ -41,7 +41,7 @@ def presence_filter(title: str, *, present: str, absent: str) -> type[admin.Empt
             self.title = title
 
         def choices(self, changelist: Any) -> Iterator[Any]:
-            for choice, word in zip(super().choices(changelist), ("All", absent, present), strict=True):
-                yield {**choice, "display": word}
+            for choice, label in zip(super().choices(changelist), ("All", absent, present), strict=True):
+                yield {**choice, "display": label}
 
     return PresenceFilter

@@ -1,4 +1,4 @@
-"""What a sale costs: shipping, taxes, codes, currencies."""
+"""Shipping, taxes, discount codes and currencies."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from storefront.templatetags import display
 
 
 class ShowsPrices:
-    """How a shipping method's prices are shown."""
+    """Columns with the prices of a shipping method."""
 
     @admin.display(description="price", ordering="price")
     def costs(self, method: models.ShippingMethod) -> str:
@@ -37,7 +37,7 @@ class ShippingMethodInline(ShowsPrices, ReadOnlyInline):
 
 
 def countries() -> list[tuple[str, str]]:
-    """Those that the shop sells to, to choose from."""
+    """Form choices: the countries that the shop sells to."""
     names = ((code, contact.country_name(country_code=code)) for code in settings.SHOP_COUNTRIES)
     return sorted(((code, f"{name} ({code})") for code, name in names), key=lambda choice: choice[1])
 
@@ -112,8 +112,8 @@ class DiscountAdmin(ModelAdmin[models.Discount]):
     )
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[models.Discount]":
-        counting = Count("uses", filter=Q(uses__given_back_at=None))
-        return super().get_queryset(request).annotate(times_used=counting)
+        active_uses = Count("uses", filter=Q(uses__given_back_at=None))
+        return super().get_queryset(request).annotate(times_used=active_uses)
 
     @admin.display(description="discount", ordering="kind")
     def takes_off(self, discount: models.Discount) -> str:

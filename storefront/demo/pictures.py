@@ -1,9 +1,8 @@
-"""Product pictures for the demo shop: flat illustrations, drawn here from a table of outlines.
+"""Product images for the demo shop: flat illustrations, drawn from a table of outlines.
 
-A picture is known by its file name alone: ``<handle>[-<colour>[-<colour>]][-pair|-detail].png``. The handle
-tells the kind of product (a ``harbour-linen-shirt`` is a ``shirt``), the colour words at the end dye it
-(first the main colour, then the accent), and the last word may ask for two pieces or for a close-up. The
-same name always gives the same picture.
+The file name alone defines an image: ``<handle>[-<colour>[-<colour>]][-pair|-detail].png``. The handle
+contains the kind of product (a ``harbour-linen-shirt`` is a ``shirt``). The colour words set the main colour and the
+accent. The last word may select two pieces or a close-up. The same name always gives the same image.
 """
 
 import math
@@ -16,17 +15,17 @@ from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFilter
 
-SIDE = 900  # pixels of a finished picture
-FINE = 3  # a product is drawn this many times larger, then reduced: smooth edges
+SIDE = 900  # width and height of an image, in pixels
+FINE = 3  # products are drawn this many times larger, then reduced, for smooth edges
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
 
-# What a sign after a tone does: toward which colour, by how many percent.
+# For each sign after a tone: the colour to mix in, and its percentage.
 SIGNS = {"-": ((24, 12, 0), 17), "+": ((255, 255, 255), 25), "~": ((24, 12, 0), 8), "|": ((24, 12, 0), 12)}
 TURN = [(math.cos(math.tau * step / 72), math.sin(math.tau * step / 72)) for step in range(73)]
 
-# Each line: a backdrop, and the colours it flatters.
+# Each line: a backdrop, and the colours that it is used for.
 PALETTE = """
 dbe5e6 sand:d6bd94 ochre:cf9a3c mustard:dda63a rust:b8583a oat:e3d6bd wood:b98552 coral:e07a62
 efe3d3 indigo:3d4f7c navy:2f3f5c teal:3b7f86 slate:66727d stone:a39a8b steel:b4bcc3 ink:343a42
@@ -182,7 +181,7 @@ repair indigo rust 0 = poly c| 3 18,20 82,20 82,82 18,82; seg c- .5 18,40 82,40 
   78,40; poly steel 1 77,41 79.4,42 90,16 88,15.4; poly a+ 2.5 50,62 44,54 41,49 44,44 50,48 56,44 59,49 56,54
 """
 
-# How a view places its pieces: shift across and down, scale, tilt, change of tone.
+# The pieces of each view: horizontal and vertical shift, scale, tilt, change of tone.
 VIEWS = {
     "plain": ((0.0, 0.0, 1.0, 0.0, ""),),
     "pair": ((13.0, -9.0, 0.74, 9.0, "-"), (-12.0, 8.0, 0.82, -6.0, "")),
@@ -195,19 +194,19 @@ def colour(code: str) -> Colour:
     return red, green, blue
 
 
-COLOURS = {  # a colour's name: itself and its backdrop
+COLOURS = {  # by name: the colour and its backdrop
     name: (colour(code), colour(backdrop))
     for backdrop, *names in map(str.split, PALETTE.strip().splitlines())
     for name, code in (word.split(":") for word in names)
 }
-KINDS = {  # a kind's name: its colours and tilt, its strokes
+KINDS = {  # by name: colours and tilt, and strokes
     title.split()[0]: (title.split()[1:], strokes)
     for title, strokes in (block.split(" = ") for block in re.split(r"\n(?! )", DRAWINGS.strip()))
 }
 
 
 class Mark(NamedTuple):
-    """One thing to paint: an area, or (given a width) a path."""
+    """A shape to paint: an area, or a line if it has a width."""
 
     path: list[Point]
     width: float
@@ -248,7 +247,7 @@ def mirrored(path: Iterable[Point]) -> list[Point]:
 
 
 def marks(strokes: str, dyes: Mapping[str, Colour]) -> Iterator[Mark]:
-    """Read a drawing's strokes; the marks are in the drawing's own field."""
+    """Parses the strokes of a drawing. The marks use the coordinates of the drawing."""
     for shape, tone, number, *words in map(str.split, strokes.split(";")):
         size = float(number)
         points = [(float(x), float(y)) for x, y in (word.split(",") for word in words)]
@@ -278,7 +277,7 @@ def marks(strokes: str, dyes: Mapping[str, Colour]) -> Iterator[Mark]:
 
 
 def placed(work: Iterable[Mark], across: float, down: float, scale: float, tilt: float) -> Iterator[Mark]:
-    """The marks in fine pixels, their field moved, scaled and tilted about its middle."""
+    """Converts the marks to enlarged pixels: moved, scaled, and tilted about the centre."""
     unit = SIDE * FINE / 100
     cos, sin = (unit * scale * turn(math.radians(tilt)) for turn in (math.cos, math.sin))
     right, below = unit * (50 + across) - 50 * (cos - sin), unit * (50 + down) - 50 * (cos + sin)
@@ -288,7 +287,7 @@ def placed(work: Iterable[Mark], across: float, down: float, scale: float, tilt:
 
 
 def lay(picture: Image.Image, work: list[Mark], shadow: Colour) -> None:
-    """Paint one piece, smooth-edged and with its soft shadow, onto the picture."""
+    """Paints one piece with smooth edges and a soft shadow onto the picture."""
     spots = [(x, y, width) for path, width, _ in work for x, y in path]
     left, top = (max(0, int(min(spot[i] - spot[2] for spot in spots)) // FINE) for i in (0, 1))
     right, foot = (min(SIDE, int(max(spot[i] + spot[2] for spot in spots)) // FINE + 1) for i in (0, 1))
@@ -312,7 +311,7 @@ def lay(picture: Image.Image, work: list[Mark], shadow: Colour) -> None:
 
 @lru_cache
 def backdrop(tint: Colour) -> Image.Image:
-    """A wall of one tint, with a pale disc to stand before."""
+    """A plain background with a pale disc in the middle."""
     wall = Image.new("RGB", (SIDE, SIDE), tint)
     disc = Image.new("L", (SIDE * FINE, SIDE * FINE))
     ImageDraw.Draw(disc).circle((SIDE * FINE / 2, SIDE * FINE / 2), SIDE * FINE * 0.4, fill=130)
@@ -321,7 +320,7 @@ def backdrop(tint: Colour) -> Image.Image:
 
 
 def draw(name: str) -> Image.Image:
-    """The picture with this file name; KeyError if it names no kind of product."""
+    """Draws the image with this file name. Raises KeyError for an unknown kind of product."""
     words = Path(name).stem.split("-")
     view = VIEWS[words.pop() if words[-1] in VIEWS else "plain"]
     dyed = list(takewhile(COLOURS.__contains__, reversed(words)))[1::-1]
@@ -336,7 +335,7 @@ def draw(name: str) -> Image.Image:
 
 
 def draw_all(directory: Path, rows: Iterable[Mapping[str, str]]) -> list[Path]:
-    """Draw every picture that the rows of a product export name; the files written, each once."""
+    """Draws each image named in the rows of a product export once. Returns the written files."""
     directory.mkdir(parents=True, exist_ok=True)
     names = dict.fromkeys(row.get(column, "") for row in rows for column in ("Image Src", "Variant Image"))
     paths = [directory / name for name in names if name]

@@ -1,4 +1,4 @@
-"""How things look in the admin's lists and on its pages: amounts, states, pictures, links."""
+"""Formats values for the admin: amounts, states, images, links."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -15,7 +15,7 @@ from storefront import models
 
 register = template.Library()
 
-# Whether a state is as it should be, calls for somebody, went wrong, or is over.
+# Colours of states: good, todo (staff must act), waiting, bad (something failed), over (closed).
 _TONES: dict[str, str] = {
     models.OrderState.AWAITING_PAYMENT: "waiting",
     models.OrderState.PAID: "todo",
@@ -67,7 +67,7 @@ def badge(text: str, tone: str) -> str:
 
 @register.filter
 def state(row: models.Order | models.Payment | models.Refund) -> str:
-    """The row's state, in its colour."""
+    """The row's state as a coloured badge."""
     return badge(row.get_state_display(), _TONES[row.state])
 
 
@@ -76,7 +76,7 @@ def icon(event: models.OrderEvent) -> str:
     return _ICONS[event.kind]
 
 
-_IMPORTS: dict[str, tuple[str, str]] = {
+_IMPORT_STATES: dict[str, tuple[str, str]] = {
     models.ImportState.CHECKING: ("waiting", "Checking the file. Nothing is changed."),
     models.ImportState.CHECKED: ("todo", "Checked. The import would make these changes."),
     models.ImportState.RUNNING: ("waiting", "Importing."),
@@ -86,15 +86,15 @@ _IMPORTS: dict[str, tuple[str, str]] = {
 
 @register.filter
 def import_state(row: models.Import) -> str:
-    return badge(row.get_state_display(), _IMPORTS[row.state][0])
+    return badge(row.get_state_display(), _IMPORT_STATES[row.state][0])
 
 
 @register.filter
 def import_heading(row: models.Import) -> str:
-    return _IMPORTS[row.state][1]
+    return _IMPORT_STATES[row.state][1]
 
 
-_ACTIONS: dict[str, str] = {
+_ACTION_TONES: dict[str, str] = {
     models.ChangeAction.CREATED: "good",
     models.ChangeAction.UPDATED: "todo",
     models.ChangeAction.DELETED: "bad",
@@ -103,7 +103,7 @@ _ACTIONS: dict[str, str] = {
 
 @register.filter
 def change_action(change: models.Change) -> str:
-    return badge(change.get_action_display(), _ACTIONS[change.action])
+    return badge(change.get_action_display(), _ACTION_TONES[change.action])
 
 
 def thumbnail(image: models.Image | None) -> str:
@@ -117,28 +117,28 @@ def thumbnail(image: models.Image | None) -> str:
 
 
 def is_web_address(url: str) -> bool:
-    """Whether a link may lead there: `javascript:` runs what a stranger wrote, with the rights of who clicks."""
+    """Whether the address is safe to link to. A `javascript:` link would run with the rights of the user."""
     return url.lower().startswith(("https://", "http://"))
 
 
 @register.filter
 def link(url: str, text: Any) -> str:
-    """A link that leaves the shop, or only its text where it leads nowhere that is safe."""
+    """An external link, or only its text if the address is not safe."""
     if not is_web_address(url):
         return str(text)
     return format_html('<a href="{}" target="_blank" rel="noopener noreferrer nofollow">{}</a>', url, text)
 
 
-_LEFT = {
+_AVAILABILITY_TONES = {
     stock.Availability.LOW_STOCK: "waiting",
     stock.Availability.OUT_OF_STOCK: "bad",
     stock.Availability.BACKORDER: "waiting",
 }
 
 
-def units(held: models.Stock) -> str:
-    """How many can still be promised, in colour where that is few."""
-    if held.policy == models.StockPolicy.UNTRACKED:
+def units(row: models.Stock) -> str:
+    """The available quantity, as a coloured badge if it is low."""
+    if row.policy == models.StockPolicy.UNTRACKED:
         return "not tracked"
-    tone = _LEFT.get(stock.availability(stock=held))
-    return badge(f"{held.available} left", tone) if tone else f"{held.available:,}"
+    tone = _AVAILABILITY_TONES.get(stock.availability(stock=row))
+    return badge(f"{row.available} left", tone) if tone else f"{row.available:,}"

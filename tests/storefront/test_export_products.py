@@ -293,10 +293,10 @@ def test_an_export_takes_the_memory_of_some_products_however_many_there_are():
     little, lines = peak()
     models.StockMovement.objects.all().delete()
     models.Product.objects.all().delete()
-    many(products=400, variants=10)
+    many(products=800, variants=10)
     much, more_lines = peak()
-    assert (lines, more_lines) == (1_001, 4_001)
-    assert much < little + 300_000
+    assert (lines, more_lines) == (1_001, 8_001)
+    assert much < little + 500_000
 
 
 @pytest.mark.parametrize(("products", "variants", "batches"), [(400, 1, 1), (1, 400, 1), (100, 10, 2), (3, 499, 3)])

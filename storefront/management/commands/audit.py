@@ -16,11 +16,11 @@ class Command(BaseCommand):
         parser.add_argument("--gateway-days", type=int, default=0, metavar="DAYS", help=text)
 
     def handle(self, *, gateway_days: int, **options: Any) -> None:
-        found = check_books.breaches()
+        breaches = check_books.breaches()
         if gateway_days:
-            found += check_books.gateway_breaches(since=timezone.now() - timedelta(days=gateway_days))
-        for breach in found:
+            breaches += check_books.gateway_breaches(since=timezone.now() - timedelta(days=gateway_days))
+        for breach in breaches:
             self.stdout.write(f"{breach.rule}: {breach.row}: {breach.found}")
-        if found:
+        if breaches:
             raise SystemExit(1)
         self.stdout.write("The books balance.")

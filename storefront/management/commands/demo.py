@@ -39,7 +39,7 @@ from storefront.models import (
 )
 
 PRODUCTS = Path(demo.__file__).parent / "products.csv"
-PASSWORD = "demo-shop-1234"  # noqa: S105 (public, and refused where DEBUG is off)
+PASSWORD = "demo-shop-1234"  # noqa: S105 (public, but refused without DEBUG)
 STAFF, CUSTOMER = "owner@example.com", "ada@example.com"
 
 _ZONES: dict[str, list[str]] = {"Everywhere": [], "Nearby": ["DE", "AT", "NL", "BE"], "Home": ["DE"]}
@@ -56,7 +56,7 @@ _CODES: dict[str, dict[str, Any]] = {
     "FREESHIP": {"kind": DiscountKind.FREE_SHIPPING, "value": "0", "minimum_total": "50"},
 }
 _ADDRESS = Address(name="Ada Example", line1="Am Hafen 1", postal_code="20457", city="Hamburg", country_code="DE")
-# What was ordered, how many days ago, and the payment tokens. Without a token, the order was cancelled.
+# Quantities by SKU, the order's age in days, and the payment tokens. Orders without a token are cancelled.
 _ORDERS: list[tuple[dict[str, int], float, list[str]]] = [
     ({"HLS-SAND-M": 1, "MUG-ENAMEL": 2}, 12, ["ok"]),
     ({"MUG-ENAMEL": 4}, 9, []),
@@ -81,8 +81,8 @@ class Command(BaseCommand):
             CUSTOMER, PASSWORD, name="Ada Example"
         )
         if not Order.objects.exists():
-            for wanted, days_ago, tokens in _ORDERS:
-                _buy(customer, wanted, tokens, now=now - timedelta(days=days_ago))
+            for quantities, days_ago, tokens in _ORDERS:
+                _buy(customer, quantities, tokens, now=now - timedelta(days=days_ago))
             # The demo orders send no mails.
             OutboxMessage.objects.exclude(kind=images.RENDER).delete()
         self.stdout.write(
@@ -94,8 +94,8 @@ class Command(BaseCommand):
     def _load_products(self, now: datetime) -> None:
         with PRODUCTS.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-        present = set(Product.objects.values_list("slug", flat=True))
-        missing = [row for row in rows if row["Handle"] not in present]
+        existing = set(Product.objects.values_list("slug", flat=True))
+        missing = [row for row in rows if row["Handle"] not in existing]
         if not missing:
             return
         export = io.StringIO()
@@ -130,15 +130,15 @@ def _load_terms() -> None:
         )
     for code, rate in _CURRENCIES.items() if settings.SHOP_CURRENCY == "EUR" else ():
         Currency.objects.get_or_create(code=code, defaults={"rate": Decimal(rate)})
-    for code, terms in _CODES.items():
-        Discount.objects.get_or_create(code=code, defaults=terms)
+    for code, values in _CODES.items():
+        Discount.objects.get_or_create(code=code, defaults=values)
 
 
-def _buy(customer: User, wanted: dict[str, int], tokens: list[str], *, now: datetime) -> None:
+def _buy(customer: User, quantities: dict[str, int], tokens: list[str], *, now: datetime) -> None:
     """Places an order and pays it, through the same functions as any buyer."""
-    ids = dict(ProductVariant.objects.filter(sku__in=wanted).values_list("sku", "pk"))
+    ids = dict(ProductVariant.objects.filter(sku__in=quantities).values_list("sku", "pk"))
     key = carts.CartKey(user=customer)
-    carts.add_lines(key=key, lines=[carts.NewLine(ids[sku], n) for sku, n in wanted.items()], now=now)
+    carts.add_lines(key=key, lines=[carts.NewLine(ids[sku], n) for sku, n in quantities.items()], now=now)
     priced = checkout.update(
         key=key,
         email=customer.email,
@@ -151,5 +151,5 @@ def _buy(customer: User, wanted: dict[str, int], tokens: list[str], *, now: date
     if not tokens:
         orders.cancel(order_id=order.pk, viewer=customer, reason="Ordered by mistake.", now=now)
     for token in tokens:
-        with contextlib.suppress(payments.PaymentDeclined):  # A declined payment is a part of the story.
+        with contextlib.suppress(payments.PaymentDeclined):  # Some demo payments are declined on purpose.
             payments.start(order_id=order.pk, viewer=customer, provider=PaymentProvider.TEST, method=token, now=now)

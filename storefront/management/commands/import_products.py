@@ -26,10 +26,10 @@ class Command(BaseCommand):
         if images is not None and not images.is_dir():
             raise CommandError(f"{images} is not a folder.")
         counts: Counter[SaveResult] = Counter()
-        failed = pictures_left = 0
+        failed = images_skipped = 0
         console = Console(file=sys.stderr)
         try:
-            # What is not UTF-8 is read as lone surrogates, so that its own line can be named.
+            # Reads invalid UTF-8 as surrogates, so that the error can name the line.
             with rich.progress.open(
                 file,
                 "r",
@@ -47,21 +47,21 @@ class Command(BaseCommand):
                         case SaveResult():
                             counts[outcome] += 1
                         case ImagesSkipped(count):
-                            pictures_left += count
+                            images_skipped += count
                         case Note():
                             failed += outcome.failed
-                            self._tell(outcome)
+                            self._print_note(outcome)
         except OSError as error:
             raise CommandError(f"{file}: {error.strerror}.") from None
         except WrongColumns as error:
             raise CommandError(f"{file}: {error}") from None
-        told = ", ".join(f"{counts[saved]} {saved.value}" for saved in SaveResult)
-        self.stdout.write(f"Products: {told}. Failed lines: {failed}." + " (Dry run.)" * dry_run)
-        if pictures_left:
-            self.stdout.write(f"Images left out: {pictures_left}. Use --images to give their folder.")
+        summary = ", ".join(f"{counts[result]} {result.value}" for result in SaveResult)
+        self.stdout.write(f"Products: {summary}. Failed lines: {failed}." + " (Dry run.)" * dry_run)
+        if images_skipped:
+            self.stdout.write(f"Images left out: {images_skipped}. Use --images to give their folder.")
         if failed:
             sys.exit(1)
 
-    def _tell(self, note: Note) -> None:
+    def _print_note(self, note: Note) -> None:
         kind = "failed" if note.failed else "note"
         self.stderr.write(f"line {note.line} ({note.handle}): {kind}: {note.message}")

@@ -1,4 +1,4 @@
-"""Makes all sizes of images that do not have them, such as those that an earlier version imported."""
+"""Renders images that have no renditions, such as those that an earlier version imported."""
 
 import sys
 from typing import Any

@@ -1,4 +1,4 @@
-"""Background jobs without a broker: in a thread of the web process, or by this command beside it."""
+"""Background jobs without a broker: in a thread of the web process, or in a process of its own by this command."""
 
 import logging
 import signal
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 class Worker(threading.Thread):
     """Runs the jobs that are due and the scheduled jobs until `stop` is called. Failures are logged and retried."""
 
-    # The longest delay, in seconds, until a message of another process is found.
+    # Seconds between checks for messages of other processes.
     PAUSE = 1.0
 
     def __init__(self) -> None:

@@ -285,7 +285,7 @@ if connection.vendor == "postgresql":
         assert time.monotonic() - began < 1
         assert connected.count("copy1") == 1
         assert [each.getMessage() for each in caplog.records if each.name == "domain.base.replicas"] == [
-            "copy1 does not answer: for 5 seconds this process reads elsewhere."
+            "Database copy1 does not answer. Not reading from it for 5 s."
         ]
         replicas.unavailable_until.clear()
         assert title(api) == "New"
