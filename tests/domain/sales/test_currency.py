@@ -154,3 +154,72 @@ def test_amounts_that_no_column_holds_are_refused_not_stored(ready_cart):
     cart.discounts.add(DiscountFactory(value=100))
     with pytest.raises(InvalidInput):
         place(cart, totals(cart).total)
+
+
+# ── a variant's price ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_shop_offers_its_own_currency_first_and_those_that_are_active():
+    CurrencyFactory(code="JPY", is_active=False)
+    CurrencyFactory(code="USD")
+    assert currency.offered() == ["EUR", "USD"]
+
+
+def test_a_currency_is_found_by_its_code_among_those_that_are_active():
+    CurrencyFactory(code="GBP")
+    CurrencyFactory(code="JPY", is_active=False)
+    usd = CurrencyFactory(code="USD")
+    assert (currency.by_code(code="USD"), currency.by_code(code="EUR")) == (usd, None)
+    for code in ("JPY", "XXX", ""):
+        with pytest.raises(CurrencyUnavailable) as refused:
+            currency.by_code(code=code)
+        assert refused.value.field == ("currency",)
+
+
+@pytest.fixture
+def priced():
+    """A variant at 10.00, 12.00 before; at 15.00 USD, 18.00 USD before; in GBP for 9.00 alone; in JPY by the rate."""
+    variant = VariantFactory(price=Decimal(10), compare_at_price=Decimal(12))
+    usd, gbp = CurrencyFactory(code="USD"), CurrencyFactory(code="GBP", rate=Decimal("0.8"))
+    CurrencyFactory(code="JPY", rate=Decimal("160.4"))
+    VariantPriceFactory(variant=variant, currency=gbp, price=Decimal(9))
+    VariantPriceFactory(variant=variant, currency=usd, price=Decimal(15), compare_at_price=Decimal(18))
+    VariantPriceFactory(variant=VariantFactory(), currency=usd, price=Decimal(99))
+    return variant
+
+
+@pytest.mark.parametrize(
+    ("code", "price", "before"),
+    [("EUR", "10.00", "12.00"), ("USD", "15.00", "18.00"), ("GBP", "9.00", None), ("JPY", "1604", "1925")],
+)
+def test_a_price_is_the_listed_one_or_the_converted_one_and_what_it_was_before_goes_with_it(
+    priced, code, price, before
+):
+    exchange = currency.exchange_to(currency=currency.by_code(code=code))
+    assert str(currency.price_of(variant=priced, exchange=exchange)) == price
+    shown = currency.compare_at_price_of(variant=priced, exchange=exchange)
+    assert (shown and str(shown)) == before
+    assert currency.unit_prices(variants=[priced], exchange=exchange) == {priced.pk: Decimal(price)}
+
+
+def test_what_was_never_dearer_has_no_price_of_before(priced):
+    priced.compare_at_price = None
+    exchange = currency.exchange_to(currency=currency.by_code(code="JPY"))
+    assert currency.compare_at_price_of(variant=priced, exchange=exchange) is None
+
+
+def test_list_prices_are_those_of_the_currency_and_none_in_the_shops_own(priced):
+    def listed(code):
+        exchange = currency.exchange_to(currency=currency.by_code(code=code))
+        return sorted(currency.listed_in(exchange=exchange).values_list("price", flat=True))
+
+    assert (listed("USD"), listed("GBP"), listed("JPY"), listed("EUR")) == ([15, 99], [9], [], [])
+
+
+def test_the_shops_own_prices_cost_no_statement(priced, statements):
+    own = currency.exchange_to(currency=None)
+    with statements() as counted:
+        currency.unit_prices(variants=[priced], exchange=own)
+        currency.price_of(variant=priced, exchange=own)
+        currency.compare_at_price_of(variant=priced, exchange=own)
+    assert len(counted) == 0
